@@ -1,0 +1,117 @@
+/**
+ * Runs a task of this repository on any clone: installs and builds what is missing first, and says
+ * so only when there is something to do. Plain JavaScript without dependencies, because it runs
+ * before anything is installed.
+ */
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const bin = (name) => join(root, "node_modules", ".bin", name);
+const installStamp = join(root, "node_modules", ".package-lock.json");
+const buildStamp = join(root, ".cache", "built");
+
+const tasks = {
+  start: () => run(process.execPath, [join(root, "dist/cli/main.js"), "tour", ...rest]),
+  cli: () => run(process.execPath, [join(root, "dist/cli/main.js"), ...rest]),
+  test: () => run(bin("vitest"), ["run", ...rest]),
+  bench: () => run(bin("tsx"), [join(root, "bench/run.ts"), ...rest]),
+  requirements: () => run(bin("tsx"), [join(root, "scripts/requirements.ts"), ...rest]),
+  "format-docs": () => run(bin("tsx"), [join(root, "scripts/format-docs.ts"), ...rest]),
+  build: () => 0,
+};
+
+const [task, ...rest] = process.argv.slice(2);
+if (!Object.hasOwn(tasks, task ?? "")) {
+  process.stderr.write(
+    `usage: node scripts/run.mjs ${Object.keys(tasks).join("|")} [ARGUMENT...]\n`,
+  );
+  process.exit(2);
+}
+withLock(() => {
+  ensureInstalled();
+  ensureBuilt();
+});
+process.exit(tasks[task]());
+
+function run(command, args, options = {}) {
+  const cwd = task === "cli" || task === "start" ? process.cwd() : root;
+  const child = spawnSync(command, args, { stdio: "inherit", cwd, ...options });
+  if (child.error !== undefined) {
+    process.stderr.write(`daxkit: cannot run ${command}: ${child.error.message}\n`);
+    return 2;
+  }
+  return child.status ?? 1;
+}
+
+/** What npm and tsc say goes to standard error: standard output belongs to the task. */
+function prepare(what, command, args) {
+  process.stderr.write(`daxkit: ${what} ...\n`);
+  const status = run(command, args, { stdio: ["ignore", 2, 2], cwd: root });
+  if (status !== 0) {
+    process.stderr.write(`daxkit: ${what} failed with status ${status}\n`);
+    process.exit(2);
+  }
+}
+
+function ensureInstalled() {
+  const lock = join(root, "package-lock.json");
+  if (existsSync(installStamp) && statSync(installStamp).mtimeMs >= statSync(lock).mtimeMs) return;
+  prepare("installing packages", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  // npm keeps the stamp's own date; touch it, so that a lock file of a later checkout is noticed.
+  const now = new Date();
+  if (existsSync(installStamp)) utimesSync(installStamp, now, now);
+}
+
+function ensureBuilt() {
+  const built = existsSync(buildStamp) ? statSync(buildStamp).mtimeMs : 0;
+  if (existsSync(join(root, "dist/cli/main.js")) && newest(join(root, "src")) <= built) return;
+  const started = new Date();
+  prepare("building", bin("tsc"), ["-b", "src/tsconfig.node.json"]);
+  mkdirSync(dirname(buildStamp), { recursive: true });
+  writeFileSync(buildStamp, "");
+  utimesSync(buildStamp, started, started);
+}
+
+function newest(folder) {
+  let latest = statSync(folder).mtimeMs;
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    const path = join(entry.parentPath, entry.name);
+    latest = Math.max(latest, statSync(path).mtimeMs);
+  }
+  return latest;
+}
+
+/** Two commands started at once in a new clone must not install on top of each other. */
+function withLock(body) {
+  const lock = join(root, ".cache", "preparing");
+  mkdirSync(dirname(lock), { recursive: true });
+  for (;;) {
+    try {
+      mkdirSync(lock);
+      break;
+    } catch (error) {
+      if (error.code !== "EEXIST") throw error;
+      // A command that was killed leaves its lock behind; nothing here takes ten minutes.
+      const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+      if (age > 600_000) rmdirSync(lock);
+      else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    }
+  }
+  const unlock = () => {
+    if (existsSync(lock)) rmdirSync(lock);
+  };
+  process.once("exit", unlock);
+  body();
+  unlock();
+}

@@ -1,0 +1,40 @@
+/**
+ * Block devices: sectors of 512 bytes, over dax memory or plain RAM.
+ *
+ * @module
+ */
+import type { ByteStore, DaxRange } from "../dax/iomap.ts";
+
+/** Bytes in a sector, always, whatever the logical block size. */
+export const SECTOR_SIZE = 512;
+
+/** Sizes that requests should respect, in bytes. */
+export interface QueueLimits {
+  readonly logicalBlockSize: number;
+  readonly physicalBlockSize: number;
+}
+
+/**
+ * A disk, a partition or a stacked device.
+ *
+ * `read`, `write`, `discard` and `writeZeroes` take whole sectors: a length that is not a multiple
+ * of 512 is EINVAL, a range that leaves the device (or overflows) EIO with nothing transferred.
+ */
+export interface BlockDevice extends ByteStore {
+  /** Kernel-style: `pmem0`, `pmem0p1`, `ram0`. */
+  readonly name: string;
+  readonly sectors: number;
+  readonly limits: QueueLimits;
+  readonly readOnly: boolean;
+  /** The dax memory behind this device; undefined when it has none or is not page-aligned. */
+  readonly dax: DaxRange | undefined;
+  /** @throws EIO over poison, past the end, or injected */
+  read(sector: number, target: Uint8Array): void;
+  /** `fua`: durable when it returns. @throws EIO, EROFS */
+  write(sector: number, source: Uint8Array, flags?: { readonly fua?: boolean }): void;
+  writeZeroes(sector: number, sectors: number): void;
+  /** @throws ENOTSUP where the device knows no discard */
+  discard(sector: number, sectors: number): void;
+  /** Everything written before is durable when it returns. */
+  flush(): void;
+}

@@ -1,0 +1,59 @@
+/**
+ * The operations behind a dax device: the second waist. It answers "which memory backs these
+ * pages?", and keeps every store's way to durability (`flush`) with whoever translated the address.
+ *
+ * @module
+ */
+import type { Memory } from "../lib/memory.ts";
+
+/** Bytes in a page; `pgoff` and `pages` everywhere count these. */
+export const PAGE_SIZE = 4096;
+
+/** Whether a translation over poison fails (`access`) or is for healing it (`recovery-write`). */
+export type AccessMode = "access" | "recovery-write";
+
+/** A run of pages that is contiguous in memory. */
+export interface DaxSpan {
+  readonly memory: Memory;
+  /** The byte of `memory` at which the first page starts. */
+  readonly start: number;
+  /** At least 1, and possibly fewer than asked: short answers are legal, and every caller loops. */
+  readonly pages: number;
+  /** Physical page frame number of the first page. */
+  readonly pfn: number;
+}
+
+/**
+ * What a driver or a device-mapper target supplies. A driver may assume that `DaxDevice` has
+ * checked liveness, and that `pgoff` and `pages` are integers inside the device.
+ */
+export interface DaxOperations {
+  /**
+   * Which memory backs `pages` pages from `pgoff`?
+   * @throws ERANGE past the end, EHWPOISON over poison in mode `access`
+   */
+  directAccess(pgoff: number, pages: number, mode: AccessMode): DaxSpan;
+  /** Zeroes whole pages, durably after the next fence; clears poison where it can. */
+  zeroPageRange(pgoff: number, pages: number): void;
+  /**
+   * Writes over poison: clears it for whole pages, copies, returns the bytes written (0 when the
+   * range is not whole pages or the poison stays).
+   */
+  recoveryWrite?(pgoff: number, start: number, source: Uint8Array): number;
+  /** Copies in so that a fence makes it durable. Absent: a plain copy. Returns bytes copied. */
+  copyFromIter?(pgoff: number, start: number, sources: readonly Uint8Array[]): number;
+  /** Writes back the cache lines of the range. Absent: nothing to do (volatile). */
+  flush?(pgoff: number, start: number, length: number): void;
+  /** Orders and completes earlier flushes. Absent: nothing to do. */
+  fence?(): void;
+}
+
+/** Who is told when memory fails or the device goes away: a filesystem or a stacked device. */
+export interface DaxHolder {
+  readonly name: string;
+  /**
+   * `length` bytes at `offset` of the device are gone. A device about to be removed passes its
+   * whole range with reason `pre-remove`.
+   */
+  notifyFailure(offset: number, length: number, reason: "poison" | "pre-remove"): void;
+}

@@ -1,0 +1,16 @@
+/**
+ * daxkit: persistent memory you can pull the plug on.
+ *
+ * @packageDocumentation
+ */
+export { AssertionError, assert, DaxError, Errno, isDaxError } from "./lib/errno.ts";
+export type { ErrnoCode, ErrorContext } from "./lib/errno.ts";
+export type { Memory } from "./lib/memory.ts";
+export type { Environment, Timespec, Tracer } from "./lib/environment.ts";
+export type { ByteRange, Durability, Media, PersistenceDomain, Window } from "./media/media.ts";
+export { DaxDevice } from "./dax/dax-device.ts";
+export type { DaxCounters, DaxDeviceOptions } from "./dax/dax-device.ts";
+export type { AccessMode, DaxHolder, DaxOperations, DaxSpan } from "./dax/operations.ts";
+export type { DaxRange, Iomap, IomapIntent, Iomappable } from "./dax/iomap.ts";
+export type { BlockDevice } from "./block/block-device.ts";
+export type { Filesystem, FilesystemType, Finding, Inode } from "./vfs/filesystem.ts";

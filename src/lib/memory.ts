@@ -1,0 +1,101 @@
+/**
+ * Memory: the one way in which the stack loads and stores.
+ *
+ * Real media hand out a plain `DataView`, so production pays for no hook. Modelled media hand out a
+ * recorder with the same methods ({@link RecordedMemory}), which logs every store (for exact crash
+ * states) and every load (for exact pruning). No floor keeps a `Uint8Array` on media and stores
+ * through it behind the recorder's back: bulk copies go through {@link copyIn}, {@link copyOut} and
+ * {@link fill}.
+ *
+ * @module
+ */
+import { assert } from "./errno.ts";
+
+/**
+ * A run of bytes under `DataView`'s own method names. Offsets are bytes from the start of the run;
+ * an access outside it throws `RangeError`, as `DataView` does.
+ */
+export interface Memory {
+  readonly byteLength: number;
+  getUint8(at: number): number;
+  getUint16(at: number, littleEndian?: boolean): number;
+  getUint32(at: number, littleEndian?: boolean): number;
+  getInt32(at: number, littleEndian?: boolean): number;
+  getBigUint64(at: number, littleEndian?: boolean): bigint;
+  setUint8(at: number, value: number): void;
+  setUint16(at: number, value: number, littleEndian?: boolean): void;
+  setUint32(at: number, value: number, littleEndian?: boolean): void;
+  setBigUint64(at: number, value: bigint, littleEndian?: boolean): void;
+}
+
+/**
+ * Memory that wants to see bulk accesses too. `nonTemporal` marks stores that bypass the cache: a
+ * store and a flush of its lines in one event (crash model, rule 5).
+ */
+export interface RecordedMemory extends Memory {
+  copyIn(at: number, source: Uint8Array, nonTemporal: boolean): void;
+  copyOut(at: number, target: Uint8Array): void;
+  fill(at: number, length: number, value: number): void;
+  /** An aligned 8-byte store that a power cut leaves whole or absent. */
+  storeAtom(at: number, value: bigint): void;
+  /** Hands out the bytes; what is stored through them is not observed, and is so noted. */
+  alias(at: number, length: number): Uint8Array;
+}
+
+/** True when memory is a plain view: loads and stores on it go straight to the bytes. */
+export function isPlain(memory: Memory): memory is DataView<ArrayBuffer> {
+  return memory instanceof DataView;
+}
+
+function recorded(memory: Memory): RecordedMemory {
+  assert("alias" in memory, "memory is neither a DataView nor a recorder");
+  return memory as RecordedMemory;
+}
+
+/** Copies `source` into memory at `at`. The stores are ordinary, cached ones. */
+export function copyIn(memory: Memory, at: number, source: Uint8Array): void {
+  if (isPlain(memory)) {
+    new Uint8Array(memory.buffer, memory.byteOffset + at, source.length).set(source);
+  } else recorded(memory).copyIn(at, source, false);
+}
+
+/** Fills all of `target` from memory at `at`. */
+export function copyOut(memory: Memory, at: number, target: Uint8Array): void {
+  if (isPlain(memory)) {
+    target.set(new Uint8Array(memory.buffer, memory.byteOffset + at, target.length));
+  } else recorded(memory).copyOut(at, target);
+}
+
+/** Sets `length` bytes at `at` to `value`. */
+export function fill(memory: Memory, at: number, length: number, value: number): void {
+  if (isPlain(memory)) {
+    new Uint8Array(memory.buffer, memory.byteOffset + at, length).fill(value);
+  } else recorded(memory).fill(at, length, value);
+}
+
+/** A private copy of `length` bytes at `at`. */
+export function copyOf(memory: Memory, at: number, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  copyOut(memory, at, bytes);
+  return bytes;
+}
+
+/**
+ * Aliases memory: the returned array *is* the bytes at `at`. On modelled memory the alias is noted,
+ * because stores through it cannot be observed.
+ */
+export function aliasOf(memory: Memory, at: number, length: number): Uint8Array {
+  if (isPlain(memory)) return new Uint8Array(memory.buffer, memory.byteOffset + at, length);
+  return recorded(memory).alias(at, length);
+}
+
+/**
+ * Stores eight bytes that a power cut leaves whole or absent. `at` must be a multiple of eight in
+ * the media's own address space; `Atomics` is what makes V8 emit one store instruction.
+ */
+export function storeAtom(memory: Memory, at: number, value: bigint): void {
+  if (isPlain(memory)) {
+    const words = new BigUint64Array(memory.buffer, memory.byteOffset + at, 1);
+    Atomics.store(words, 0, value);
+  } else recorded(memory).storeAtom(at, value);
+}

@@ -1,0 +1,89 @@
+/**
+ * Media: bytes that may outlive the process. The first of the four waists; it answers one question,
+ * "the longest run of memory from here", and promises durability by `flush` and `fence`.
+ *
+ * @module
+ */
+import type { Memory } from "../lib/memory.ts";
+
+/** A half-open run of bytes: `[start, start + length)`. */
+export interface ByteRange {
+  readonly start: number;
+  readonly length: number;
+}
+
+/**
+ * What survives a power cut, per range of a device (crash model, memory side):
+ * - `adr`: what left the CPU caches, so stores must be flushed and fenced;
+ * - `eadr`: every store, in program order (battery-backed caches); a flush does nothing;
+ * - `volatile`: nothing.
+ */
+export type PersistenceDomain = "adr" | "eadr" | "volatile";
+
+/** A range with one persistence domain. */
+export interface DomainRange extends ByteRange {
+  readonly domain: PersistenceDomain;
+}
+
+/**
+ * What `flush` followed by `fence` reaches:
+ * - `volatile`: nothing lasts (RAM, tmpfs);
+ * - `cache-line`: write-back of cache lines is enough (a DAX mapping that granted MAP_SYNC);
+ * - `msync`: the range is written by `msync` (an ordinary file behind a page cache);
+ * - `fsync`: the range is written by `pwrite` and `fdatasync` (no mapping was possible);
+ * - `modelled`: whatever the crash model says of the range's domain.
+ */
+export type Durability = "volatile" | "cache-line" | "msync" | "fsync" | "modelled";
+
+/** A run of media that can be addressed directly. */
+export interface Window extends ByteRange {
+  /** Byte `i` of `memory` is byte `start + i` of the media; `memory.byteLength === length`. */
+  readonly memory: Memory;
+}
+
+/**
+ * Bytes that may outlive the process.
+ *
+ * Every method throws ENXIO after `close`, EINVAL for offsets or lengths that are not unsigned safe
+ * integers, and ERANGE for a range that leaves the media.
+ */
+export interface Media {
+  /** Bytes. */
+  readonly size: number;
+  readonly durability: Durability;
+  readonly readOnly: boolean;
+  /** Sorted, disjoint, covering `[0, size)`. */
+  readonly domains: readonly DomainRange[];
+  /**
+   * The longest directly addressable run that holds `offset`; loads and stores go straight to it.
+   * The same window object is returned for every offset inside it, so a caller may keep it until
+   * `close`, and must expect the run to end before the media does (a view ends at 4 GiB).
+   */
+  window(offset: number): Window;
+  /** Starts write-back of every cache line that the range touches; durable after `fence`. */
+  flush(offset: number, length: number): void;
+  /** Returns when everything flushed before is durable, as `durability` defines it. */
+  fence(): void;
+  /**
+   * Copies `source` to `offset` around the cache: after the next `fence` it is durable without a
+   * flush. Absent where the media knows no such store; then copy and flush.
+   */
+  copyNonTemporal?(offset: number, source: Uint8Array): void;
+  /** Poisoned ranges, sorted and disjoint, as badblocks lists them. */
+  badRanges(): readonly ByteRange[];
+  /** Clears poison inside the range and returns how many bytes of it are now good. */
+  clearPoison(offset: number, length: number): number;
+  /**
+   * Aliases media: one contiguous array over the given ranges in their order, or `undefined` where
+   * this media cannot join them. `release` ends it; the array is detached then.
+   */
+  stitch?(ranges: readonly ByteRange[], writable: boolean): Stitched | undefined;
+  /** Detaches every view and releases the file. Idempotent. */
+  close(): void;
+}
+
+/** Several ranges of media seen as one run of bytes. */
+export interface Stitched {
+  readonly bytes: Uint8Array;
+  release(): void;
+}
