@@ -77,7 +77,9 @@ function ensureBuilt() {
   const built = existsSync(buildStamp) ? statSync(buildStamp).mtimeMs : 0;
   if (existsSync(join(root, "dist/cli/main.js")) && newest(join(root, "src")) <= built) return;
   const started = new Date();
-  prepare("building", bin("tsc"), ["-b", "src/tsconfig.node.json"]);
+  // tsc trusts its build records even when what they speak of was deleted.
+  const force = existsSync(join(root, "dist")) ? [] : ["--force"];
+  prepare("building", bin("tsc"), ["-b", "src/tsconfig.node.json", ...force]);
   mkdirSync(dirname(buildStamp), { recursive: true });
   writeFileSync(buildStamp, "");
   utimesSync(buildStamp, started, started);
