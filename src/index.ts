@@ -7,7 +7,21 @@ export { AssertionError, assert, DaxError, Errno, isDaxError } from "./lib/errno
 export type { ErrnoCode, ErrorContext } from "./lib/errno.ts";
 export type { Memory } from "./lib/memory.ts";
 export type { Environment, Timespec, Tracer } from "./lib/environment.ts";
-export type { ByteRange, Durability, Media, PersistenceDomain, Window } from "./media/media.ts";
+export type {
+  ByteRange,
+  DomainRange,
+  Durability,
+  Hole,
+  Media,
+  PersistenceDomain,
+  StitchPiece,
+  Stitched,
+  Window,
+} from "./media/media.ts";
+export { PoisonMedia } from "./media/poison.ts";
+export type { PoisonOptions } from "./media/poison.ts";
+export { RamMedia } from "./media/ram.ts";
+export type { RamMediaOptions } from "./media/ram.ts";
 export { DaxDevice } from "./dax/dax-device.ts";
 export type { DaxCounters, DaxDeviceOptions } from "./dax/dax-device.ts";
 export type { AccessMode, DaxHolder, DaxOperations, DaxSpan } from "./dax/operations.ts";

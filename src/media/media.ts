@@ -69,21 +69,47 @@ export interface Media {
    * flush. Absent where the media knows no such store; then copy and flush.
    */
   copyNonTemporal?(offset: number, source: Uint8Array): void;
-  /** Poisoned ranges, sorted and disjoint, as badblocks lists them. */
+  /** Poisoned ranges, sorted and disjoint, as badblocks lists them; a new array after a change. */
   badRanges(): readonly ByteRange[];
   /** Clears poison inside the range and returns how many bytes of it are now good. */
   clearPoison(offset: number, length: number): number;
   /**
-   * Aliases media: one contiguous array over the given ranges in their order, or `undefined` where
-   * this media cannot join them. `release` ends it; the array is detached then.
+   * Throws EIO when a load or store since the last call of any method met memory that was gone: a
+   * file truncated behind our back, a full disk under a sparse file, a failing DIMM. What such
+   * loads read was zeros. Absent where loads cannot fail. Costs a few nanoseconds: a copy out of a
+   * window calls it afterwards, because a load itself cannot throw.
    */
-  stitch?(ranges: readonly ByteRange[], writable: boolean): Stitched | undefined;
+  checkFault?(): void;
+  /**
+   * Aliases media: one contiguous array over the given pieces in their order, or `undefined` where
+   * this media cannot join them (pieces that do not start and end on pages of the host, the end of
+   * the last one excepted; media that is not mapped). Stores through a mapping that is not
+   * `writable` are private to it: they reach neither the media nor any other window.
+   * @throws EINVAL for no pieces, or a hole in a writable mapping (allocate it first), EROFS for a
+   *   writable one of read-only media, ENOMEM when the process has no room for more mappings, EFBIG
+   *   for more than one array can hold
+   */
+  stitch?(pieces: readonly StitchPiece[], writable: boolean): Stitched | undefined;
   /** Detaches every view and releases the file. Idempotent. */
   close(): void;
 }
 
-/** Several ranges of media seen as one run of bytes. */
+/** `length` bytes of zeros that no media backs: a hole of a sparse file. */
+export interface Hole {
+  readonly hole: true;
+  readonly length: number;
+}
+
+/** What a stitched mapping shows at one place. */
+export type StitchPiece = ByteRange | Hole;
+
+/** Several pieces of media seen as one run of bytes. */
 export interface Stitched {
+  /** As long as the pieces together. */
   readonly bytes: Uint8Array;
+  /**
+   * Ends the mapping: `bytes` is detached (its length is 0 then), so that nothing can reach memory
+   * that serves others. Idempotent; `Media.close` does it too.
+   */
   release(): void;
 }

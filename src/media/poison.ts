@@ -1,0 +1,139 @@
+/**
+ * Poison: a list of bad blocks laid over any media, as a test or a damaged DIMM needs it.
+ *
+ * @module
+ */
+import { DaxError } from "../lib/errno.ts";
+import { RangeSet } from "../lib/range-set.ts";
+import { checkBounds } from "./bounds.ts";
+import type {
+  ByteRange,
+  DomainRange,
+  Durability,
+  Media,
+  StitchPiece,
+  Stitched,
+  Window,
+} from "./media.ts";
+
+/** Bytes in a block that is good or bad as a whole, as badblocks counts them. */
+const SECTOR_SIZE = 512;
+
+/** How poison is laid. */
+export interface PoisonOptions {
+  /** Bytes in a block that is good or bad as a whole; a power of two, 512 by default. */
+  readonly granularity?: number;
+}
+
+/**
+ * Another media with bad blocks. Memory itself is the other's: who reads is expected to ask
+ * {@link Media.badRanges} first, as the drivers do, for a load has no way to fail.
+ */
+export class PoisonMedia implements Media {
+  readonly granularity: number;
+  declare readonly copyNonTemporal?: (offset: number, source: Uint8Array) => void;
+  declare readonly stitch?: (
+    pieces: readonly StitchPiece[],
+    writable: boolean,
+  ) => Stitched | undefined;
+  declare readonly checkFault?: () => void;
+  readonly #inner: Media;
+  readonly #bad = new RangeSet();
+  #listed: readonly ByteRange[] | undefined;
+  #innerListed: readonly ByteRange[] = [];
+
+  /** @throws EINVAL for a granularity that is not a power of two */
+  constructor(inner: Media, options: PoisonOptions = {}) {
+    const granularity = options.granularity ?? SECTOR_SIZE;
+    if (!Number.isSafeInteger(Math.log2(granularity)) || granularity < 1) {
+      throw new DaxError("EINVAL", {
+        detail: `poison granularity ${granularity} is not a power of two`,
+      });
+    }
+    this.granularity = granularity;
+    this.#inner = inner;
+    // Absent stays absent: callers choose their way by what a media offers.
+    if (inner.copyNonTemporal !== undefined) {
+      this.copyNonTemporal = (offset, source) => inner.copyNonTemporal?.(offset, source);
+    }
+    if (inner.stitch !== undefined) {
+      this.stitch = (pieces, writable) => inner.stitch?.(pieces, writable);
+    }
+    if (inner.checkFault !== undefined) this.checkFault = () => inner.checkFault?.();
+  }
+
+  get size(): number {
+    return this.#inner.size;
+  }
+
+  get durability(): Durability {
+    return this.#inner.durability;
+  }
+
+  get readOnly(): boolean {
+    return this.#inner.readOnly;
+  }
+
+  get domains(): readonly DomainRange[] {
+    return this.#inner.domains;
+  }
+
+  window(offset: number): Window {
+    return this.#inner.window(offset);
+  }
+
+  flush(offset: number, length: number): void {
+    this.#inner.flush(offset, length);
+  }
+
+  fence(): void {
+    this.#inner.fence();
+  }
+
+  /** The blocks poisoned here and those that the media below calls bad, merged. */
+  badRanges(): readonly ByteRange[] {
+    const below = this.#inner.badRanges();
+    if (this.#listed === undefined || below !== this.#innerListed) {
+      const all = below.length === 0 ? this.#bad : new RangeSet([...this.#bad, ...below]);
+      this.#innerListed = below;
+      this.#listed = [...all];
+    }
+    return this.#listed;
+  }
+
+  /**
+   * Makes every block that the range touches bad, cut at the end of the media. The bytes stay.
+   * @throws EINVAL, ERANGE, ENXIO after close
+   */
+  injectPoison(offset: number, length: number): void {
+    this.#inner.badRanges();
+    checkBounds("injectPoison", this.size, offset, length);
+    if (length === 0) return;
+    const start = offset - (offset % this.granularity);
+    const blocks = Math.ceil((offset + length - start) / this.granularity);
+    this.#bad.add(start, Math.min(blocks * this.granularity, this.size - start));
+    this.#listed = undefined;
+  }
+
+  /**
+   * Clears the blocks that lie wholly inside the range, and no others: a block that is touched in
+   * part stays bad. The last block of the media may be a short one.
+   */
+  clearPoison(offset: number, length: number): number {
+    this.#inner.clearPoison(offset, length);
+    const first = Math.ceil(offset / this.granularity) * this.granularity;
+    const end = offset + length;
+    const last = end === this.size ? end : end - (end % this.granularity);
+    if (last > first && this.#bad.remove(first, last - first) > 0) this.#listed = undefined;
+    let bad = 0;
+    for (const range of this.badRanges()) {
+      const from = Math.max(range.start, offset);
+      bad += Math.max(0, Math.min(range.start + range.length, end) - from);
+    }
+    return length - bad;
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}

@@ -1,0 +1,96 @@
+import { expect, test } from "vitest";
+import { coverWithDomains, domainAt } from "../../src/media/domains.ts";
+import type { DomainRange } from "../../src/media/media.ts";
+import { PoisonMedia } from "../../src/media/poison.ts";
+import { RamMedia } from "../../src/media/ram.ts";
+import { pattern, put, take } from "../conformance/media-cases.ts";
+
+const refuses = (code: string) => expect.objectContaining({ name: "DaxError", code });
+
+test("[2.119] [X8] RAM media beyond 4 GiB is addressed to its last byte", () => {
+  const media = new RamMedia(2 ** 33 + 4096, { segmentBytes: 1 << 20 });
+  put(media, 2 ** 33, pattern(4096));
+  put(media, 0, pattern(4096, 2));
+  expect(take(media, 2 ** 33, 4096)).toEqual(pattern(4096));
+  expect(take(media, 0, 4096)).toEqual(pattern(4096, 2));
+  expect(media.window(2 ** 33 + 4095)).toMatchObject({ start: 2 ** 33, length: 4096 });
+  media.close();
+});
+
+test("RAM media over bytes aliases them, whatever their length", () => {
+  const bytes = new Uint8Array(10_001);
+  const media = RamMedia.over(bytes.subarray(1));
+  put(media, 9_999, Uint8Array.of(7));
+  expect(bytes[10_000]).toBe(7);
+  expect(media.size).toBe(10_000);
+});
+
+test("sizes and segments that cannot be are refused", () => {
+  for (const size of [0, -1, 1.5, 2 ** 53, Number.NaN]) {
+    expect(() => new RamMedia(size)).toThrow(refuses("EINVAL"));
+  }
+  expect(() => new RamMedia(4096, { segmentBytes: 1000 })).toThrow(refuses("EINVAL"));
+  expect(() => RamMedia.over(new Uint8Array(0))).toThrow(refuses("EINVAL"));
+});
+
+test("domains are sorted and merged, and gaps are refused", () => {
+  const domains: DomainRange[] = [
+    { start: 8192, length: 4096, domain: "adr" },
+    { start: 0, length: 4096, domain: "eadr" },
+    { start: 4096, length: 4096, domain: "adr" },
+  ];
+  const covered = coverWithDomains(12288, domains);
+  expect(covered).toEqual([
+    { start: 0, length: 4096, domain: "eadr" },
+    { start: 4096, length: 8192, domain: "adr" },
+  ]);
+  expect(domainAt(covered, 4095).domain).toBe("eadr");
+  expect(domainAt(covered, 4096).domain).toBe("adr");
+  expect(domainAt(covered, 12287).domain).toBe("adr");
+  expect(() => coverWithDomains(16384, domains)).toThrow(refuses("EINVAL"));
+  expect(() => coverWithDomains(12288, domains.slice(1))).toThrow(refuses("EINVAL"));
+  expect(() => coverWithDomains(4096, [])).toThrow(refuses("EINVAL"));
+  expect(new RamMedia(12288, { domains }).domains).toEqual(covered);
+});
+
+test("poison spreads over whole blocks, and clearing takes only whole blocks asked for", () => {
+  const media = new PoisonMedia(new RamMedia(8192));
+  media.injectPoison(1000, 100);
+  expect(media.badRanges()).toEqual([{ start: 512, length: 1024 }]);
+  media.injectPoison(1536, 1);
+  media.injectPoison(0, 0);
+  expect(media.badRanges()).toEqual([{ start: 512, length: 1536 }]);
+  // Only the block at 1024 lies wholly inside.
+  expect(media.clearPoison(600, 1400)).toBe(1400 - (1024 - 600) - (2000 - 1536));
+  expect(media.badRanges()).toEqual([
+    { start: 512, length: 512 },
+    { start: 1536, length: 512 },
+  ]);
+  expect(media.clearPoison(1537, 511)).toBe(0);
+  expect(media.clearPoison(0, 8192)).toBe(8192);
+  expect(media.badRanges()).toEqual([]);
+});
+
+test("poison stops at the end of the media, and its short last block can be cleared", () => {
+  const media = new PoisonMedia(new RamMedia(1000));
+  media.injectPoison(999, 1);
+  expect(media.badRanges()).toEqual([{ start: 512, length: 488 }]);
+  expect(media.clearPoison(512, 488)).toBe(488);
+  expect(media.badRanges()).toEqual([]);
+  expect(() => media.injectPoison(1000, 1)).toThrow(refuses("ERANGE"));
+  expect(() => media.injectPoison(-1, 1)).toThrow(refuses("EINVAL"));
+});
+
+test("poison over poisoned media lists both, and the list is made once", () => {
+  const below = new PoisonMedia(new RamMedia(65536), { granularity: 4096 });
+  const media = new PoisonMedia(below);
+  below.injectPoison(8192, 1);
+  media.injectPoison(12288, 512);
+  expect(media.badRanges()).toEqual([{ start: 8192, length: 4608 }]);
+  expect(media.badRanges()).toBe(media.badRanges());
+  expect(media.clearPoison(8192, 4096)).toBe(4096);
+  expect(media.badRanges()).toEqual([{ start: 12288, length: 512 }]);
+  expect(() => new PoisonMedia(below, { granularity: 700 })).toThrow(refuses("EINVAL"));
+  media.close();
+  expect(() => media.injectPoison(0, 1)).toThrow(refuses("ENXIO"));
+});
