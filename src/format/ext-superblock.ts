@@ -143,7 +143,7 @@ export const EXT4_RO_COMPAT_NAMES: Readonly<Record<number, string>> = {
   [EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT]: "orphan_present",
 };
 
-/** `struct ext4_super_block`; 64-bit counts are split over `Lo` and `Hi`, the latter for `64bit`. */
+/** `struct ext4_super_block`; 64-bit counts are split over `Lo` and (with `64bit`) `Hi`. */
 export const Ext4SuperBlock = /* @__PURE__ */ struct("ext4_super_block", 1024, (at) => ({
   inodesCount: at.le32(),
   blocksCountLo: at.le32(),
