@@ -113,7 +113,7 @@ function refused(what: string, seen: string): DaxError {
   });
 }
 
-/** Bytes for people, in powers of 1024: `512 B`, `64 MiB`, `1.5 GiB`; two decimals where inexact. */
+/** Bytes for people, in powers of 1024: `512 B`, `64 MiB`, `1.21 KiB`; at most two decimals. */
 export function formatSize(bytes: number | bigint): string {
   let value = Number(bytes);
   let power = 0;
