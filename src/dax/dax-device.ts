@@ -6,12 +6,14 @@
  */
 import { DaxError, assert } from "../lib/errno.ts";
 import { copyIn, fill } from "../lib/memory.ts";
+import type { Stitched } from "../media/media.ts";
 import {
   type AccessMode,
   type DaxHolder,
   type DaxOperations,
   type DaxSpan,
   PAGE_SIZE,
+  type PageRange,
 } from "./operations.ts";
 
 /** What a device did so far; plain numbers, reset by nobody. */
@@ -172,6 +174,17 @@ export class DaxDevice {
   fence(): void {
     this.counters.fences++;
     this.#operations.fence?.();
+  }
+
+  /**
+   * Aliases the device: the given pages in their order as one array, or undefined where the driver
+   * and its media cannot join them. Whoever holds the array keeps a read section open (`enter`).
+   * @throws ENXIO, ERANGE, EHWPOISON
+   */
+  stitch(ranges: readonly PageRange[], writable = false): Stitched | undefined {
+    this.#assertAlive("stitch");
+    for (const { pgoff, pages } of ranges) this.#checkRange("stitch", pgoff, pages);
+    return this.#operations.stitch?.(ranges, writable);
   }
 
   /**

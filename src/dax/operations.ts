@@ -5,6 +5,7 @@
  * @module
  */
 import type { Memory } from "../lib/memory.ts";
+import type { Stitched } from "../media/media.ts";
 
 /** Bytes in a page; `pgoff` and `pages` everywhere count these. */
 export const PAGE_SIZE = 4096;
@@ -21,6 +22,12 @@ export interface DaxSpan {
   readonly pages: number;
   /** Physical page frame number of the first page. */
   readonly pfn: number;
+}
+
+/** A run of pages of a device. */
+export interface PageRange {
+  readonly pgoff: number;
+  readonly pages: number;
 }
 
 /**
@@ -46,6 +53,12 @@ export interface DaxOperations {
   flush?(pgoff: number, start: number, length: number): void;
   /** Orders and completes earlier flushes. Absent: nothing to do. */
   fence?(): void;
+  /**
+   * Aliases the device: one contiguous array over the given pages in their order, as
+   * `Media.stitch` makes it; a driver only turns pages into bytes of its media. Absent, or
+   * `undefined`: the fragments cannot be joined.
+   */
+  stitch?(ranges: readonly PageRange[], writable: boolean): Stitched | undefined;
 }
 
 /** Who is told when memory fails or the device goes away: a filesystem or a stacked device. */
