@@ -5,7 +5,7 @@
  * @module
  */
 import type { Memory } from "../lib/memory.ts";
-import type { Stitched } from "../media/media.ts";
+import type { Hole, Stitched } from "../media/media.ts";
 
 /** Bytes in a page; `pgoff` and `pages` everywhere count these. */
 export const PAGE_SIZE = 4096;
@@ -29,6 +29,9 @@ export interface PageRange {
   readonly pgoff: number;
   readonly pages: number;
 }
+
+/** What a stitched mapping shows at one place; the length of a hole is in bytes. */
+export type PagePiece = PageRange | Hole;
 
 /**
  * What a driver or a device-mapper target supplies. A driver may assume that `DaxDevice` has
@@ -54,11 +57,13 @@ export interface DaxOperations {
   /** Orders and completes earlier flushes. Absent: nothing to do. */
   fence?(): void;
   /**
-   * Aliases the device: one contiguous array over the given pages in their order, as
+   * Aliases the device: one contiguous array over the given pieces in their order, as
    * `Media.stitch` makes it; a driver only turns pages into bytes of its media. Absent, or
    * `undefined`: the fragments cannot be joined.
    */
-  stitch?(ranges: readonly PageRange[], writable: boolean): Stitched | undefined;
+  stitch?(pieces: readonly PagePiece[], writable: boolean): Stitched | undefined;
+  /** As `Media.checkFault`: EIO when a load met memory that was gone. Absent: loads cannot fail. */
+  checkFault?(): void;
 }
 
 /** Who is told when memory fails or the device goes away: a filesystem or a stacked device. */
