@@ -141,7 +141,8 @@ function zshCase(spec: Command): string {
     ...Object.entries(optionsOf(spec)).map(([name, option]) => zshOption(spec, name, option)),
     ...spec.operands.map(zshOperand),
   ];
-  return `    ${spec.name})\n      _arguments -s -S \\\n        ${specs.join(" \\\n        ")}\n      ;;`;
+  const lines = ["_arguments -s -S", ...specs.map((each) => `  ${each}`)];
+  return `    ${spec.name})\n      ${lines.join(" \\\n      ")}\n      ;;`;
 }
 
 function zshOption(spec: Command, name: string, option: OptionSpec): string {

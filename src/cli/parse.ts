@@ -13,7 +13,9 @@ import {
   UsageError,
   type ValueSpec,
 } from "./command.ts";
-import { parseCount, parseSize } from "./size.ts";
+import { isDaxError } from "../lib/errno.ts";
+import { parseSize } from "../lib/size.ts";
+import { parseCount } from "./size.ts";
 import { closest } from "./suggest.ts";
 
 /** A value as parsed; flags are booleans. */
@@ -143,23 +145,24 @@ function lettersOf(spec: CommandSpec): Map<string, string> {
 }
 
 function readValue(shown: string, option: ValueSpec, text: string): number | string {
-  try {
-    if (option.type === "count") return parseCount(text);
-    if (option.type === "size") return parseSize(text);
-  } catch (error) {
-    throw error instanceof UsageError
-      ? new UsageError(`option '${shown}': ${error.message}`)
-      : error;
-  }
+  if (option.type === "count") return parseCount(text, shown);
+  if (option.type === "size") return readSize(text, shown);
   if (text === "") throw new UsageError(`option '${shown}' has an empty value`);
   if (option.type === "choice" && !(option.choices ?? []).includes(text)) {
     const near = closest(text, option.choices ?? []);
-    const known = `one of ${(option.choices ?? []).join(", ")}`;
-    throw new UsageError(
-      `option '${shown}' is ${known}, not '${text}'${near === undefined ? "" : `; did you mean '${near}'?`}`,
-    );
+    const hint = near === undefined ? "" : `; did you mean '${near}'?`;
+    const known = (option.choices ?? []).join(", ");
+    throw new UsageError(`option '${shown}' is one of ${known}, not '${text}'${hint}`);
   }
   return text;
+}
+
+function readSize(text: string, shown: string): number {
+  try {
+    return parseSize(text, `option '${shown}'`);
+  } catch (error) {
+    throw isDaxError(error, "EINVAL") ? new UsageError(error.detail ?? error.message) : error;
+  }
 }
 
 function unknownOption(name: string, known: readonly string[]): UsageError {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { UsageError, command } from "../../src/cli/command.ts";
 import { parseArguments } from "../../src/cli/parse.ts";
-import { humanSize, parseCount, parseSize } from "../../src/cli/size.ts";
+import { humanSize, parseCount } from "../../src/cli/size.ts";
 import { closest, editDistance } from "../../src/cli/suggest.ts";
 
 const sample = command({
@@ -84,7 +84,7 @@ describe("the parser", () => {
     [["i", "--file"], "option '--file' needs a value: --file FILE"],
     [["i", "-f"], "option '-f' needs a value: -f FILE"],
     [["i", "--file="], "option '--file' has an empty value"],
-    [["i", "-p", "-1"], "option '-p': '-1' is no number: write an unsigned decimal number"],
+    [["i", "-p", "-1"], "option '-p' is '-1'; write an unsigned decimal number"],
     [["i", "--format", "jsn"], "one of json, text, not 'jsn'; did you mean 'json'?"],
     [["i", "-p1", "--offset=1M"], "options '--partition' and '--offset' exclude each other"],
     [["i", "--constructor"], "unknown option '--constructor'"],
@@ -110,28 +110,19 @@ describe("the parser", () => {
   });
 });
 
+const size = (text: string) => parse("i", "--offset", text).values["offset"];
+
 describe("sizes", () => {
-  test.each([
-    ["0", 0],
-    ["512", 512],
-    ["0x1000", 4096],
-    ["64K", 65_536],
-    ["64k", 65_536],
-    ["1GiB", 2 ** 30],
-    ["7P", 7 * 2 ** 50],
-  ])("%s is %d bytes", (text, bytes) => {
-    expect(parseSize(text)).toBe(bytes);
+  test("are read with a suffix, and refused with what is accepted", () => {
+    expect(["0", "0x1000", "64K", "1GiB"].map(size)).toEqual([0, 4096, 65_536, 2 ** 30]);
+    for (const text of ["K", "-1", "1.5G", "1KB", "8P", "9".repeat(99)]) {
+      expect(() => size(text)).toThrow(UsageError);
+      expect(() => size(text)).toThrow(/^option '--offset' is .*;/u);
+    }
   });
 
-  test.each(["", "K", "-1", "1.5G", "1KB", "1e3", "8P", "99999999999999999", "1 M", "0x"])(
-    "'%s' is refused",
-    (text) => {
-      expect(() => parseSize(text)).toThrow(UsageError);
-    },
-  );
-
   test.each(["", "1K", "0x1", "-1", "99999999999999999"])("'%s' is no count", (text) => {
-    expect(() => parseCount(text)).toThrow(UsageError);
+    expect(() => parseCount(text, "--n")).toThrow(UsageError);
   });
 
   test.each([

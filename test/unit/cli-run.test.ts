@@ -40,7 +40,7 @@ function stub(name: string, run: Command["run"]): Command {
   });
 }
 
-async function run(argv: readonly string[], commands: readonly Command[], at = screen()) {
+async function typed(argv: readonly string[], commands: readonly Command[], at = screen()) {
   const terminal = new Terminal(at.out, at.err, { environment: {} });
   const status = await runCommandLine(argv, { out: at.out, terminal, commands });
   return { status, stdout: at.stdout().toString(), stderr: at.stderr() };
@@ -53,8 +53,8 @@ const good = stub("good", ({ out, operands }) => {
 
 test("a command's output and status are passed on", async () => {
   const finding = stub("finding", () => 1);
-  expect(await run(["good", "a", "b"], [good])).toMatchObject({ status: 0, stdout: "a b\n" });
-  expect(await run(["finding"], [finding])).toMatchObject({ status: 1, stderr: "" });
+  expect(await typed(["good", "a", "b"], [good])).toMatchObject({ status: 0, stdout: "a b\n" });
+  expect(await typed(["finding"], [finding])).toMatchObject({ status: 1, stderr: "" });
 });
 
 test.each([
@@ -64,7 +64,7 @@ test.each([
   [["good", "--jso"], "daxkit good: usage: unknown option '--jso': write it in full, '--json'"],
   [["--version", "x"], "daxkit: usage: 'x' is one operand too many"],
 ])("a mistake %j is one line on standard error and status 2", async (argv, text) => {
-  const { status, stdout, stderr } = await run(argv, [good]);
+  const { status, stdout, stderr } = await typed(argv, [good]);
   expect(stderr).toContain(text);
   expect(stderr.split("\n")).toHaveLength(2);
   expect(stderr).toMatch(/\('daxkit( good)? --help' shows what there is\)\n$/u);
@@ -76,7 +76,7 @@ test("an operating error is one line without a stack; what was printed before st
     out.line("first");
     throw new DaxError("EUCLEAN", { syscall: "mount", path: "a\nb\u001B[2J", detail: "magic 0" });
   });
-  const { status, stdout, stderr } = await run(["bad"], [bad]);
+  const { status, stdout, stderr } = await typed(["bad"], [bad]);
   expect({ status, stdout }).toEqual({ status: 2, stdout: "first\n" });
   expect(stderr).toBe(
     "daxkit bad: EUCLEAN: structure needs cleaning, mount 'a\\nb\\x1b[2J' (magic 0)\n",
@@ -89,7 +89,7 @@ test("an error of Node's fs reads the same", async () => {
       code: "ENOENT",
     });
   });
-  const { stderr } = await run(["bad"], [bad]);
+  const { stderr } = await typed(["bad"], [bad]);
   expect(stderr).toBe("daxkit bad: ENOENT: no such file or directory, open 'x'\n");
 });
 
@@ -101,7 +101,7 @@ test.each([
     fail();
     return 0;
   });
-  const { status, stderr } = await run(["bad"], [bad]);
+  const { status, stderr } = await typed(["bad"], [bad]);
   expect(status).toBe(2);
   expect(stderr).toContain("daxkit bad: this is a bug in daxkit; please report it");
   expect(stderr).toMatch(/two[\s\S]*\n {4}at /u);
@@ -111,7 +111,7 @@ test("a usage error of the command itself points at its help", async () => {
   const bad = stub("bad", () => {
     throw new UsageError("nothing to do");
   });
-  const { stderr } = await run(["bad"], [bad]);
+  const { stderr } = await typed(["bad"], [bad]);
   expect(stderr).toBe(
     "daxkit bad: usage: nothing to do ('daxkit bad --help' shows what there is)\n",
   );
@@ -146,21 +146,21 @@ test("a full disk behind standard output is reported", async () => {
 });
 
 test("--help, of all and of one, and the table itself as JSON", async () => {
-  const all = await run(["--help"], [good]);
+  const all = await typed(["--help"], [good]);
   expect(all.stdout).toContain("  good  do good\n");
-  const one = await run(["good", "--help"], [good]);
+  const one = await typed(["good", "--help"], [good]);
   expect(one.stdout).toContain("Usage: daxkit good [OPTION]... [FILE]...");
-  expect((await run(["--help", "good"], [good])).stdout).toBe(one.stdout);
-  const table = JSON.parse((await run(["--help", "--json"], [good])).stdout);
+  expect((await typed(["--help", "good"], [good])).stdout).toBe(one.stdout);
+  const table = JSON.parse((await typed(["--help", "--json"], [good])).stdout);
   expect(table).toMatchObject([{ name: "good", json: "document" }]);
-  const page = JSON.parse((await run(["good", "--help", "--json"], [good])).stdout);
+  const page = JSON.parse((await typed(["good", "--help", "--json"], [good])).stdout);
   expect(page).toMatchObject({ name: "good" });
 });
 
 test("--version, for people and programs", async () => {
-  const { stdout } = await run(["--version"], []);
+  const { stdout } = await typed(["--version"], []);
   expect(stdout).toMatch(/^daxkit \d+\.\d+\.\d+\n$/u);
-  const { name, version } = JSON.parse((await run(["--version", "--json"], [])).stdout);
+  const { name, version } = JSON.parse((await typed(["--version", "--json"], [])).stdout);
   expect(stdout).toBe(`${name} ${version}\n`);
 });
 

@@ -44,9 +44,9 @@ describe.each(table)("%s", (_, spec) => {
   test("has examples that parse", () => {
     for (const { line } of spec.examples) {
       const own = new RegExp(`daxkit ${spec.name}\\b([^|<>)]*)`, "u").exec(line);
-      expect(own, line).not.toBeNull();
+      expect(own).not.toBeNull();
       const words = (own?.[1] ?? "").trim().split(/\s+/u).filter(Boolean);
-      expect(() => parseArguments(spec, words), line).not.toThrow();
+      expect(() => parseArguments(spec, words)).not.toThrow();
     }
   });
 
