@@ -41,9 +41,13 @@ function joins(extent: FileExtent, next: FileExtent): boolean {
   );
 }
 
+function extended(extent: FileExtent, more: number): FileExtent {
+  return { ...extent, length: extent.length + more };
+}
+
 /**
- * The extents that hold bytes of `[offset, offset + length)`, in order of the file, whole: the first
- * may start before and the last may reach past the range. Contiguous neighbours come as one.
+ * The extents that hold bytes of `[offset, offset + length)`, in order of the file and whole: the
+ * first may start before and the last may reach past the range. Contiguous neighbours come as one.
  * @throws EUCLEAN
  */
 export function* extentsIn(
@@ -59,7 +63,7 @@ export function* extentsIn(
     if (map.type === "hole") continue;
     const next = extentOf(map);
     if (held !== undefined && joins(held, next)) {
-      held = { ...held, length: held.length + next.length };
+      held = extended(held, next.length);
       continue;
     }
     if (held !== undefined) yield held;

@@ -1,8 +1,8 @@
 /**
  * Mappings: a range of a file as memory, behind two doors.
  *
- * - The checked door (`read`, `copyOut`, `getUint32`, …) looks at every access, as if through a page
- *   table: unmapped, revoked, truncated, poisoned or removed memory gives a typed error.
+ * - The checked door (`read`, `copyOut`, `getUint32`, …) looks at every access, as if through a
+ *   page table: unmapped, revoked, truncated, poisoned or removed memory gives a typed error.
  * - `bytes` is the memory itself. JavaScript has no fault to catch there, so the mapping pins what
  *   it shows for as long as it lives: unmounting answers EBUSY, and removal of the device waits.
  *
@@ -86,7 +86,7 @@ export class Mapping implements MountUser {
     mount.join(this);
   }
 
-  /** Aliases the media: one entry for each contiguous run, holes and inline bytes without memory. */
+  /** Aliases the media: an entry for each contiguous run; holes and inline bytes have none. */
   get spans(): readonly FileRun[] {
     this.#assertMapped("mmap");
     return this.#spans;

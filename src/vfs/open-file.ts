@@ -102,9 +102,9 @@ export class OpenFile implements MountUser {
 
   /**
    * Aliases the media: the bytes from `offset`, at most `length` and as many as are contiguous
-   * there. Short answers are legal, callers loop; empty at the end of the file. In a hole the answer
-   * is private zeros, inline bytes and bytes without dax are private copies. A view shows the media
-   * until that is closed, and is not checked: see {@link Mapping} for what is.
+   * there. Short answers are legal, callers loop; empty at the end of the file. In a hole the
+   * answer is private zeros, inline bytes and bytes without dax are private copies. A view shows
+   * the media until that is closed, and is not checked: see {@link Mapping} for what is.
    * @throws EBADF, EISDIR, EINVAL, ENXIO, EHWPOISON, EUCLEAN
    */
   view(offset: number, length: number): Uint8Array {
@@ -198,17 +198,9 @@ export class OpenFile implements MountUser {
   }
 
   #seekTarget(offset: number, whence: Whence): number {
-    switch (whence) {
-      case "set":
-        return offset;
-      case "cur":
-        return this.#position + offset;
-      case "end":
-        return this.inode.size + offset;
-      case "data":
-      case "hole":
-        return seekTo(this.inode, offset, whence);
-    }
+    if (whence === "data" || whence === "hole") return seekTo(this.inode, offset, whence);
+    if (whence === "set") return offset;
+    return offset + (whence === "cur" ? this.#position : this.inode.size);
   }
 
   #viewSlowly(offset: number, length: number): Uint8Array {
@@ -222,7 +214,7 @@ export class OpenFile implements MountUser {
     return this.#show(run, offset, length);
   }
 
-  /** Translates the whole run that holds `offset`, not just what was asked: views come in swarms. */
+  /** Translates the whole run that holds `offset`, not just what was asked: more will be asked. */
   #translate(offset: number): FileRun {
     const { inode } = this;
     const map = inode.iomapBegin(offset, inode.size - offset, "report");

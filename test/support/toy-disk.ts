@@ -46,13 +46,14 @@ export class ToyDisk {
     });
   }
 
-  #operations({ pages: _, spanPages = 2 ** 30, stitches = false }: ToyDiskOptions): DaxOperations {
+  #operations({ spanPages = 2 ** 30, stitches = false }: ToyDiskOptions): DaxOperations {
     const memory = new DataView(this.bytes.buffer);
     return {
       directAccess: (pgoff, pages, mode) => {
         const granted = Math.min(pages, spanPages, this.bytes.length / PAGE_SIZE - pgoff);
-        for (let page = pgoff; page < pgoff + granted && mode === "access"; page++) {
-          if (this.poison.has(page)) throw new DaxError("EHWPOISON", { detail: `page ${page}` });
+        const bad = [...this.poison].find((page) => page >= pgoff && page < pgoff + granted);
+        if (bad !== undefined && mode === "access") {
+          throw new DaxError("EHWPOISON", { detail: `page ${bad}` });
         }
         return { memory, start: pgoff * PAGE_SIZE, pages: granted, pfn: pgoff };
       },

@@ -27,6 +27,15 @@ function mapped(bytes: Uint8Array, layout: Layout = "contiguous", disk?: ToyDisk
   return { fs, tree, inode, map };
 }
 
+/** What `bytes` says when there are none. */
+function why(mapping: Mapping): string {
+  try {
+    return String(mapping.bytes.length);
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
 test.each(["contiguous", "fragmented", "inline"] as const)(
   "the checked door reads a %s file, whole and in scalars",
   (layout) => {
@@ -72,13 +81,6 @@ test("a fragmented range is stitched, whatever page it starts and ends in", () =
 });
 
 test("where bytes cannot be had, ENOTSUP says why, and spans and the checked door go on", () => {
-  const why = (mapping: Mapping): string => {
-    try {
-      return String(mapping.bytes.length);
-    } catch (error) {
-      return (error as Error).message;
-    }
-  };
   const { map } = mapped(noise(4, 2 * PAGE), "fragmented");
   expect(why(map())).toMatch(
     /^ENOTSUP: .*mmap '\/f'.*2 fragments, and no way to join them: toy0 cannot/,
