@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DaxError } from "../lib/errno.ts";
+import { AssertionError, DaxError } from "../lib/errno.ts";
 
 /**
  * Whether `[start, start + length)` is made of unsigned safe integers and lies inside `size` bytes.
@@ -63,4 +63,21 @@ export function checkSize(syscall: string, size: number, path?: string): void {
     ...(path === undefined ? {} : { path }),
     detail: `a media of ${size} bytes cannot be; give a size from 1 to 2^53 - 1`,
   });
+}
+
+/**
+ * Says why a range was refused: the slow end of a check that was made inline.
+ * @throws ENXIO when not `open`, else what {@link checkBounds} throws
+ */
+export function refuseRange(
+  open: boolean,
+  syscall: string,
+  size: number,
+  start: number,
+  length: number,
+  path?: string,
+): never {
+  checkOpen(open, syscall, path);
+  checkBounds(syscall, size, start, length, path);
+  throw new AssertionError(`${syscall} refused ${start}+${length}, which is inside`);
 }

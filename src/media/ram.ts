@@ -4,7 +4,7 @@
  * @module
  */
 import { DaxError } from "../lib/errno.ts";
-import { checkBounds, checkOpen, checkSize, isInside } from "./bounds.ts";
+import { checkOpen, checkSize, isInside, refuseRange } from "./bounds.ts";
 import { coverWithDomains, uniformDomain } from "./domains.ts";
 import type { ByteRange, DomainRange, Durability, Media, Window } from "./media.ts";
 
@@ -113,8 +113,7 @@ export class RamMedia implements Media {
     return window;
   }
 
-  #refuse(syscall: string, offset: number, length: number): void {
-    checkOpen(this.#open, syscall);
-    checkBounds(syscall, this.size, offset, length);
+  #refuse(syscall: string, offset: number, length: number): never {
+    refuseRange(this.#open, syscall, this.size, offset, length);
   }
 }

@@ -4,3 +4,5 @@
  * @module
  */
 export { systemEnvironment } from "./environment.ts";
+export { openFileMedia } from "./file-media.ts";
+export type { FileMedia, FileMediaCounters, OpenFileOptions } from "./media-file.ts";

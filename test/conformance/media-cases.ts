@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { type Memory, copyIn, copyOf, fill, storeAtom } from "../../src/lib/memory.ts";
+import { same } from "../support/bytes.ts";
 import type { Media } from "../../src/media/media.ts";
 
 /** Makes a fresh, zeroed, writable media of at least `size` bytes; `size` is a page multiple. */
@@ -48,11 +49,6 @@ function afterlife(memory: Memory): string {
   } catch (error) {
     return String(error);
   }
-}
-
-/** Whether two runs of bytes are equal; far quicker than a deep comparison. */
-export function same(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
 }
 
 /** Registers the suite for one implementation. */

@@ -1,0 +1,115 @@
+/**
+ * One writer for each file: an exclusive `flock`, as systemd and util-linux take it on images and
+ * block devices. It belongs to the open file, so it ends with the process, however that ends.
+ *
+ * @module
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, fstatSync, readFileSync, readdirSync } from "node:fs";
+import { DaxError } from "../lib/errno.ts";
+import { libc, LOCK_EX, LOCK_NB } from "./libc.unsafe.ts";
+import { systemError } from "./system-error.ts";
+
+const EAGAIN = 11;
+
+/**
+ * Takes the file behind `fd` for writing; closing `fd` gives it back.
+ * @throws EBUSY naming the holder where it can be known, ENOTSUP where no lock can be taken
+ */
+export function lockExclusively(fd: number, path: string): void {
+  const c = libc();
+  if (c === undefined) {
+    lockByCommand(fd, path);
+    return;
+  }
+  if (c.flock(fd, LOCK_EX | LOCK_NB) === 0) return;
+  const errno = c.errno();
+  if (errno === EAGAIN) throw busy(fd, path);
+  throw systemError(errno, {
+    syscall: "flock",
+    path,
+    detail: "open with lock: false to do without",
+  });
+}
+
+/**
+ * Without foreign calls a child takes the lock: it inherits the open file, to which the lock
+ * belongs, so the lock stays when the child is gone. It is how shell scripts lock.
+ */
+function lockByCommand(fd: number, path: string): void {
+  const { error, status } = spawnSync("flock", ["-x", "-n", "3"], {
+    stdio: ["ignore", "ignore", "ignore", fd],
+  });
+  if (status === 0) return;
+  if (status === 1) throw busy(fd, path);
+  throw new DaxError("ENOTSUP", {
+    syscall: "flock",
+    path,
+    detail:
+      `${error?.message ?? `the flock command says ${status}`}; ` +
+      "install koffi or util-linux, open readOnly, or with lock: false",
+  });
+}
+
+function busy(fd: number, path: string): DaxError {
+  const holder = lockHolder(fd);
+  return new DaxError("EBUSY", {
+    syscall: "flock",
+    path,
+    detail: `${holder ?? "another process"} writes to it; close that first, or open readOnly`,
+  });
+}
+
+/** `pid 12 (node server.js)`; undefined where /proc does not tell. */
+function lockHolder(fd: number): string | undefined {
+  const { ino } = fstatSync(fd, { bigint: true });
+  const noted = holderOf(readText("/proc/locks"), ino);
+  // A lock outlives the process that took it when another one has the same open file.
+  const pid = noted === undefined || existsSync(`/proc/${noted}`) ? noted : heirOf(ino);
+  if (pid === undefined) return undefined;
+  if (pid === process.pid) return `this process (pid ${pid})`;
+  const command = readText(`/proc/${pid}/cmdline`).split("\0").join(" ").trim().slice(0, 120);
+  return `pid ${pid}${command === "" ? "" : ` (${command})`}`;
+}
+
+/**
+ * Who holds the `flock` on inode `ino`, by the lines of /proc/locks. The device is not compared:
+ * btrfs and overlayfs print another one than `stat` does. Two candidates are none.
+ */
+export function holderOf(locks: string, ino: bigint): number | undefined {
+  const pids = new Set<number>();
+  for (const line of locks.split("\n")) {
+    const fields = /\d+: FLOCK +\S+ +WRITE (\d+) \S+:(\d+) /u.exec(line);
+    if (fields !== null && BigInt(fields[2]!) === ino) pids.add(Number(fields[1]));
+  }
+  const [pid] = pids;
+  return pids.size === 1 && pid !== 0 ? pid : undefined;
+}
+
+/** The process that has a file open to which the lock belongs, by what each says of its files. */
+function heirOf(ino: bigint): number | undefined {
+  for (const name of names("/proc")) {
+    if (!/^\d+$/u.test(name)) continue;
+    for (const fd of names(`/proc/${name}/fdinfo`)) {
+      if (holderOf(readText(`/proc/${name}/fdinfo/${fd}`), ino) !== undefined) return Number(name);
+    }
+  }
+  return undefined;
+}
+
+/** Processes come and go while they are looked at: what cannot be read is empty. */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function names(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * A file cut behind our back: typed errors at the next checked call, and the process lives.
+ */
+import { expect, test } from "vitest";
+import { libc } from "../../src/node/libc.unsafe.ts";
+import { answerOf, runChild } from "../support/child.ts";
+import { places, scratch } from "../support/scratch.ts";
+
+const without = libc() === undefined ? " (needs the koffi package)" : "";
+
+const gone = (path: string, offset: number) =>
+  expect.stringMatching(`^EIO ${path} the page at offset ${offset} is gone: the file was cut`);
+
+for (const [place, folder] of Object.entries(places)) {
+  test.skipIf(without !== "")(
+    `${place}: a load finds zeros, and the next call says EIO${without}`,
+    () => {
+      const path = scratch(folder);
+      expect(answerOf("truncated", [path, "load"])).toEqual({
+        before: 7,
+        gone: 0,
+        check: gone(path, 12288),
+        again: "none",
+        window: gone(path, 12288),
+        other: "none",
+        bad: [{ start: 12288, length: 4096 }],
+      });
+    },
+  );
+
+  test.skipIf(without !== "")(`${place}: copies, loops and stores survive it${without}`, () => {
+    const path = scratch(folder);
+    expect(answerOf("truncated", [path, "ways"])).toMatchObject({
+      copy: [7, 7, 0, 0],
+      atCopy: gone(path, 4096),
+      loop: 0,
+      atLoop: gone(path, 8192),
+      atFlush: gone(path, 16384),
+      flushElsewhere: "none",
+      bad: [{ start: 4096, length: 16384 }],
+    });
+  });
+
+  test.skipIf(without !== "")(`${place}: write-back instructions survive it${without}`, () => {
+    const path = scratch(folder);
+    expect(answerOf("truncated", [path, "lines"])).toEqual({
+      immediate: gone(path, 8192),
+      queued: "none",
+      fence: gone(path, 512000),
+      copy: gone(path, 999424),
+      count: 3,
+    });
+  });
+
+  test.skipIf(without !== "")(`${place}: pages that came back can be cleared${without}`, () => {
+    const path = scratch(folder);
+    expect(answerOf("truncated", [path, "repair"])).toEqual({
+      lost: 0,
+      error: gone(path, 8192),
+      hopeless: 0,
+      cleared: 4096,
+      bad: [],
+      healed: 9,
+      fence: "none",
+      window: "none",
+    });
+  });
+
+  test.skipIf(without !== "")(`${place}: a stitched mapping survives it${without}`, () => {
+    const path = scratch(folder);
+    expect(answerOf("truncated", [path, "stitched"])).toEqual({
+      gone: 0,
+      hole: 0,
+      kept: 7,
+      error: gone(path, 8192),
+      bad: [{ start: 8192, length: 4096 }],
+    });
+  });
+}
+
+test.skipIf(without !== "")(`thousands of faults at once are all known${without}`, () => {
+  const path = scratch();
+  expect(answerOf("truncated", [path, "flood"])).toMatchObject({
+    zeros: 0,
+    bad: [{ start: 4096, length: 5999 * 4096 }],
+  });
+});
+
+test.skipIf(without !== "")(`workers and the main thread each keep their handler${without}`, () => {
+  const path = scratch();
+  expect(answerOf("truncated", [path, "workers"])).toEqual({
+    inside: { value: 0, error: expect.stringContaining(`EIO ${path}.worker`) },
+    value: 0,
+    error: expect.stringContaining(`EIO ${path} the page at offset 49152`),
+  });
+});
+
+test.skipIf(without !== "")(
+  `without the handler, or by a signal sent, a process dies${without}`,
+  () => {
+    expect(runChild("truncated", [scratch(), "unguarded"]).signal).toBe("SIGBUS");
+    expect(runChild("truncated", [scratch(), "foreign"]).signal).toBe("SIGBUS");
+  },
+);
