@@ -146,6 +146,25 @@ class LE64 implements Field<number> {
   }
 }
 
+/** 64 bits as a `bigint`, exact: for addresses up to 2^64 - 1 in firmware tables. */
+class BigLE64 implements Field<bigint> {
+  declare readonly kind: string;
+  declare readonly offset: number;
+  declare readonly size: number;
+  constructor(offset: number) {
+    this.kind = "le64";
+    this.offset = offset;
+    this.size = 8;
+  }
+  get(memory: Memory, base: number): bigint {
+    return memory.getBigUint64(base + this.offset, true);
+  }
+  set(memory: Memory, base: number, value: bigint): void {
+    assert(value >= 0n && value < 1n << 64n, `${value} is not an unsigned 64-bit integer`);
+    memory.setBigUint64(base + this.offset, value, true);
+  }
+}
+
 /** As {@link LE64}, the high word first. */
 class BE64 implements Field<number> {
   declare readonly kind: string;
@@ -216,6 +235,11 @@ export class Cursor {
   /** `__le64` */
   le64(): Field<number> {
     return new LE64(this.#take(8));
+  }
+
+  /** `__le64`, exact where values may reach 2^53. */
+  bigLe64(): Field<bigint> {
+    return new BigLE64(this.#take(8));
   }
 
   /** `__be16` */
