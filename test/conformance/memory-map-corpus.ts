@@ -16,8 +16,8 @@ export interface KernelRun {
   readonly driver: readonly string[];
   readonly iomem: readonly string[];
   /** The outputs of `ndctl list -RNDi` and `-RNDiBu`, where the file has them. */
-  readonly list?: string;
-  readonly listHuman?: string;
+  readonly list: string | undefined;
+  readonly listHuman: string | undefined;
 }
 
 const path = join(import.meta.dirname, "../../fixtures/memmap/linux-6.1.txt");
@@ -41,21 +41,19 @@ export const firmwareMap: readonly E820Entry[] = (sections[0] ?? "")
 /** Every run of the file. */
 export const kernelRuns: readonly KernelRun[] = sections.slice(1).map((section) => {
   const [head = "", ...lines] = section.split("\n");
-  const block = (title: string): string[] => {
+  const block = (title: string): string[] | undefined => {
     const from = lines.indexOf(title) + 1;
-    if (from === 0) return [];
+    if (from === 0) return undefined;
     const length = lines.slice(from).findIndex((line) => !line.startsWith("  "));
     return lines.slice(from, from + length).map((line) => line.slice(2));
   };
-  const list = block("ndctl list -RNDi").join("\n");
-  const listHuman = block("ndctl list -RNDiBu").join("\n");
   return {
     options: head.split(" "),
     map: lines.filter((line) => line.startsWith("user: ")),
     log: lines.filter((line) => line.startsWith("e820: ")),
     driver: lines.filter((line) => line.startsWith("nd_pmem")),
-    iomem: block("iomem"),
-    ...(list === "" ? {} : { list }),
-    ...(listHuman === "" ? {} : { listHuman }),
+    iomem: block("iomem") ?? [],
+    list: block("ndctl list -RNDi")?.join("\n"),
+    listHuman: block("ndctl list -RNDiBu")?.join("\n"),
   };
 });

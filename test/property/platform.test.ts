@@ -8,6 +8,7 @@ import type { E820Entry } from "../../src/platform/e820.ts";
 import { removeRange, retypeRange } from "../../src/platform/editing.ts";
 import { type Resource, ResourceTree } from "../../src/platform/resources.ts";
 import { sanitise } from "../../src/platform/sanitise.ts";
+import { codeOf } from "../support/bytes.ts";
 
 const SPACE = 48;
 const NO_MERGE = new Set([12, 0xefff_ffff]);
@@ -18,7 +19,11 @@ const entry = fc
     length: fc.bigInt(0n, 16n),
     type: fc.constantFrom(1, 1, 2, 3, 7, 12, 12, 0xefff_ffff),
   })
-  .map((e) => ({ ...e, length: e.length > BigInt(SPACE) - e.start ? 0n : e.length }));
+  .map(({ start, length, type }) => ({
+    start,
+    length: length > BigInt(SPACE) - start ? 0n : length,
+    type,
+  }));
 const table = fc.array(entry, { minLength: 2, maxLength: 12 });
 
 /** The types that cover each address, sorted. */
@@ -116,108 +121,117 @@ describe("editing touches exactly the addresses of the range", () => {
   });
 });
 
+/** Children inside their parent, sorted, disjoint. */
+function isSound(node: Resource): boolean {
+  let from = node.start;
+  for (const child of node.children) {
+    if (child.start < from || child.last < child.start || child.last > node.last) return false;
+    if (!isSound(child)) return false;
+    from = child.last + 1n;
+  }
+  return true;
+}
+
+/** Every node in preorder, as one string. */
+function dump(tree: ResourceTree): string {
+  return [...tree.walk()].map(([node, depth]) => `${depth}:${node.start}-${node.last}`).join(" ");
+}
+
+interface AddressRange {
+  start: bigint;
+  length: bigint;
+}
+
+function sized({ start, last }: Resource): AddressRange {
+  return { start, length: last - start + 1n };
+}
+
+function sorted(ranges: readonly AddressRange[]): AddressRange[] {
+  return ranges.toSorted((a, b) => Number(a.start - b.start));
+}
+
+type Verb = "request" | "insert" | "expand" | "release" | "gaps";
+
+/** Ranges that a verb claimed and gave back; `undefined` when it was refused. */
+function perform(
+  tree: ResourceTree,
+  verb: Verb,
+  range: AddressRange,
+): { claimed: AddressRange[]; released: AddressRange[] } | undefined {
+  const done = { claimed: [] as AddressRange[], released: [] as AddressRange[] };
+  try {
+    if (verb === "request") done.claimed.push(sized(tree.request(range, verb)));
+    else if (verb === "insert") tree.insert(range, { name: verb });
+    else if (verb === "expand") tree.insertExpanding(range, { name: verb });
+    else if (verb === "gaps") done.claimed.push(...tree.reserveGaps(range, verb).map(sized));
+    else if (tree.release(range)) done.released.push(range);
+    else return undefined;
+  } catch (error) {
+    if (isDaxError(error, "EBUSY")) return undefined;
+    throw error;
+  }
+  return done;
+}
+
+function overlap(a: AddressRange, b: AddressRange): boolean {
+  return a.start < b.start + b.length && b.start < a.start + a.length;
+}
+
 describe("the resource tree", () => {
   const command = fc.record({
-    verb: fc.constantFrom("request", "insert", "expand", "release", "gaps"),
-    start: fc.nat(40),
-    length: fc.nat(12),
+    verb: fc.constantFrom<Verb>("request", "insert", "expand", "release", "gaps"),
+    start: fc.bigInt(0n, 40n),
+    length: fc.bigInt(0n, 12n),
   });
 
-  /** Children inside their parent, sorted, disjoint. */
-  function assertSound(node: Resource): void {
-    let from = node.start;
-    for (const child of node.children) {
-      expect(child.start).toBeGreaterThanOrEqual(from);
-      expect(child.last).toBeGreaterThanOrEqual(child.start);
-      expect(child.last).toBeLessThanOrEqual(node.last);
-      from = child.last + 1n;
-      assertSound(child);
-    }
-  }
-
-  /** Every node in preorder, as one string. */
-  function dump(tree: ResourceTree): string {
-    return [...tree.walk()].map(([node, depth]) => `${depth}:${node.start}-${node.last}`).join(" ");
-  }
-
-  /** Naive: busy addresses of claims that are still there. */
   test("any mix of verbs keeps it sound; refusals change nothing; claims never overlap", () => {
     fc.assert(
       fc.property(fc.array(command, { maxLength: 25 }), (commands) => {
         const tree = new ResourceTree();
-        const claims: { start: bigint; length: bigint }[] = [];
-        for (const { verb, start: first, length: bytes } of commands) {
-          const range = { start: BigInt(first), length: BigInt(bytes) };
+        let claims: AddressRange[] = [];
+        for (const { verb, start, length } of commands) {
           const before = dump(tree);
-          const overlaps = claims.some(
-            (c) => c.start < range.start + range.length && range.start < c.start + c.length,
+          const done = perform(tree, verb, { start, length });
+          expect(isSound(tree.root)).toBe(true);
+          expect(done === undefined && dump(tree) !== before).toBe(false);
+          const { claimed = [], released = [] } = done ?? {};
+          expect(claimed.some((c) => claims.some((other) => overlap(c, other)))).toBe(false);
+          claims = claims.filter(
+            (c) => !released.some((r) => r.start === c.start && r.length === c.length),
           );
-          try {
-            if (verb === "request") {
-              tree.request(range, verb);
-              expect(overlaps).toBe(false);
-              claims.push(range);
-            } else if (verb === "insert") tree.insert(range, { name: verb });
-            else if (verb === "expand") tree.insertExpanding(range, { name: verb });
-            else if (verb === "gaps") claims.push(...tree.reserveGaps(range, verb).map(sized));
-            else if (tree.release(range)) {
-              const index = claims.findIndex(
-                (c) => c.start === range.start && c.length === range.length,
-              );
-              expect(index).not.toBe(-1);
-              claims.splice(index, 1);
-            } else expect(dump(tree)).toBe(before);
-          } catch (error) {
-            expect(isDaxError(error, "EBUSY")).toBe(true);
-            expect(dump(tree)).toBe(before);
-          }
-          assertSound(tree.root);
+          claims.push(...claimed);
+          const busy = [...tree.walk()].map(([node]) => node).filter((node) => node.busy);
+          expect(sorted(busy.map(sized))).toEqual(sorted(claims));
         }
-        const busyNodes = [...tree.walk()].map(([node]) => node).filter((node) => node.busy);
-        expect(busyNodes.map(sized).toSorted(byStart)).toEqual(claims.toSorted(byStart));
       }),
     );
   });
 
-  function sized({ start, last }: Resource): { start: bigint; length: bigint } {
-    return { start, length: last - start + 1n };
-  }
-
-  function byStart(a: { start: bigint }, b: { start: bigint }): number {
-    return Number(a.start - b.start);
-  }
-
   test("a request succeeds exactly where a naive walk finds room", () => {
     const described = fc.array(
-      fc.record({ start: fc.nat(40), length: fc.integer({ min: 1, max: 12 }), busy: fc.boolean() }),
+      fc.record({
+        start: fc.bigInt(0n, 40n),
+        length: fc.bigInt(1n, 12n),
+        busy: fc.boolean(),
+      }),
       { maxLength: 8 },
     );
-    const wanted = fc.record({ start: fc.nat(40), length: fc.integer({ min: 1, max: 12 }) });
+    const wanted = fc.record({ start: fc.bigInt(0n, 40n), length: fc.bigInt(1n, 12n) });
     fc.assert(
-      fc.property(described, wanted, (nodes, { start, length }) => {
+      fc.property(described, wanted, (nodes, range) => {
         const tree = new ResourceTree();
-        for (const node of nodes) {
-          try {
-            tree.insert(
-              { start: BigInt(node.start), length: BigInt(node.length) },
-              { name: "n", busy: node.busy },
-            );
-          } catch (error) {
-            expect(isDaxError(error, "EBUSY")).toBe(true);
-          }
+        for (const { start, length, busy } of nodes) {
+          codeOf(() => tree.insert({ start, length }, { name: "n", busy }));
         }
-        const last = BigInt(start + length - 1);
+        const last = range.start + range.length - 1n;
         // Room: every node that overlaps encloses the range and is not busy.
         const room = [...tree.walk()].every(
           ([n]) =>
-            n.last < start || n.start > last || (n.start <= start && n.last >= last && !n.busy),
+            n.last < range.start ||
+            n.start > last ||
+            (n.start <= range.start && n.last >= last && !n.busy),
         );
-        let granted = true;
-        try {
-          tree.request({ start: BigInt(start), length: BigInt(length) }, "claim");
-        } catch {
-          granted = false;
-        }
+        const granted = perform(tree, "request", range) !== undefined;
         expect(granted).toBe(room);
       }),
     );

@@ -151,6 +151,11 @@ describe("sanitise", () => {
   });
 });
 
+/** Page frames from one GiB to another. */
+function pages(from: bigint, to: bigint): object {
+  return { start: (from * GIB) >> 12n, length: ((to - from) * GIB) >> 12n };
+}
+
 describe("accounting", () => {
   const map = gib("0+2:1 2+1:2 4+1:1 5+2:12");
 
@@ -162,10 +167,6 @@ describe("accounting", () => {
   });
 
   test("[2.95] hibernation saves no persistent memory", () => {
-    const pages = (from: bigint, to: bigint): object => ({
-      start: (from * GIB) >> 12n,
-      length: ((to - from) * GIB) >> 12n,
-    });
     expect(nosaveRanges(map)).toEqual([pages(2n, 4n)]);
     expect(nosaveRanges(map, "v4.1")).toEqual([pages(2n, 4n), pages(5n, 7n)]);
     expect(nosaveRanges(gib("1+1:12 2+1:1"))).toEqual([pages(0n, 2n)]);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { E820Entry } from "../../src/format/e820.ts";
-import { isDaxError } from "../../src/lib/errno.ts";
 import { applyMem, applyMemmap, finishUserMap, parseMemmap } from "../../src/platform/memmap.ts";
+import { codeOf } from "../support/bytes.ts";
 
 const MIB = 1n << 20n;
 const GIB = 1n << 30n;
@@ -16,22 +16,11 @@ function apply(...options: string[]): readonly E820Entry[] {
   return finishUserMap(applyMemmap(firmware, options));
 }
 
-function codeOf(body: () => unknown): string {
-  try {
-    body();
-  } catch (error) {
-    return isDaxError(error) ? error.code : String(error);
-  }
-  return "nothing thrown";
+function add(start: bigint, length: bigint, type: number): object {
+  return { kind: "add", start, length, type };
 }
 
 describe("every form", () => {
-  const add = (start: bigint, length: bigint, type: number): object => ({
-    kind: "add",
-    start,
-    length,
-    type,
-  });
   test.each<[string, object]>([
     ["64M@16M", add(16n * MIB, 64n * MIB, 1)],
     ["64M#16M", add(16n * MIB, 64n * MIB, 3)],
