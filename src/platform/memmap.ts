@@ -36,7 +36,7 @@ const ADDING: ReadonlyMap<string, number> = new Map([
   ["!", E820_TYPE_PRAM],
 ]);
 
-/** What an element asks for; numbers are modulo 2^64, types modulo 2^32, as the kernel keeps them. */
+/** What an element asks for; numbers are modulo 2^64, types modulo 2^32, as in the kernel. */
 export type MemmapEffect =
   | { readonly kind: "exactmap" }
   | { readonly kind: "add"; readonly start: bigint; readonly length: bigint; readonly type: number }

@@ -52,7 +52,7 @@ describe("[2.94] sanitise", () => {
     );
   });
 
-  test("ranges are cut where the type changes, and where anything changes under persistence", () => {
+  test("ranges are cut where the type changes, and where anything does under persistence", () => {
     fc.assert(
       fc.property(table, (entries) => {
         const edges = new Set(

@@ -143,7 +143,7 @@ test("[4.16] a range meets nodes of a kind: disjoint, intersects, mixed", () => 
 });
 
 describe("/proc/iomem", () => {
-  test("addresses have eight digits at least, the last is inclusive, and levels stop at five", () => {
+  test("addresses have eight digits or more, the last is inclusive, levels stop at five", () => {
     const tree = new ResourceTree();
     for (let depth = 0; depth < 7; depth++) {
       tree.insert(at(0x1000, 0x1000 - depth), { name: `level ${depth}` });
@@ -182,7 +182,7 @@ describe("the map's own entries", () => {
     { start: 0x800_0000n, length: 0x1000n, type: 2 },
   ];
 
-  test("[2.99] persistent and reserved ranges may be claimed, unless they start below 1 MiB", () => {
+  test("[2.99] persistent and reserved ranges may be claimed, unless below 1 MiB", () => {
     for (const profile of ["v4.1", "modern"] as const) {
       const tree = new ResourceTree();
       reserveEarly(tree, entries, profile);
