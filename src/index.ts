@@ -27,4 +27,23 @@ export type { DaxCounters, DaxDeviceOptions } from "./dax/dax-device.ts";
 export type { AccessMode, DaxHolder, DaxOperations, DaxSpan } from "./dax/operations.ts";
 export type { DaxRange, Iomap, IomapIntent, Iomappable } from "./dax/iomap.ts";
 export type { BlockDevice } from "./block/block-device.ts";
-export type { Filesystem, FilesystemType, Finding, Inode } from "./vfs/filesystem.ts";
+export type {
+  Attributes,
+  DirectoryEntry,
+  Filesystem,
+  FilesystemType,
+  Finding,
+  Inode,
+  Statfs,
+} from "./vfs/filesystem.ts";
+export { FileTree } from "./vfs/file-tree.ts";
+export type { OpenOptions } from "./vfs/file-tree.ts";
+export type { FileExtent } from "./vfs/extents.ts";
+export type { FileRun } from "./vfs/file-runs.ts";
+export { Mapping } from "./vfs/mapping.ts";
+export type { MapOptions } from "./vfs/mapping.ts";
+export { formatMode, majorOf, minorOf } from "./vfs/modes.ts";
+export { Mount, MountTable, pathOf } from "./vfs/mounts.ts";
+export type { Location, UnmountOptions } from "./vfs/mounts.ts";
+export { OpenFile } from "./vfs/open-file.ts";
+export type { Whence } from "./vfs/open-file.ts";

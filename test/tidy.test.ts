@@ -4,6 +4,8 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { expect, test } from "vitest";
+import { formatPages } from "../scripts/format-pages.ts";
+import { readCoverage } from "../scripts/row-coverage.ts";
 
 /** Lowest first. A floor imports from itself and from what stands before it. */
 const FLOORS = [
@@ -116,4 +118,19 @@ test("foreign calls live in *.unsafe.ts only", () => {
 test("no test is narrowed or skipped without a reason", () => {
   const wrong = /\b(test|it|describe)\.(only|skip|todo)\(/u;
   expect(lines(files("test"), (line) => wrong.test(line))).toEqual([]);
+});
+
+test("every requirement that a test names is in the table", () => {
+  const { unknown } = readCoverage(root);
+  expect(unknown.map(({ file, line, title }) => `${file}:${line} ${title}`)).toEqual([]);
+});
+
+test("docs/format is what src/format says: node scripts/run.mjs format-docs", async () => {
+  const pages = await formatPages(root);
+  const folder = join(root, "docs/format");
+  expect(readdirSync(folder).toSorted()).toEqual([...pages.keys()].toSorted());
+  const stale = [...pages].filter(
+    ([name, body]) => readFileSync(join(folder, name), "utf8") !== body,
+  );
+  expect(stale.map(([name]) => name)).toEqual([]);
 });

@@ -1,0 +1,212 @@
+/**
+ * Mounts: several filesystems in one tree, and who keeps one of them busy.
+ *
+ * @module
+ */
+import { DaxError, assert } from "../lib/errno.ts";
+import type { Filesystem, Inode } from "./filesystem.ts";
+import { isDirectory } from "./modes.ts";
+
+/** Something that keeps a mount busy while it lives: an open file, a mapping. */
+export interface MountUser {
+  /** For the EBUSY message: `open file /a/b`. */
+  describe(): string;
+  /**
+   * Ends it against its owner's will: later use of it throws.
+   * @throws EBUSY when memory was handed out that cannot be taken back; `mediaCloses` says that
+   * closing the media takes it back right after
+   */
+  revoke(mediaCloses: boolean): void;
+}
+
+/** What unmounting does with users: refuse (EBUSY), or end them. */
+export interface UnmountOptions {
+  /** End open files and mappings, and unmount what is mounted below. */
+  readonly revoke?: boolean;
+  /** With `revoke`: the media is closed next, so aliases of it may be left to that. */
+  readonly mediaCloses?: boolean;
+}
+
+/** A place in the tree: an inode and how the walk came to it. */
+export interface Location {
+  readonly inode: Inode;
+  readonly mount: Mount;
+  /** Undefined for the root of the tree. */
+  readonly parent: Location | undefined;
+  /** The last name of the path; empty for the root of the tree. */
+  readonly name: string;
+}
+
+/** The absolute path of a place, without links. */
+export function pathOf(location: Location): string {
+  let path = "";
+  for (let at = location; at.parent !== undefined; at = at.parent) path = `/${at.name}${path}`;
+  return path === "" ? "/" : path;
+}
+
+/** One filesystem at one place of the tree. */
+export class Mount {
+  readonly filesystem: Filesystem;
+  /** The directory that this mount covers; undefined for the root of the tree. */
+  readonly at: Location | undefined;
+  /** The root of the filesystem as a place of the tree. */
+  readonly root: Location;
+  readonly #users = new Set<MountUser>();
+  #live = true;
+
+  constructor(filesystem: Filesystem, at: Location | undefined) {
+    this.filesystem = filesystem;
+    this.at = at;
+    this.root = { inode: filesystem.root, mount: this, parent: at?.parent, name: at?.name ?? "" };
+  }
+
+  /** False from the moment it is unmounted. */
+  get live(): boolean {
+    return this.#live;
+  }
+
+  /** How many open files and mappings keep it busy. */
+  get users(): number {
+    return this.#users.size;
+  }
+
+  /** Counts a user in; `leave` counts it out. */
+  join(user: MountUser): void {
+    this.#users.add(user);
+  }
+
+  leave(user: MountUser): void {
+    this.#users.delete(user);
+  }
+
+  /** @throws EBUSY naming a user */
+  assertIdle(): void {
+    const [first] = this.#users;
+    if (first === undefined) return;
+    const others = this.#users.size - 1;
+    throw new DaxError("EBUSY", {
+      syscall: "umount",
+      path: pathOf(this.root),
+      detail:
+        `${first.describe()}${others > 0 ? ` and ${others} more` : ""}; ` +
+        "close and unmap them first, or unmount with revoke",
+    });
+  }
+
+  /** Ends every user. @throws EBUSY when one cannot be ended; the others are ended all the same */
+  revokeUsers(mediaCloses: boolean): void {
+    let refusal: unknown;
+    for (const user of this.#users) {
+      try {
+        user.revoke(mediaCloses);
+        this.#users.delete(user);
+      } catch (error) {
+        refusal ??= error;
+      }
+    }
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** Unmounts the filesystem; the caller has seen to users and children. */
+  end(): void {
+    assert(this.#live && this.#users.size === 0, "a mount ends once, and idle");
+    this.#live = false;
+    this.filesystem.unmount();
+  }
+}
+
+/** Which filesystem covers which directory. */
+export class MountTable {
+  readonly root: Mount;
+  readonly #mounts = new Map<Inode, Mount>();
+
+  constructor(filesystem: Filesystem) {
+    this.root = new Mount(filesystem, undefined);
+  }
+
+  /** All mounts, the root first, then in the order of mounting. */
+  *[Symbol.iterator](): Generator<Mount> {
+    yield this.root;
+    yield* this.#mounts.values();
+  }
+
+  /** The place that a walk reaches at `location`: the root of what is mounted there, or itself. */
+  across(location: Location): Location {
+    if (this.#mounts.size === 0) return location;
+    return this.#mounts.get(location.inode)?.root ?? location;
+  }
+
+  /**
+   * Covers a directory.
+   * @throws ENOTDIR, EBUSY when the place is a mount already or the filesystem is mounted
+   */
+  mount(at: Location, filesystem: Filesystem): Mount {
+    const path = pathOf(at);
+    if (!isDirectory(at.inode.mode)) throw new DaxError("ENOTDIR", { syscall: "mount", path });
+    if (at.mount.root === at) {
+      throw new DaxError("EBUSY", {
+        syscall: "mount",
+        path,
+        detail: "this is the root of a mount; unmount it, or take a directory below",
+      });
+    }
+    for (const { filesystem: other, root } of this) {
+      if (other !== filesystem) continue;
+      const where = pathOf(root);
+      throw new DaxError("EBUSY", { syscall: "mount", path, detail: `mounted at ${where}` });
+    }
+    const mount = new Mount(filesystem, at);
+    this.#mounts.set(at.inode, mount);
+    return mount;
+  }
+
+  /**
+   * Uncovers a directory and unmounts what covered it.
+   * @throws EBUSY while files, mappings or mounts below are in use; EINVAL for the tree's root
+   */
+  unmount(mount: Mount, options: UnmountOptions = {}): void {
+    const at = mount.at;
+    if (at === undefined || this.#mounts.get(at.inode) !== mount) {
+      throw new DaxError("EINVAL", {
+        syscall: "umount",
+        path: pathOf(mount.root),
+        detail: at === undefined ? "close the tree to unmount its root" : "not mounted any more",
+      });
+    }
+    this.#release(mount, options);
+    this.#mounts.delete(at.inode);
+    mount.end();
+  }
+
+  /**
+   * Unmounts everything, the last mounted first.
+   * @throws EBUSY; without `revoke` the tree is as it was, with it some users may have ended
+   */
+  close(options: UnmountOptions = {}): void {
+    const mounts = [...this].toReversed();
+    if (options.revoke !== true) for (const mount of mounts) mount.assertIdle();
+    for (const mount of mounts) {
+      if (!mount.live) continue;
+      mount.revokeUsers(options.mediaCloses ?? false);
+      if (mount.at !== undefined) this.#mounts.delete(mount.at.inode);
+      mount.end();
+    }
+  }
+
+  #release(mount: Mount, options: UnmountOptions): void {
+    const below = [...this].filter(({ at }) => at?.mount === mount);
+    if (options.revoke !== true) {
+      const [child] = below;
+      if (child !== undefined) {
+        throw new DaxError("EBUSY", {
+          syscall: "umount",
+          path: pathOf(mount.root),
+          detail: `${pathOf(child.root)} is mounted below; unmount that first`,
+        });
+      }
+      mount.assertIdle();
+    }
+    for (const child of below.toReversed()) this.unmount(child, options);
+    mount.revokeUsers(options.mediaCloses ?? false);
+  }
+}
