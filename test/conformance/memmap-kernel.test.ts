@@ -25,7 +25,7 @@ describe("[2.4] [2.90] [2.93] [2.94] [2.97] Linux 6.1 prints the same map", () =
         if (line !== undefined) messages.push(line);
       }
     }
-    const final = finishUserMap({ entries, userDefined: true });
+    const final = finishUserMap({ entries: [...entries], userDefined: true });
     expect(bootLogLines(final, "user")).toEqual(map);
     const ours = log.slice(
       0,
