@@ -1,0 +1,94 @@
+/**
+ * Metadata blocks as private copies, so that what was checked is what is read. A small cache keeps
+ * the last ones, with what was proved about each.
+ *
+ * @module
+ */
+import type { Buffers } from "../../block/buffers.ts";
+import { copyOut } from "../../lib/memory.ts";
+import { corrupt } from "./corruption.ts";
+
+/** Bytes that the cache of one filesystem holds, unless sixteen blocks need more. */
+const CACHE_BYTES = 2 << 20;
+
+/** What a block has been proved to be, for the inode whose checksum seed is `seed`. */
+export type BlockRole = "extent" | "directory leaf" | "directory index" | "xattr";
+
+/** A block's bytes, copied off the media. */
+export class MetadataBlock {
+  readonly number: number;
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  #role: BlockRole | undefined;
+  #seed = 0;
+
+  constructor(number: number, bytes: Uint8Array<ArrayBuffer>) {
+    this.number = number;
+    this.bytes = bytes;
+    this.view = new DataView(bytes.buffer);
+  }
+
+  /** True when {@link prove} was called with the same arguments, and nothing else since. */
+  isProved(role: BlockRole, seed: number): boolean {
+    return this.#role === role && this.#seed === seed;
+  }
+
+  /** Notes that the block is intact in this role. */
+  prove(role: BlockRole, seed: number): void {
+    this.#role = role;
+    this.#seed = seed;
+  }
+}
+
+/** The metadata blocks of one filesystem. */
+export class MetadataBlocks {
+  readonly #buffers: Buffers;
+  readonly #first: number;
+  readonly #blocks: number;
+  readonly #capacity: number;
+  /** Least recently used first. */
+  readonly #cache = new Map<number, MetadataBlock>();
+
+  /** `firstDataBlock` holds the superblock (or lies before it), so no metadata can. */
+  constructor(buffers: Buffers, firstDataBlock: number, blocks: number) {
+    this.#buffers = buffers;
+    this.#first = firstDataBlock;
+    this.#blocks = blocks;
+    this.#capacity = Math.max(16, Math.floor(CACHE_BYTES / buffers.blockSize));
+  }
+
+  /** True when `count` blocks from `block` can belong to a file. */
+  isInside(block: number, count: number): boolean {
+    return block > this.#first && count > 0 && block + count <= this.#blocks;
+  }
+
+  /**
+   * A copy of a block that `what` refers to by `field`.
+   * @throws EUCLEAN when the number leaves the filesystem, EIO
+   */
+  get(block: number, what: string, field: string): MetadataBlock {
+    const known = this.#cache.get(block);
+    if (known !== undefined) {
+      this.#cache.delete(block);
+      this.#cache.set(block, known);
+      return known;
+    }
+    if (!this.isInside(block, 1)) {
+      throw corrupt(what, field, block, `not among the ${this.#blocks} blocks of the filesystem`);
+    }
+    const bytes = new Uint8Array(this.#buffers.blockSize);
+    const { memory, at } = this.#buffers.get(block, what);
+    copyOut(memory, at, bytes);
+    const fresh = new MetadataBlock(block, bytes);
+    this.#cache.set(block, fresh);
+    if (this.#cache.size > this.#capacity) this.#dropOldest();
+    return fresh;
+  }
+
+  #dropOldest(): void {
+    for (const oldest of this.#cache.keys()) {
+      this.#cache.delete(oldest);
+      return;
+    }
+  }
+}

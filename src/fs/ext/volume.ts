@@ -1,0 +1,67 @@
+/**
+ * What every part of the driver works on: one device with one checked superblock.
+ *
+ * @module
+ */
+import type { BlockDevice } from "../../block/block-device.ts";
+import type { Buffers } from "../../block/buffers.ts";
+import type { Tracer } from "../../lib/environment.ts";
+import { copyOut } from "../../lib/memory.ts";
+import { corrupt } from "./corruption.ts";
+import { MapBudget } from "./file-map.ts";
+import { type GroupDescriptor, Groups } from "./groups.ts";
+import { InodeRecord } from "./inode-record.ts";
+import { MetadataBlocks } from "./metadata-blocks.ts";
+import type { Superblock } from "./superblock.ts";
+
+/** A device, its superblock, and bounded caches of what was read of it. */
+export class Volume {
+  readonly device: BlockDevice;
+  readonly superblock: Superblock;
+  /** The device's blocks, over which a replayed journal wins. */
+  readonly buffers: Buffers;
+  readonly blocks: MetadataBlocks;
+  readonly groups: Groups;
+  readonly mapBudget = new MapBudget();
+  readonly trace: Tracer;
+
+  constructor(superblock: Superblock, buffers: Buffers, trace: Tracer) {
+    this.device = buffers.device;
+    this.superblock = superblock;
+    this.buffers = buffers;
+    this.trace = trace;
+    this.groups = new Groups(superblock, buffers);
+    this.blocks = new MetadataBlocks(buffers, superblock.firstDataBlock, superblock.blocks);
+  }
+
+  /**
+   * Reads an inode and proves its bytes. Any number of the inode tables will do, reserved and
+   * deleted ones too.
+   * @throws EUCLEAN, EBADMSG, EIO
+   */
+  record(ino: number): InodeRecord {
+    const { inodeSize, blockSize } = this.superblock;
+    const { descriptor, slot } = this.#place(ino);
+    const at = slot * inodeSize;
+    const block = descriptor.inodeTable + Math.floor(at / blockSize);
+    const { memory, at: start } = this.buffers.get(block, "inode table block");
+    const bytes = new Uint8Array(inodeSize);
+    copyOut(memory, start + (at % blockSize), bytes);
+    return new InodeRecord(this.superblock, ino, bytes);
+  }
+
+  /** Whether the inode lies in the part of its table that was never used. */
+  isNeverUsed(ino: number): boolean {
+    const { descriptor, slot } = this.#place(ino);
+    return slot >= this.superblock.inodesPerGroup - descriptor.itableUnused;
+  }
+
+  #place(ino: number): { descriptor: GroupDescriptor; slot: number } {
+    const { inodes, inodesPerGroup } = this.superblock;
+    if (!(ino >= 1 && ino <= inodes && Number.isInteger(ino))) {
+      throw corrupt("inode", "number", ino, `not from 1 to ${inodes}`);
+    }
+    const group = Math.floor((ino - 1) / inodesPerGroup);
+    return { descriptor: this.groups.get(group), slot: (ino - 1) % inodesPerGroup };
+  }
+}
