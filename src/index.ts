@@ -47,3 +47,5 @@ export { Mount, MountTable, pathOf } from "./vfs/mounts.ts";
 export type { Location, UnmountOptions } from "./vfs/mounts.ts";
 export { OpenFile } from "./vfs/open-file.ts";
 export type { Whence } from "./vfs/open-file.ts";
+export { ext } from "./fs/ext/ext.ts";
+export type { ExtMountOptions } from "./fs/ext/ext.ts";

@@ -16,23 +16,14 @@ import { EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
 import { isDaxError } from "../../lib/errno.ts";
 import { decodeUtf8 } from "../../lib/utf8.ts";
 import type { DirectoryEntry } from "../../vfs/filesystem.ts";
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
 import { DirectoryBlocks } from "./directory-blocks.ts";
 import { EntryScanner } from "./directory-entries.ts";
 import type { FileMap } from "./file-map.ts";
 import { lookupHashed } from "./htree.ts";
 import { inlineRest } from "./inline.ts";
-import {
-  I_BLOCK_SIZE,
-  type InodeRecord,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFDIR,
-  S_IFIFO,
-  S_IFLNK,
-  S_IFREG,
-  S_IFSOCK,
-} from "./inode-record.ts";
+import { I_BLOCK_SIZE, type InodeRecord } from "./inode-record.ts";
 import type { Volume } from "./volume.ts";
 
 /** `st_mode >> 12` by the type that entries record. */

@@ -22,19 +22,19 @@ import {
 import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
 import type { Timespec } from "../../lib/environment.ts";
 import type { Field } from "../../lib/struct.ts";
+import {
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from "../../vfs/modes.ts";
 import { badChecksum, corrupt } from "./corruption.ts";
 import { hasIncompat, hasRoCompat } from "./features.ts";
 import type { Superblock } from "./superblock.ts";
-
-/** The type bits of a mode, as in stat(2). */
-export const S_IFMT = 0o170000;
-export const S_IFIFO = 0o010000;
-export const S_IFCHR = 0o020000;
-export const S_IFDIR = 0o040000;
-export const S_IFBLK = 0o060000;
-export const S_IFREG = 0o100000;
-export const S_IFLNK = 0o120000;
-export const S_IFSOCK = 0o140000;
 
 const FILE_TYPES = new Set([S_IFIFO, S_IFCHR, S_IFDIR, S_IFBLK, S_IFREG, S_IFLNK, S_IFSOCK]);
 

@@ -15,11 +15,12 @@ import {
 } from "../../format/ext-xattr.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import { decodeUtf8 } from "../../lib/utf8.ts";
+import { S_IFREG } from "../../vfs/modes.ts";
 import { aclToXattr } from "./acl.ts";
 import { readContents } from "./contents.ts";
 import { badChecksum, corrupt } from "./corruption.ts";
 import { FileMap } from "./file-map.ts";
-import { type InodeRecord, S_IFREG } from "./inode-record.ts";
+import type { InodeRecord } from "./inode-record.ts";
 import type { Volume } from "./volume.ts";
 import { type XattrEntry, blockEntries, inodeEntries } from "./xattr-entries.ts";
 

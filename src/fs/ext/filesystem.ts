@@ -1,0 +1,120 @@
+/**
+ * A mounted ext2, ext3 or ext4 filesystem, read-only.
+ *
+ * @module
+ */
+import type { BlockDevice } from "../../block/block-device.ts";
+import { EXT4_EA_INODE_FL, EXT4_ROOT_INO } from "../../format/ext-inode.ts";
+import { DaxError } from "../../lib/errno.ts";
+import type { Statfs } from "../../vfs/filesystem.ts";
+import { S_IFDIR } from "../../vfs/modes.ts";
+import { corrupt } from "./corruption.ts";
+import { typeName } from "./features.ts";
+import { type DaxPolicy, ExtInode, type InodeOwner } from "./inode.ts";
+import { type InodeRecord, checkRecord } from "./inode-record.ts";
+import { statfsOf } from "./statfs.ts";
+import type { Volume } from "./volume.ts";
+
+/** Inodes that are remembered, the least recently used going first. */
+const CACHED_INODES = 4096;
+
+/** How a mounted filesystem behaves. */
+export interface Behaviour {
+  readonly daxPolicy: DaxPolicy;
+  readonly minixdf: boolean;
+}
+
+/** The mounted filesystem; its parts are read when they are asked for. */
+export class ExtFilesystem implements InodeOwner {
+  readonly type: "ext2" | "ext3" | "ext4";
+  readonly device: BlockDevice;
+  readonly volume: Volume;
+  readonly daxPolicy: DaxPolicy;
+  readonly root: ExtInode;
+  readonly #minixdf: boolean;
+  /** Least recently used first. */
+  readonly #inodes = new Map<number, ExtInode>();
+
+  /** Reads the root. @throws EUCLEAN, EBADMSG, EIO */
+  constructor(volume: Volume, { daxPolicy, minixdf }: Behaviour) {
+    this.type = typeName(volume.superblock);
+    this.device = volume.device;
+    this.volume = volume;
+    this.daxPolicy = daxPolicy;
+    this.#minixdf = minixdf;
+    this.root = this.inodeOfEntry(EXT4_ROOT_INO, "superblock");
+    if ((this.root.mode & 0o170000) !== S_IFDIR) {
+      throw corrupt("root inode", "mode", `0o${this.root.mode.toString(8)}`, "not a directory");
+    }
+  }
+
+  inode(ino: number): ExtInode {
+    const known = this.#recall(ino);
+    if (known !== undefined) return known;
+    const { inodes } = this.volume.superblock;
+    const possible = Number.isInteger(ino) && ino >= 1 && ino <= inodes;
+    if (!possible || this.#isHidden(ino) || this.volume.isNeverUsed(ino)) return stale(ino);
+    const record = this.volume.record(ino);
+    if (record.links === 0 || record.has(EXT4_EA_INODE_FL)) return stale(ino);
+    return this.#remember(record);
+  }
+
+  inodeOfEntry(ino: number, where: string): ExtInode {
+    const known = this.#recall(ino);
+    if (known !== undefined) return known;
+    const { inodes } = this.volume.superblock;
+    if (ino < 1 || ino > inodes || this.#isHidden(ino)) {
+      throw corrupt(where, "entry inode", ino, "no entry can name that inode");
+    }
+    const record = this.volume.record(ino);
+    if (record.links === 0) throw corrupt(where, "entry inode", ino, "that inode was deleted");
+    if (record.has(EXT4_EA_INODE_FL)) {
+      throw corrupt(where, "entry inode", ino, "that inode holds an attribute's value");
+    }
+    return this.#remember(record);
+  }
+
+  statfs(): Statfs {
+    return statfsOf(this.volume, this.#minixdf);
+  }
+
+  unmount(): void {
+    this.#inodes.clear();
+    this.volume.trace.event("ext.unmount", { device: this.device.name });
+  }
+
+  /** The filesystem's own inodes, which have no names. */
+  #isHidden(ino: number): boolean {
+    const { firstIno, usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum } =
+      this.volume.superblock;
+    if (ino < firstIno) return ino !== EXT4_ROOT_INO;
+    return [usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum].includes(ino);
+  }
+
+  #recall(ino: number): ExtInode | undefined {
+    const known = this.#inodes.get(ino);
+    if (known === undefined) return undefined;
+    this.#inodes.delete(ino);
+    this.#inodes.set(ino, known);
+    return known;
+  }
+
+  #remember(record: InodeRecord): ExtInode {
+    checkRecord(this.volume.superblock, record);
+    const inode = new ExtInode(this, record);
+    this.#inodes.set(record.ino, inode);
+    if (this.#inodes.size > CACHED_INODES) {
+      for (const oldest of this.#inodes.keys()) {
+        // The root is held by the filesystem itself, and stays one object.
+        if (oldest === EXT4_ROOT_INO) continue;
+        this.#inodes.delete(oldest);
+        break;
+      }
+    }
+    return inode;
+  }
+}
+
+function stale(ino: number): never {
+  throw new DaxError("ESTALE", { syscall: "open", detail: `inode ${ino} is not in use` });
+}

@@ -1,0 +1,180 @@
+/**
+ * An inode of a mounted filesystem, as the vfs and dax see it.
+ *
+ * @module
+ */
+import type { Iomap, IomapIntent } from "../../dax/iomap.ts";
+import {
+  EXT4_DAX_FL,
+  EXT4_INLINE_DATA_FL,
+  EXT4_JOURNAL_DATA_FL,
+  EXT4_ROOT_INO,
+  EXT4_VERITY_FL,
+} from "../../format/ext-inode.ts";
+import { EXT4_NAME_LEN } from "../../format/ext-directory.ts";
+import { DaxError } from "../../lib/errno.ts";
+import { decodeUtf8, encodeUtf8 } from "../../lib/utf8.ts";
+import type { Attributes, DirectoryEntry, Filesystem, Inode } from "../../vfs/filesystem.ts";
+import { S_IFDIR, S_IFLNK, S_IFREG } from "../../vfs/modes.ts";
+import { corrupt } from "./corruption.ts";
+import { type Directory, openDirectory } from "./directory.ts";
+import { FileMap } from "./file-map.ts";
+import { inlineContents } from "./inline.ts";
+import { type InodeRecord, deviceOf, gidOf, sectorsUsed, timesOf, uidOf } from "./inode-record.ts";
+import { readTarget } from "./symlink.ts";
+import type { Volume } from "./volume.ts";
+import type { XattrEntry } from "./xattr-entries.ts";
+import { readXattrs, xattrValue } from "./xattr.ts";
+
+/** What an inode needs of the filesystem that it belongs to. */
+export interface InodeOwner extends Filesystem {
+  readonly volume: Volume;
+  /** Which regular files reach the media without a page cache. */
+  readonly daxPolicy: DaxPolicy;
+  /** The inode that a directory's entry names. @throws EUCLEAN when it is not in use */
+  inodeOfEntry(ino: number, where: string): ExtInode;
+}
+
+/** `always` and `never` for all, `inode` by the flag of each; `never` where dax is impossible. */
+export type DaxPolicy = "always" | "inode" | "never";
+
+/** No dax for data that takes another way. */
+const NO_DAX_FLAGS = [EXT4_JOURNAL_DATA_FL, EXT4_INLINE_DATA_FL, EXT4_VERITY_FL];
+
+/** An inode in use. */
+export class ExtInode implements Inode {
+  readonly filesystem: InodeOwner;
+  readonly ino: number;
+  readonly generation: number;
+  readonly mode: number;
+  readonly size: number;
+  readonly #record: InodeRecord;
+  readonly #map: FileMap;
+  #inline: Iomap | undefined;
+  #directory: Directory | undefined;
+  #xattrs: Map<string, XattrEntry> | undefined;
+
+  constructor(filesystem: InodeOwner, record: InodeRecord) {
+    this.filesystem = filesystem;
+    this.ino = record.ino;
+    this.generation = record.generation;
+    this.mode = record.mode;
+    this.size = record.size;
+    this.#record = record;
+    this.#map = new FileMap(filesystem.volume, record);
+  }
+
+  /** As Linux decides S_DAX (`ext4_should_enable_dax`). */
+  get isDax(): boolean {
+    const { daxPolicy } = this.filesystem;
+    if (daxPolicy === "never" || this.#record.type !== S_IFREG) return false;
+    if (NO_DAX_FLAGS.some((flag) => this.#record.has(flag))) return false;
+    return daxPolicy === "always" || this.#record.has(EXT4_DAX_FL);
+  }
+
+  attributes(): Attributes {
+    const record = this.#record;
+    return {
+      mode: record.mode,
+      nlink: record.links,
+      uid: uidOf(record),
+      gid: gidOf(record),
+      rdev: deviceOf(record),
+      size: record.size,
+      blocks: sectorsUsed(this.filesystem.volume.superblock, record),
+      ...timesOf(record),
+    };
+  }
+
+  /**
+   * As {@link Inode.lookup}. A directory that is found must name this one as its parent, so that
+   * no walk downwards can go in circles.
+   */
+  lookup(name: string): ExtInode | undefined {
+    const directory = this.#openDirectory("lookup");
+    if (name === ".") return this;
+    const where = `inode ${this.ino} directory`;
+    if (name === "..") return this.filesystem.inodeOfEntry(directory.parent, where);
+    const bytes = encodeUtf8(name);
+    if (bytes.length === 0 || bytes.length > EXT4_NAME_LEN) return undefined;
+    if (name.includes("/") || name.includes("\0")) return undefined;
+    const ino = directory.lookup(bytes);
+    if (ino === 0) return undefined;
+    if (ino === this.ino || ino === EXT4_ROOT_INO) {
+      throw corrupt(where, "entry inode", ino, "that would be a loop");
+    }
+    const child = this.filesystem.inodeOfEntry(ino, where);
+    child.checkParent(this.ino);
+    return child;
+  }
+
+  readdir(cookie: number): Iterable<DirectoryEntry> {
+    return this.#openDirectory("readdir").entries(cookie);
+  }
+
+  readlink(): string {
+    if (this.#record.type !== S_IFLNK) {
+      throw new DaxError("EINVAL", {
+        syscall: "readlink",
+        detail: `inode ${this.ino} is no symbolic link`,
+      });
+    }
+    return decodeUtf8(readTarget(this.filesystem.volume, this.#record, this.#map));
+  }
+
+  listxattr(): readonly string[] {
+    return [...this.#readXattrs().keys()];
+  }
+
+  getxattr(name: string): Uint8Array | undefined {
+    const entry = this.#readXattrs().get(name);
+    if (entry === undefined) return undefined;
+    return xattrValue(this.filesystem.volume, this.#record, entry);
+  }
+
+  // One question in a read; what it decoded stays, and the answer is the same object every time.
+  iomapBegin(offset: number, _length: number, _intent: IomapIntent): Iomap {
+    const record = this.#record;
+    if (record.has(EXT4_INLINE_DATA_FL)) return this.#inlineMap(offset);
+    if (record.type === S_IFREG || record.type === S_IFDIR) return this.#map.iomap(offset);
+    return this.#hole(0);
+  }
+
+  /** @throws EUCLEAN when this is a directory whose `..` is not `parent` */
+  checkParent(parent: number): void {
+    if (this.#record.type !== S_IFDIR) return;
+    const { parent: own } = this.#openDirectory("lookup");
+    if (own !== parent) {
+      throw corrupt(`inode ${this.ino} directory`, "'..'", own, `inode ${parent} holds it`);
+    }
+  }
+
+  #openDirectory(syscall: string): Directory {
+    const known = this.#directory;
+    if (known !== undefined) return known;
+    if (this.#record.type !== S_IFDIR) {
+      throw new DaxError("ENOTDIR", { syscall, detail: `inode ${this.ino}` });
+    }
+    const { volume } = this.filesystem;
+    return (this.#directory = openDirectory(volume, this.#record, this.#map));
+  }
+
+  #readXattrs(): Map<string, XattrEntry> {
+    return (this.#xattrs ??= readXattrs(this.filesystem.volume, this.#record));
+  }
+
+  #inlineMap(offset: number): Iomap {
+    if (offset >= this.size) return this.#hole(this.size);
+    if (this.#inline !== undefined) return this.#inline;
+    const { device } = this.filesystem;
+    const inline = inlineContents(this.filesystem.volume, this.#record);
+    const place = { offset: 0, length: this.size, addr: 0, range: device.dax, store: device };
+    return (this.#inline = { type: "inline", ...place, inline });
+  }
+
+  #hole(offset: number): Iomap {
+    const { device } = this.filesystem;
+    const length = Number.MAX_SAFE_INTEGER - offset;
+    return { type: "hole", offset, length, addr: 0, range: device.dax, store: device };
+  }
+}
