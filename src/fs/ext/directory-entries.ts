@@ -1,5 +1,5 @@
 /**
- * One run of directory entries: a leaf block without its checksum, or a part of an inline directory.
+ * One run of directory entries: a leaf block without its checksum, or part of an inline directory.
  *
  * @module
  */

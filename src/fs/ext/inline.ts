@@ -27,7 +27,7 @@ export function inlineRest(volume: Volume, record: InodeRecord): Uint8Array {
   throw corrupt(where, "xattr", "missing", "system.data must exist, if only empty");
 }
 
-/** All bytes of an inline file or symbolic link. @throws EUCLEAN when the size is above both parts */
+/** All bytes of an inline file or link. @throws EUCLEAN when the size is above both parts */
 export function inlineContents(volume: Volume, record: InodeRecord): Uint8Array {
   const rest = inlineRest(volume, record);
   const room = I_BLOCK_SIZE + rest.length;

@@ -1,5 +1,5 @@
 /**
- * Part of a file's mapping, decoded: neighbouring runs of logical blocks that cover it without gaps.
+ * Part of a file's mapping, decoded: runs of logical blocks that cover it without gaps.
  *
  * @module
  */
