@@ -28,6 +28,11 @@ export interface BlockDevice extends ByteStore {
   readonly readOnly: boolean;
   /** The dax memory behind this device; undefined when it has none or is not page-aligned. */
   readonly dax: DaxRange | undefined;
+  /**
+   * Metadata must be read by request even though there is dax: devices that fail or record requests
+   * set it. `Buffers` obeys.
+   */
+  readonly metadataBySector?: boolean;
   /** @throws EIO over poison, past the end, or injected */
   read(sector: number, target: Uint8Array): void;
   /** `fua`: durable when it returns. @throws EIO, EROFS */

@@ -40,7 +40,7 @@ export class Buffers implements ByteStore {
     this.device = device;
     this.blockSize = blockSize;
     this.blocks = Math.floor((device.sectors * SECTOR_SIZE) / blockSize);
-    this.#range = device.dax;
+    this.#range = device.metadataBySector === true ? undefined : device.dax;
     this.#limit = Math.max(16, Math.floor((options.cacheBytes ?? 4 << 20) / blockSize));
   }
 

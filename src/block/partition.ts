@@ -32,6 +32,7 @@ export class Partition implements BlockDevice {
    * partition could not tell its pages apart from its neighbour's.
    */
   readonly dax: DaxRange | undefined;
+  readonly metadataBySector: boolean;
 
   /** @throws EIO when the partition leaves the disk */
   constructor(disk: BlockDevice, options: PartitionOptions) {
@@ -42,6 +43,7 @@ export class Partition implements BlockDevice {
     this.sectors = options.sectors;
     this.limits = disk.limits;
     this.readOnly = disk.readOnly || (options.readOnly ?? false);
+    this.metadataBySector = disk.metadataBySector ?? false;
     this.dax = daxOf(disk.dax, options.start * SECTOR_SIZE, options.sectors * SECTOR_SIZE);
   }
 
