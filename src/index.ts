@@ -27,6 +27,36 @@ export type { DaxCounters, DaxDeviceOptions } from "./dax/dax-device.ts";
 export type { AccessMode, DaxHolder, DaxOperations, DaxSpan } from "./dax/operations.ts";
 export type { DaxRange, Iomap, IomapIntent, Iomappable } from "./dax/iomap.ts";
 export type { BlockDevice } from "./block/block-device.ts";
+export { newDaxCounters } from "./dax/dax-device.ts";
+export { DaxHosts } from "./dax/hosts.ts";
+export { daxRead, daxWrite, daxZero } from "./dax/file-io.ts";
+export { MediaRange } from "./dax/media-range.ts";
+export type { MediaRangeOptions } from "./dax/media-range.ts";
+export { PageTags } from "./dax/page-tags.ts";
+export { BadBlocks } from "./block/badblocks.ts";
+export { Buffers } from "./block/buffers.ts";
+export type { BlockBuffer, BuffersOptions } from "./block/buffers.ts";
+export { daxCapability, daxRangeOf } from "./block/dax-capability.ts";
+export type { DaxCapability } from "./block/dax-capability.ts";
+export { DeviceNumbers } from "./block/device-numbers.ts";
+export type { DeviceNumber, KernelProfile } from "./block/device-numbers.ts";
+export { FaultyDevice } from "./block/fault-injection.ts";
+export type { FaultOperation, FaultOptions, FaultRule } from "./block/fault-injection.ts";
+export { Partition } from "./block/partition.ts";
+export type { PartitionOptions } from "./block/partition.ts";
+export {
+  openPartition,
+  openPartitions,
+  partitionName,
+  readPartitionTable,
+} from "./block/partition-table.ts";
+export type { OpenedPartitions, PartitionEntry, PartitionTable } from "./block/partition-table.ts";
+export { RamDisk } from "./block/ram-disk.ts";
+export type { RamDiskOptions } from "./block/ram-disk.ts";
+export { createBrd } from "./drivers/brd.ts";
+export type { Brd, BrdOptions } from "./drivers/brd.ts";
+export { createPmem } from "./drivers/pmem.ts";
+export type { Pmem, PmemOptions, RegionClaims, RemoveOptions } from "./drivers/pmem.ts";
 export type {
   Attributes,
   DirectoryEntry,

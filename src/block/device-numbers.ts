@@ -1,6 +1,6 @@
 /**
- * Device numbers of disks and partitions: the arithmetic of Linux 4.1's pmem (sixteen minors for each
- * disk, the rest in the extended major) and of today's (everything in the extended major).
+ * Device numbers of disks and partitions: the arithmetic of Linux 4.1's pmem (sixteen minors for
+ * each disk, the rest in the extended major) and of today's (everything in the extended major).
  *
  * @module
  */

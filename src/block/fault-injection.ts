@@ -36,9 +36,9 @@ export interface FaultOptions {
   /** Of the dice for `probability`; the same seed fails the same requests. */
   readonly seed?: number;
   /**
-   * `all`: the device shows no dax, so every byte goes through requests. `metadata`: file data still
-   * goes through dax and cannot fail here, metadata goes through requests: what Linux does to a
-   * filesystem on pmem. `all` unless given.
+   * `all`: the device shows no dax, so every byte goes through requests. `metadata`: file data
+   * still goes through dax and cannot fail here, metadata goes through requests: what Linux does to
+   * a filesystem on pmem. `all` unless given.
    */
   readonly reach?: "all" | "metadata";
 }

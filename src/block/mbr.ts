@@ -32,7 +32,9 @@ interface Gathered {
   readonly signature: string;
 }
 
-/** The table whose first sector is `sector`; never fails, for a broken chain ends where it breaks. */
+/**
+ * The table whose first sector is `sector`; never fails, for a broken chain ends where it breaks.
+ */
 export function readMbr(device: BlockDevice, sector: DataView): PartitionTable {
   // Fields count logical blocks.
   const scale = device.limits.logicalBlockSize / SECTOR_SIZE;

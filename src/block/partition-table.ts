@@ -1,6 +1,6 @@
 /**
- * Partition tables, read through the block path: a bad sector under the table is an I/O error, never
- * a crash (Linux went back from reading tables through dax for that reason).
+ * Partition tables, read through the block path: a bad sector under the table is an I/O error,
+ * never a crash (Linux went back from reading tables through dax for that reason).
  *
  * @module
  */
@@ -54,7 +54,8 @@ export interface PartitionTable {
 
 /**
  * The partition table of a disk; undefined for a disk that has none.
- * @throws EIO when the table cannot be read; EUCLEAN, EBADMSG for a GPT of which both copies are bad
+ * @throws EIO when the table cannot be read; EUCLEAN, EBADMSG for a GPT of which both copies are
+ * bad
  */
 export function readPartitionTable(device: BlockDevice): PartitionTable | undefined {
   if (device.sectors === 0) return undefined;

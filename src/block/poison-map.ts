@@ -34,8 +34,8 @@ export class PoisonMap {
   }
 
   /**
-   * Clears poison before bytes are written; false when some of it stays. The caller writes, and then
-   * calls `forget`: the table keeps readers off until the data is valid.
+   * Clears poison before bytes are written; false when some of it stays. The caller writes, and
+   * then calls `forget`: the table keeps readers off until the data is valid.
    */
   clear(offset: number, length: number): boolean {
     const { bad } = this.#range;

@@ -1,7 +1,7 @@
 /**
- * A range of a media as a driver uses it: loads and stores at byte offsets, and stores that the next
- * fence makes durable. Each driver chooses its own way of copying; there is no global helper, because
- * what durability takes is the driver's knowledge.
+ * A range of a media as a driver uses it: loads and stores at byte offsets, and stores that the
+ * next fence makes durable. Each driver chooses its own way of copying; there is no global helper,
+ * because what durability takes is the driver's knowledge.
  *
  * @module
  */
@@ -73,8 +73,8 @@ export class MediaRange {
   }
 
   /**
-   * Aliases the pages that one window of the media shows from `pgoff` on: fewer than asked at a seam
-   * between windows. `pfn` is that of page 0.
+   * Aliases the pages that one window of the media shows from `pgoff` on: fewer than asked at a
+   * seam between windows. `pfn` is that of page 0.
    */
   span(pgoff: number, pages: number, pfn: number): DaxSpan {
     const at = this.start + pgoff * PAGE_SIZE;
@@ -231,7 +231,8 @@ function within(
   for (const range of domains) {
     for (const part of clip([range], start, length)) {
       const last = inside.at(-1);
-      // Neighbours that the clipping or the caller left equal are one range: that is what uniform is.
+      // Neighbours that the clipping or the caller left equal are one range: that is what uniform
+      // is.
       if (last?.domain === range.domain) {
         inside[inside.length - 1] = { ...last, length: last.length + part.length };
       } else inside.push({ ...part, domain: range.domain });

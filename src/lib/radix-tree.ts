@@ -1,6 +1,7 @@
 /**
  * A radix tree over unsigned integers with tags, as Linux's page cache uses it: a tag is kept in
- * every node on the way down, so that the next tagged index is found without a walk over the others.
+ * every node on the way down, so that the next tagged index is found without a walk over the
+ * others.
  *
  * @module
  */
