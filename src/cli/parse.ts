@@ -16,7 +16,7 @@ import {
 import { isDaxError } from "../lib/errno.ts";
 import { parseSize } from "../lib/size.ts";
 import { parseCount } from "./size.ts";
-import { closest } from "./suggest.ts";
+import { closest } from "../lib/suggest.ts";
 
 /** A value as parsed; flags are booleans. */
 export type ParsedValue = boolean | number | string | undefined | readonly (number | string)[];

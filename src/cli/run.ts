@@ -16,7 +16,7 @@ import {
 import { commandHelp, overview } from "./help.ts";
 import { BrokenPipeError, type Output } from "./output.ts";
 import { parseArguments } from "./parse.ts";
-import { closest } from "./suggest.ts";
+import { closest } from "../lib/suggest.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./version.ts";
 

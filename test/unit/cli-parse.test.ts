@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { UsageError, command } from "../../src/cli/command.ts";
 import { parseArguments } from "../../src/cli/parse.ts";
 import { humanSize, parseCount } from "../../src/cli/size.ts";
-import { closest, editDistance } from "../../src/cli/suggest.ts";
+import { closest, editDistance } from "../../src/lib/suggest.ts";
 
 const sample = command({
   name: "sample",

@@ -5,7 +5,7 @@
  */
 import { STATUS_OK, UsageError, command } from "../command.ts";
 import { SHELLS, type Shell, completionScript } from "../completion.ts";
-import { closest } from "../suggest.ts";
+import { closest } from "../../lib/suggest.ts";
 
 export const completion = command({
   name: "completion",
