@@ -207,20 +207,17 @@ export class ResourceTree {
   }
 
   /**
-   * Whether the range meets nodes of a kind (`intersects`), none (`disjoint`), or such nodes and
-   * others (`mixed`). Addresses that no node covers at all do not count.
+   * Whether the range consists of nodes of a kind (`intersects`), meets none (`disjoint`), or meets
+   * such nodes beside others or beside addresses that no node covers (`mixed`).
    */
   intersects(range: AddressRange, match: ResourceMatch): Intersection {
     const last = lastOf(range);
-    let matched = false;
-    let other = false;
+    let matched = 0n;
     for (const node of overlapping(this.#root, range.start, last)) {
-      const covered = coverage(node, range.start, last, match);
-      if (covered > 0n) matched = true;
-      if (covered < overlap(node, range.start, last)) other = true;
+      matched += coverage(node, range.start, last, match);
     }
-    if (!matched) return "disjoint";
-    return other ? "mixed" : "intersects";
+    if (matched === 0n) return "disjoint";
+    return matched === range.length ? "intersects" : "mixed";
   }
 
   /** Every node below the root in address order, parents first, with its depth from 0. */

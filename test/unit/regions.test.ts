@@ -44,7 +44,7 @@ test("[0.18] [0.19] [4.5] the domain of a range decides what ndctl is told", () 
   expect([lost.persistence, lost.volatile]).toEqual(["unknown", true]);
 });
 
-test("[2.92] only type 12 makes devices: not 6, which older firmware meant it by, and not 7", () => {
+test("[2.92] only type 12 makes devices: not 6, which was once used for it, and not 7", () => {
   const entries = [6, 7, 12, 12].map((type, i) => ({
     start: BigInt(i) * MIB,
     length: i === 3 ? 0n : MIB,

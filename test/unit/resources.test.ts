@@ -134,6 +134,7 @@ test("[4.16] a range meets nodes of a kind: disjoint, intersects, mixed", () => 
   const match = { descriptor: "persistent-memory" } as const;
   const ask = (start: number, length: number): string => tree.intersects(at(start, length), match);
   expect(ask(0, 0x1000)).toBe("disjoint");
+  expect(ask(0, 0x1800)).toBe("mixed");
   expect(ask(0x1000, 0x2000)).toBe("intersects");
   expect(ask(0x1000, 0x3000)).toBe("mixed");
   expect(ask(0x3000, 0x1000)).toBe("disjoint");
