@@ -18,6 +18,7 @@ import {
   type OpenFileOptions,
   presentBytes,
 } from "./media-file.ts";
+import { whyNoLibc } from "./libc.unsafe.ts";
 import { PageWriter } from "./page-writer.ts";
 import { typed } from "./system-error.ts";
 
@@ -156,7 +157,7 @@ export class BufferedFileMedia implements FileMedia {
         path: this.path,
         detail:
           `${this.#buffered} bytes of it are in memory, and without mapping no more may be; ` +
-          "install koffi, or unset DAXKIT_FFI",
+          `install koffi (${whyNoLibc()})`,
       });
     }
     const bytes = new Uint8Array(length);

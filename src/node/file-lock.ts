@@ -5,9 +5,9 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, fstatSync, readFileSync, readdirSync } from "node:fs";
+import { existsSync, fstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { DaxError } from "../lib/errno.ts";
-import { libc, LOCK_EX, LOCK_NB } from "./libc.unsafe.ts";
+import { libc, LOCK_EX, LOCK_NB, whyNoLibc } from "./libc.unsafe.ts";
 import { systemError } from "./system-error.ts";
 
 const EAGAIN = 11;
@@ -47,12 +47,12 @@ function lockByCommand(fd: number, path: string): void {
     path,
     detail:
       `${error?.message ?? `the flock command says ${status}`}; ` +
-      "install koffi or util-linux, open readOnly, or with lock: false",
+      `install koffi (${whyNoLibc()}) or util-linux, open readOnly, or with lock: false`,
   });
 }
 
 function busy(fd: number, path: string): DaxError {
-  const holder = lockHolder(fd);
+  const holder = lockHolder(fstatSync(fd, { bigint: true }).ino);
   return new DaxError("EBUSY", {
     syscall: "flock",
     path,
@@ -60,9 +60,29 @@ function busy(fd: number, path: string): DaxError {
   });
 }
 
+/**
+ * A block device that refuses O_EXCL: claimed by a mount, by another device, or by a writer.
+ * @returns EBUSY, naming whichever of them /proc tells
+ */
+export function deviceBusy(path: string): DaxError {
+  const writer = lockHolder(statSync(path, { bigint: true }).ino);
+  const device = realpathSync(path);
+  const mount = readText("/proc/mounts")
+    .split("\n")
+    .map((line) => line.split(" "))
+    .find(([source]) => source === device);
+  const claim =
+    mount === undefined ? "it is mounted, or part of another device" : `mounted on ${mount[1]}`;
+  const who = writer === undefined ? claim : `${writer} writes to it`;
+  return new DaxError("EBUSY", {
+    syscall: "open",
+    path,
+    detail: `${who}; end that, or open readOnly`,
+  });
+}
+
 /** `pid 12 (node server.js)`; undefined where /proc does not tell. */
-function lockHolder(fd: number): string | undefined {
-  const { ino } = fstatSync(fd, { bigint: true });
+function lockHolder(ino: bigint): string | undefined {
   const noted = holderOf(readText("/proc/locks"), ino);
   // A lock outlives the process that took it when another one has the same open file.
   const pid = noted === undefined || existsSync(`/proc/${noted}`) ? noted : heirOf(ino);

@@ -65,6 +65,7 @@ export const LONGEST_VIEW = constants.MAX_LENGTH;
 const SUPPORTED = process.platform === "linux" && ["x64", "arm64"].includes(process.arch);
 
 let loaded: { koffi: Koffi; libc: Libc } | undefined | "none";
+let reason = "DAXKIT_FFI is off";
 
 function load(): { koffi: Koffi; libc: Libc } | undefined {
   if (process.env["DAXKIT_FFI"] === "off") return undefined;
@@ -72,9 +73,11 @@ function load(): { koffi: Koffi; libc: Libc } | undefined {
     try {
       const koffi = createRequire(import.meta.url)("koffi") as Koffi;
       loaded = SUPPORTED ? { koffi, libc: bind(koffi) } : "none";
-    } catch {
+      reason = `${process.platform} on ${process.arch} is not supported`;
+    } catch (error) {
       // Not installed, no binary for this platform, or addons are forbidden: all mean the same.
       loaded = "none";
+      [reason = "koffi cannot be loaded"] = String(error).split("\n");
     }
   }
   return loaded === "none" ? undefined : loaded;
@@ -83,6 +86,11 @@ function load(): { koffi: Koffi; libc: Libc } | undefined {
 /** The C library, or undefined where foreign calls cannot be made. */
 export function libc(): Libc | undefined {
   return load()?.libc;
+}
+
+/** Why {@link libc} is undefined, in words. */
+export function whyNoLibc(): string {
+  return reason;
 }
 
 function bind(koffi: Koffi): Libc {
@@ -137,7 +145,9 @@ export function functionIn(
 function needed(): { koffi: Koffi } {
   const { koffi } = load() ?? {};
   if (koffi === undefined) {
-    throw new DaxError("ENOTSUP", { detail: "no foreign calls here: install the koffi package" });
+    throw new DaxError("ENOTSUP", {
+      detail: `no foreign calls here: ${reason}; install the koffi package`,
+    });
   }
   return { koffi };
 }

@@ -18,7 +18,7 @@ import {
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { Durability, Media, PersistenceDomain } from "../media/media.ts";
 import { checkSize } from "../media/bounds.ts";
-import { lockExclusively } from "./file-lock.ts";
+import { deviceBusy, lockExclusively } from "./file-lock.ts";
 import { libc, SEEK_END } from "./libc.unsafe.ts";
 import { typed } from "./system-error.ts";
 
@@ -140,11 +140,7 @@ function openOf(path: string, readOnly: boolean, create: boolean): number {
     return typed(path, () => openSync(path, access | exclusive | making, 0o666));
   } catch (error) {
     if (!isDaxError(error, "EBUSY")) throw error;
-    throw new DaxError("EBUSY", {
-      syscall: "open",
-      path,
-      detail: "the device is mounted, or part of another device; unmount it, or open readOnly",
-    });
+    throw deviceBusy(path);
   }
 }
 
