@@ -210,8 +210,8 @@ function applyEffect(
       return addRange(entries, effect, capacity);
     case "remove":
       return removeRange(entries, effect.start, effect.length, effect.only, capacity);
-    case "retype": {
-      const { start, length, from, to } = effect;
+    default: {
+      const { start, length, from, to } = effect satisfies { readonly kind: "retype" };
       return retypeRange(entries, start, length, from, to, capacity);
     }
   }
