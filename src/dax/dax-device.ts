@@ -116,7 +116,8 @@ export class DaxDevice {
    */
   directAccess(pgoff: number, pages: number, mode: AccessMode = "access"): DaxSpan {
     if (this.#state === "dead") this.#refuseDead("direct_access");
-    if (!(pages >= 1 && Number.isSafeInteger(pages) && pgoff >= 0 && pgoff < this.pages)) {
+    const whole = Number.isSafeInteger(pages) && Number.isSafeInteger(pgoff);
+    if (!(whole && pages >= 1 && pgoff >= 0 && pgoff < this.pages)) {
       this.#refuseAccess(pgoff, pages);
     }
     this.counters.directAccess++;

@@ -1,0 +1,54 @@
+/** One of each block device, all of the same size, and the dax devices behind them. */
+import type { BlockDevice } from "../../src/block/block-device.ts";
+import { FaultyDevice } from "../../src/block/fault-injection.ts";
+import { Partition } from "../../src/block/partition.ts";
+import { RamDisk } from "../../src/block/ram-disk.ts";
+import { createBrd } from "../../src/drivers/brd.ts";
+import { createPmem, type Pmem, type PmemOptions } from "../../src/drivers/pmem.ts";
+import { PAGE_SIZE } from "../../src/dax/operations.ts";
+import { PoisonMedia } from "../../src/media/poison.ts";
+import { RamMedia } from "../../src/media/ram.ts";
+
+/** Sectors of every device of {@link blockDevices}. */
+export const SECTORS = 256;
+const BYTES = SECTORS * 512;
+
+/** A pmem device on RAM that can be poisoned, of `bytes` bytes. */
+export function pmemOf(
+  bytes: number,
+  options: Partial<PmemOptions> & { readonly segmentBytes?: number } = {},
+): { readonly pmem: Pmem; readonly media: PoisonMedia } {
+  const { segmentBytes = 2 ** 20, ...rest } = options;
+  const domains = [{ start: 0, length: bytes, domain: "adr" }] as const;
+  const media = new PoisonMedia(new RamMedia(bytes, { segmentBytes, domains }));
+  const start = 0;
+  const physicalStart = 2 ** 32;
+  const length = bytes;
+  const pmem = createPmem({ name: "pmem0", media, start, length, physicalStart, ...rest });
+  return { pmem, media };
+}
+
+function partOf(disk: BlockDevice, start: number): Partition {
+  return new Partition(disk, { name: `${disk.name}p1`, start, sectors: SECTORS });
+}
+
+const big = BYTES + 64 * 512;
+
+/** Makes a fresh device of each kind, zeroed. */
+export const blockDevices: Readonly<Record<string, () => BlockDevice>> = {
+  "plain RAM": () => new RamDisk({ name: "ram0", bytes: new Uint8Array(BYTES) }),
+  pmem: () => pmemOf(BYTES).pmem.disk,
+  "pmem of Linux 4.1": () => pmemOf(BYTES, { profile: "v4.1" }).pmem.disk,
+  "pmem in windows of a page": () => pmemOf(BYTES, { segmentBytes: PAGE_SIZE }).pmem.disk,
+  "pmem with a ragged tail": () => pmemOf(BYTES + 500).pmem.disk,
+  brd: () => createBrd({ name: "ram0", size: BYTES }).disk,
+  "a partition of pmem": () => partOf(pmemOf(big).pmem.disk, 8),
+  "a partition off page borders": () => partOf(pmemOf(big).pmem.disk, 63),
+  "a partition of a partition": () => {
+    const outer = new Partition(pmemOf(big).pmem.disk, { name: "x", start: 8, sectors: 300 });
+    return partOf(outer, 7);
+  },
+  "a device under failure injection": () => new FaultyDevice(pmemOf(BYTES).pmem.disk),
+  "a faulty partition of a faulty disk": () =>
+    new FaultyDevice(partOf(new FaultyDevice(pmemOf(big).pmem.disk), 8)),
+};

@@ -1,0 +1,422 @@
+import { describe, expect, test } from "vitest";
+import { Buffers } from "../../src/block/buffers.ts";
+import { DeviceNumbers } from "../../src/block/device-numbers.ts";
+import { FaultyDevice } from "../../src/block/fault-injection.ts";
+import { DaxHosts } from "../../src/dax/hosts.ts";
+import { PAGE_SIZE } from "../../src/dax/operations.ts";
+import { createBrd } from "../../src/drivers/brd.ts";
+import { createPmem, type PmemOptions } from "../../src/drivers/pmem.ts";
+import { DaxError } from "../../src/lib/errno.ts";
+import { PoisonMedia } from "../../src/media/poison.ts";
+import { RamMedia } from "../../src/media/ram.ts";
+import { ResourceTree } from "../../src/platform/resources.ts";
+import { pmemOf } from "../support/block-devices.ts";
+import { codeOf, noise, same } from "../support/bytes.ts";
+import { LineMedia } from "../support/line-media.ts";
+
+const PAGES = 32;
+const SIZE = PAGES * PAGE_SIZE;
+const page = noise(1, PAGE_SIZE);
+
+function options(extra: Partial<PmemOptions> = {}): PmemOptions {
+  const media = new RamMedia(SIZE);
+  return { name: "pmem0", media, start: 0, length: SIZE, physicalStart: 2 ** 32, ...extra };
+}
+
+describe("the shape of a device", () => {
+  test("[2.114] capacity loses a tail of less than a sector, dax one of less than a page", () => {
+    const { pmem } = pmemOf(SIZE + 3 * 512 + 100);
+    expect(pmem.disk.sectors).toBe(SIZE / 512 + 3);
+    expect(pmem.dax.pages).toBe(PAGES);
+    const tail = noise(2, 1024);
+    pmem.disk.write(SIZE / 512 + 1, tail);
+    const back = new Uint8Array(1024);
+    pmem.disk.read(SIZE / 512 + 1, back);
+    expect(same(back, tail)).toBe(true);
+  });
+
+  test("page frames follow from the physical address", () => {
+    const { pmem } = pmemOf(SIZE);
+    expect(pmem.dax.directAccess(3, 1).pfn).toBe(2 ** 32 / PAGE_SIZE + 3);
+  });
+
+  test("[2.103] a range of a media: its neighbours stay as they are", () => {
+    const media = new RamMedia(4 * SIZE);
+    const pmem = createPmem(options({ media, start: SIZE, length: SIZE }));
+    pmem.disk.write(0, noise(3, SIZE));
+    pmem.dax.zero(0, 0, SIZE);
+    pmem.disk.write(0, new Uint8Array(SIZE).fill(0xff));
+    const all = new Uint8Array(4 * SIZE);
+    for (const [i] of all.entries()) all[i] = media.window(i).memory.getUint8(i);
+    expect(all.indexOf(0xff)).toBe(SIZE);
+    expect(all.lastIndexOf(0xff)).toBe(2 * SIZE - 1);
+  });
+
+  test("translations are short where windows of the media end", () => {
+    const { pmem } = pmemOf(SIZE, { segmentBytes: 4 * PAGE_SIZE });
+    expect(pmem.dax.directAccess(0, PAGES).pages).toBe(4);
+    expect(pmem.dax.directAccess(3, PAGES).pages).toBe(1);
+    expect(pmem.dax.directAccess(4, 2).pages).toBe(2);
+  });
+
+  test("[2.119] sizes and addresses past 4 GiB are exact", () => {
+    // One window for each 4 GiB and nothing allocated before it is touched.
+    const size = 2 ** 33 + PAGE_SIZE;
+    const media = new RamMedia(size, { segmentBytes: PAGE_SIZE });
+    const pmem = createPmem(options({ media, length: size }));
+    expect(pmem.disk.sectors).toBe(size / 512);
+    expect(pmem.dax.pages).toBe(size / PAGE_SIZE);
+    pmem.disk.write(pmem.disk.sectors - 1, noise(4, 512));
+    const { memory, start } = pmem.dax.directAccess(pmem.dax.pages - 1, 1);
+    expect(memory.getUint8(start + PAGE_SIZE - 1)).toBe(noise(4, 512)[511]);
+  });
+
+  test("[1.7] the size stays what it was while the media grows", () => {
+    const media = new PoisonMedia(new RamMedia(SIZE));
+    const pmem = createPmem(options({ media }));
+    Object.defineProperty(media, "size", { value: 2 * SIZE });
+    expect(pmem.disk.sectors).toBe(SIZE / 512);
+    expect(codeOf(() => pmem.disk.read(SIZE / 512, new Uint8Array(512)))).toBe("EIO");
+  });
+
+  test.each([
+    { length: PAGE_SIZE - 1 },
+    { length: 0 },
+    { length: 2 * SIZE },
+    { start: 512 },
+    { start: SIZE },
+    { physicalStart: 100 },
+    { physicalStart: -4096 },
+    { physicalStart: Number.NaN },
+  ])("%j is EINVAL", (extra) => {
+    expect(codeOf(() => createPmem(options(extra)))).toBe("EINVAL");
+  });
+
+  test("[0.25] a volatile range starts with its write cache off, an adr one with it on", () => {
+    expect(createPmem(options()).dax.writeCache).toBe(false);
+    expect(pmemOf(SIZE).pmem.dax.writeCache).toBe(true);
+    expect(pmemOf(SIZE, { writeCache: false }).pmem.dax.writeCache).toBe(false);
+  });
+
+  test("a read-only media makes a read-only disk", () => {
+    const media = new RamMedia(SIZE, { readOnly: true });
+    const { disk } = createPmem(options({ media }));
+    expect(disk.readOnly).toBe(true);
+    expect(codeOf(() => disk.write(0, page))).toBe("EROFS");
+  });
+});
+
+describe("bad blocks", () => {
+  test("[0.40] reads over them are EIO, by the table and by the media alike", () => {
+    const { pmem, media } = pmemOf(SIZE);
+    media.injectPoison(PAGE_SIZE, 512);
+    pmem.poison.table.parse("16 2");
+    const target = new Uint8Array(1024);
+    for (const sector of [7, 8, 15, 16, 17]) {
+      expect(codeOf(() => pmem.disk.read(sector, target))).toBe("EIO");
+    }
+    for (const sector of [5, 6, 9, 13, 18]) {
+      expect(codeOf(() => pmem.disk.read(sector, target))).toBe(undefined);
+    }
+    expect(codeOf(() => pmem.disk.readBytes(PAGE_SIZE - 1, target.subarray(0, 1)))).toBe(undefined);
+    expect(codeOf(() => pmem.disk.readBytes(PAGE_SIZE - 1, target.subarray(0, 2)))).toBe("EIO");
+    expect(String(pmem.poison.snapshot())).toBe("8 1\n16 2\n");
+  });
+
+  test("writing whole sectors heals them; part of one does not", () => {
+    const { pmem, media } = pmemOf(SIZE);
+    media.injectPoison(PAGE_SIZE, 1024);
+    pmem.poison.table.add(16, 2);
+    expect(codeOf(() => pmem.disk.writeBytes(PAGE_SIZE + 1, noise(1, 511)))).toBe("EIO");
+    pmem.disk.write(8, noise(2, 512));
+    expect(media.badRanges()).toEqual([{ start: PAGE_SIZE + 512, length: 512 }]);
+    pmem.disk.writeZeroes(9, 8);
+    expect(media.badRanges()).toEqual([]);
+    expect(String(pmem.poison.table)).toBe("17 1\n");
+    const back = new Uint8Array(512);
+    pmem.disk.read(8, back);
+    expect(same(back, noise(2, 512))).toBe(true);
+  });
+
+  test("a write that clears only a part of the poison is EIO, with nothing stored", () => {
+    const media = new PoisonMedia(new RamMedia(SIZE), { granularity: PAGE_SIZE });
+    const { disk } = createPmem(options({ media }));
+    media.injectPoison(PAGE_SIZE, 1);
+    expect(codeOf(() => disk.write(8, noise(1, 512)))).toBe("EIO");
+    expect(media.window(0).memory.getUint8(PAGE_SIZE)).toBe(0);
+    disk.write(8, noise(1, PAGE_SIZE));
+    expect(media.badRanges()).toEqual([]);
+  });
+
+  // Bad sector, then: pages from 0 asked, what `recovery-write` answers. Rounding up may include
+  // the bad page itself: a bad sector at the start of page 2 leaves 2 pages, one inside it 3.
+  test.each([
+    { sector: 0, answered: 1 },
+    { sector: 1, answered: 1 },
+    { sector: 7, answered: 1 },
+    { sector: 8, answered: 1 },
+    { sector: 9, answered: 2 },
+    { sector: 16, answered: 2 },
+    { sector: 17, answered: 3 },
+    { sector: 31, answered: 4 },
+    { sector: 32, answered: 4 },
+  ])("a bad sector $sector: access fails, recovery gives $answered", ({ sector, answered }) => {
+    const { pmem } = pmemOf(SIZE);
+    pmem.poison.table.add(sector, 1);
+    const bad = Math.floor(sector / 8);
+    expect(pmem.dax.directAccess(0, 8, "recovery-write").pages).toBe(answered);
+    expect(codeOf(() => pmem.dax.directAccess(0, bad + 1))).toBe("EHWPOISON");
+    expect(codeOf(() => pmem.dax.directAccess(bad, 1))).toBe("EHWPOISON");
+    expect(pmem.dax.directAccess(bad + 1, 4).pages).toBe(4);
+    expect(codeOf(() => pmem.dax.copyFromIter(bad, 1, [noise(1, 2)]))).toBe("EHWPOISON");
+  });
+
+  test("recovery_write heals whole pages, and nothing else", () => {
+    const { pmem, media } = pmemOf(SIZE);
+    media.injectPoison(2 * PAGE_SIZE + 512, 512);
+    pmem.poison.table.add(17, 1);
+    expect(pmem.dax.recoveryWrite(2, 1, noise(1, PAGE_SIZE - 1))).toBe(0);
+    expect(pmem.dax.recoveryWrite(2, 0, noise(1, PAGE_SIZE - 1))).toBe(0);
+    expect(pmem.dax.recoveryWrite(1, 512, noise(1, 2 * PAGE_SIZE))).toBe(0);
+    expect(pmem.dax.recoveryWrite(2, 0, page)).toBe(PAGE_SIZE);
+    expect(media.badRanges()).toEqual([]);
+    expect(pmem.poison.table.total).toBe(0);
+    const back = new Uint8Array(PAGE_SIZE);
+    pmem.disk.read(16, back);
+    expect(same(back, page)).toBe(true);
+    // Over good memory it is a plain copy, of any alignment.
+    expect(pmem.dax.recoveryWrite(2, 5, noise(2, 10))).toBe(10);
+  });
+
+  test("recovery_write is 0 bytes when the poison stays", () => {
+    const media = new PoisonMedia(new RamMedia(SIZE), { granularity: 2 * PAGE_SIZE });
+    const pmem = createPmem(options({ media }));
+    media.injectPoison(0, 1);
+    expect(pmem.dax.recoveryWrite(0, 0, page)).toBe(0);
+    expect(media.window(0).memory.getUint8(0)).toBe(0);
+    expect(codeOf(() => pmem.dax.zeroPageRange(0, 1))).toBe("EIO");
+    expect(pmem.dax.recoveryWrite(0, 0, noise(1, 2 * PAGE_SIZE))).toBe(2 * PAGE_SIZE);
+  });
+
+  test("zeroing whole pages heals them, any number at once", () => {
+    const { pmem, media } = pmemOf(SIZE);
+    media.injectPoison(0, SIZE);
+    pmem.dax.zeroPageRange(0, PAGES);
+    expect(media.badRanges()).toEqual([]);
+    expect(pmem.dax.counters.zeroedPages).toBe(PAGES);
+  });
+
+  test("metadata over them is EIO and names the structure", () => {
+    const { pmem, media } = pmemOf(SIZE);
+    media.injectPoison(5 * 1024, 1);
+    const buffers = new Buffers(pmem.disk, 1024);
+    expect(() => buffers.get(5, "inode table")).toThrow("inode table 5");
+    expect(codeOf(() => buffers.get(5, "inode table"))).toBe("EIO");
+    expect(codeOf(() => buffers.get(8))).toBe(undefined);
+  });
+});
+
+describe("blocks through dax", () => {
+  test("are the media itself, at any block size", () => {
+    const { pmem } = pmemOf(SIZE);
+    for (const blockSize of [512, 1024, 2048, 4096, 8192]) {
+      const buffers = new Buffers(pmem.disk, blockSize);
+      const { memory, at } = buffers.get(3);
+      memory.setUint8(at, 0x77);
+      const back = new Uint8Array(1);
+      pmem.disk.readBytes(3 * blockSize, back);
+      expect(back[0]).toBe(0x77);
+      pmem.dax.zero(0, 0, SIZE);
+      expect(memory.getUint8(at)).toBe(0);
+    }
+  });
+
+  test("are copied where they lie in two windows, or behind the last whole page", () => {
+    const { pmem } = pmemOf(SIZE + 1024, { segmentBytes: PAGE_SIZE });
+    pmem.disk.write(0, noise(1, SIZE + 1024));
+    const large = new Buffers(pmem.disk, 8192).get(1);
+    const small = new Buffers(pmem.disk, 1024).get(SIZE / 1024);
+    for (const [{ memory, at }, offset] of [
+      [large, 8192],
+      [small, SIZE],
+    ] as const) {
+      expect(memory.getUint8(at + 1023)).toBe(noise(1, SIZE + 1024)[offset + 1023]);
+    }
+  });
+});
+
+describe("durability of the disk", () => {
+  test("FUA and flush fence; a write alone does not", () => {
+    const media = new LineMedia(SIZE);
+    const { disk } = createPmem(options({ media }));
+    disk.write(0, noise(1, 512));
+    expect(media.fences).toBe(0);
+    disk.write(1, noise(2, 512), { fua: true });
+    expect(media.fences).toBe(1);
+    expect(same(media.durable.subarray(0, 512), noise(1, 512))).toBe(true);
+    expect(same(media.durable.subarray(512, 1024), noise(2, 512))).toBe(true);
+    disk.writeBytes(5000, noise(3, 77));
+    disk.writeZeroes(0, 1);
+    disk.flush();
+    expect(same(media.durable.subarray(5000, 5077), noise(3, 77))).toBe(true);
+    expect(media.durable.subarray(0, 512).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("[2.112] [2.113] with Linux 4.1's uncached mapping every write is durable at once", () => {
+    const media = new LineMedia(SIZE);
+    const { disk } = createPmem(options({ media, profile: "v4.1" }));
+    disk.write(3, noise(1, 1024));
+    expect(same(media.durable.subarray(1536, 2560), noise(1, 1024))).toBe(true);
+    disk.writeBytes(77, noise(2, 5));
+    expect(same(media.durable.subarray(77, 82), noise(2, 5))).toBe(true);
+    disk.writeZeroes(3, 1);
+    expect(media.durable.subarray(1536, 2048).every((byte) => byte === 0)).toBe(true);
+  });
+
+  test("[2.104] reads see writes at once, and stores through dax", () => {
+    const { pmem } = pmemOf(SIZE);
+    const { memory, start } = pmem.dax.directAccess(0, 1);
+    pmem.disk.write(0, noise(1, 512));
+    expect(memory.getUint8(start + 5)).toBe(noise(1, 512)[5]);
+    memory.setUint8(start + 5, 0x99);
+    const back = new Uint8Array(512);
+    pmem.disk.read(0, back);
+    expect(back[5]).toBe(0x99);
+  });
+});
+
+describe("claims and removal", () => {
+  test("[2.111] addresses that somebody has are EBUSY, and EINVAL in Linux 4.1's words", () => {
+    const resources = new ResourceTree();
+    const hosts = new DaxHosts();
+    createPmem(options({ resources, hosts }));
+    const again = (profile: "v4.1" | "modern") => () =>
+      createPmem(options({ name: "pmem1", resources, hosts, profile }));
+    expect(codeOf(again("modern"))).toBe("EBUSY");
+    expect(codeOf(again("v4.1"))).toBe("EINVAL");
+    expect(again("v4.1")).toThrow(/could not reserve region/u);
+    expect(hosts.find("pmem1")).toBe(undefined);
+  });
+
+  test("[2.115] whatever step fails, what was done before is undone", () => {
+    const resources = new ResourceTree();
+    const hosts = new DaxHosts();
+    const numbers = new DeviceNumbers("modern");
+    const free = (): void => {
+      const pmem = createPmem(options({ resources, hosts, numbers }));
+      expect(pmem.number?.minor).toBe(0);
+      pmem.remove();
+    };
+    // The range is none.
+    expect(codeOf(() => createPmem(options({ resources, start: 512 })))).toBe("EINVAL");
+    free();
+    // The media cannot show its memory.
+    const closed = new RamMedia(SIZE);
+    closed.close();
+    expect(codeOf(() => createPmem(options({ resources, media: closed })))).toBe("ENXIO");
+    free();
+    // No minor is left: a number is asked for last.
+    const exhausted = {
+      profile: "modern",
+      assign: () => {
+        throw new DaxError("EBUSY");
+      },
+      release: () => {},
+    } as unknown as DeviceNumbers;
+    expect(codeOf(() => createPmem(options({ resources, hosts, numbers: exhausted })))).toBe(
+      "EBUSY",
+    );
+    free();
+    // The name is in use.
+    const other = createBrd({ name: "pmem0", size: PAGE_SIZE, hosts });
+    expect(codeOf(() => createPmem(options({ resources, hosts, numbers })))).toBe("EBUSY");
+    expect(hosts.find("pmem0")).toBe(other.dax);
+    other.remove();
+    free();
+  });
+
+  test("[2.116] removing a device in use is EBUSY and changes nothing", () => {
+    const resources = new ResourceTree();
+    const hosts = new DaxHosts();
+    const pmem = createPmem(options({ resources, hosts }));
+    pmem.dax.enter();
+    expect(() => pmem.remove()).toThrow("EBUSY");
+    pmem.dax.exit();
+    const holder = { name: "ext4 on pmem0", notifyFailure: () => {} };
+    pmem.dax.claim(holder);
+    expect(() => pmem.remove()).toThrow("held by ext4 on pmem0");
+    expect(hosts.find("pmem0")).toBe(pmem.dax);
+    expect(codeOf(() => pmem.disk.write(0, page))).toBe(undefined);
+    pmem.dax.release(holder);
+    pmem.remove();
+    expect(hosts.find("pmem0")).toBe(undefined);
+    pmem.remove();
+  });
+
+  test("[2.116] or waits: the disk goes at once, the addresses with the last user", () => {
+    const resources = new ResourceTree();
+    const pmem = createPmem(options({ resources }));
+    let idle = 0;
+    pmem.dax.enter();
+    pmem.remove({ whenIdle: () => idle++ });
+    const calls = [
+      () => pmem.disk.read(0, page),
+      () => pmem.disk.write(0, page),
+      () => pmem.disk.writeZeroes(0, 1),
+      () => pmem.disk.flush(),
+      () => pmem.disk.readBytes(0, page),
+      () => pmem.disk.writeBytes(0, page),
+    ];
+    expect(calls.map(codeOf)).toEqual(calls.map(() => "ENXIO"));
+    expect([idle, pmem.removed]).toEqual([0, false]);
+    expect(codeOf(() => createPmem(options({ resources })))).toBe("EBUSY");
+    pmem.dax.exit();
+    expect([idle, pmem.removed]).toEqual([1, true]);
+    expect(codeOf(() => createPmem(options({ resources })))).toBe(undefined);
+  });
+});
+
+describe("failure injection around a driver", () => {
+  test("wraps the disk and each partition, so that a table read can fail too", () => {
+    const { pmem } = pmemOf(SIZE, {
+      wrap: (device) => new FaultyDevice(device, { rules: [{ operations: ["read"] }] }),
+    });
+    expect(pmem.partitions.error?.code).toBe("EIO");
+    expect(pmem.disk).toBeInstanceOf(FaultyDevice);
+  });
+});
+
+describe("brd", () => {
+  test("[0.3] [0.17] is volatile, knows no discard, and never flushes", () => {
+    const hosts = new DaxHosts();
+    const media = new LineMedia(SIZE);
+    const { dax, disk } = createBrd({ name: "ram0", size: SIZE, media, hosts });
+    expect(hosts.find("ram0")).toBe(dax);
+    dax.copyFromIter(0, 3, [noise(1, 5000)]);
+    dax.flush(0, 0, SIZE);
+    dax.zero(0, 1, PAGE_SIZE);
+    disk.write(0, page, { fua: true });
+    disk.flush();
+    expect([media.flushed.length, media.around.length, media.fences]).toEqual([0, 0, 0]);
+    expect([dax.counters.flushes, dax.counters.fences]).toEqual([0, 0]);
+    expect(codeOf(() => disk.discard(0, 1))).toBe("ENOTSUP");
+    expect(disk.sectors).toBe(SIZE / 512);
+  });
+
+  test.each([0, 1, PAGE_SIZE - 1, PAGE_SIZE + 1, -PAGE_SIZE, Number.NaN])(
+    "a size of %d is EINVAL",
+    (size) => {
+      expect(codeOf(() => createBrd({ name: "ram0", size }))).toBe("EINVAL");
+    },
+  );
+
+  test("is EBUSY while in use", () => {
+    const brd = createBrd({ name: "ram0", size: PAGE_SIZE });
+    brd.dax.enter();
+    expect(codeOf(() => brd.remove())).toBe("EBUSY");
+    brd.dax.exit();
+    brd.remove();
+    brd.remove();
+    expect(codeOf(() => brd.disk.read(0, new Uint8Array(512)))).toBe("ENXIO");
+  });
+});
