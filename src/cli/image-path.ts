@@ -1,0 +1,65 @@
+/**
+ * `IMAGE` and `IMAGE:/path` on the command line. File names may hold colons themselves: the longest
+ * beginning of the word that names an existing file is the image, as a person would read it.
+ *
+ * @module
+ */
+import { statSync } from "node:fs";
+import { DaxError } from "../lib/errno.ts";
+import { UsageError } from "./command.ts";
+
+/** An image on this machine and a path inside it. */
+export interface ImagePath {
+  readonly image: string;
+  /** Absolute, from the root of the image. */
+  readonly path: string;
+  /** As it was typed. */
+  readonly word: string;
+}
+
+/** What stands at a path of this machine. */
+type Kind = "file" | "directory" | "nothing";
+
+/**
+ * Splits a word, looking at which files exist.
+ * @throws UsageError for `-` and an empty word, ENOENT and EISDIR naming the file
+ */
+export function splitImagePath(word: string, kindOf: (path: string) => Kind = look): ImagePath {
+  if (word === "") throw new UsageError("an image's name is empty");
+  if (word === "-") {
+    throw new UsageError("an image is read here and there, so it cannot come from standard input");
+  }
+  let directory: string | undefined;
+  for (let end = word.length; end > 0; end = word.lastIndexOf(":", end - 1)) {
+    const image = word.slice(0, end);
+    const kind = kindOf(image);
+    if (kind === "file") return { image, path: absolute(word.slice(end + 1)), word };
+    if (kind === "directory") directory ??= image;
+  }
+  if (directory !== undefined) {
+    throw new DaxError("EISDIR", {
+      syscall: "open",
+      path: directory,
+      detail: "name the file that holds the filesystem",
+    });
+  }
+  const cut = word.indexOf(":/") > 0 ? word.indexOf(":/") : word.length;
+  throw new DaxError("ENOENT", { syscall: "open", path: word.slice(0, cut) });
+}
+
+function absolute(path: string): string {
+  return path.startsWith("/") ? path : `/${path}`;
+}
+
+function look(path: string): Kind {
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) return "nothing";
+    return found.isDirectory() ? "directory" : "file";
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // `a.img:/x` is below a file, and no name of this machine is that long: go on looking.
+    if (code === "ENOTDIR" || code === "ENAMETOOLONG") return "nothing";
+    throw error;
+  }
+}
