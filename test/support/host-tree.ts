@@ -108,7 +108,10 @@ function attributesOf(stat: fs.BigIntStats): ToyAttributes {
 
 /** Copies a host tree into a toy filesystem; every third file is fragmented, tiny ones inline. */
 export function toyOf(root: string): ToyFilesystem {
-  const toy = new ToyFilesystem({ pages: 2048, rootMode: fs.statSync(root).mode & 0o7777 });
+  const toy = new ToyFilesystem({
+    pages: 2048,
+    root: attributesOf(fs.lstatSync(root, { bigint: true })),
+  });
   const made = new Map<bigint, ToyInode>();
   const places = new Map<string, ToyInode>([["", toy.root]]);
   for (const { path, host, stat } of walkHost(Buffer.from(root))) {

@@ -150,9 +150,9 @@ export class ToyFilesystem implements Filesystem {
   #nextIno = 2;
   #nextPage = 1;
 
-  constructor(options: ToyDiskOptions & { readonly rootMode?: number } = {}) {
+  constructor(options: ToyDiskOptions & { readonly root?: ToyAttributes } = {}) {
     this.toy = new ToyDisk(options);
-    this.root = this.#make(S_IFDIR | (options.rootMode ?? 0o755), {});
+    this.root = this.#make(S_IFDIR | (options.root?.mode ?? 0o755), options.root ?? {});
     this.root.nlink = 2;
     this.#parents.set(this.root, this.root);
   }
