@@ -23,7 +23,6 @@ const buildStamp = join(root, ".cache", "built");
 
 const tasks = {
   start: () => run(process.execPath, [join(root, "dist/cli/main.js"), "tour", ...rest]),
-  cli: () => run(process.execPath, [join(root, "dist/cli/main.js"), ...rest]),
   test: () => run(bin("vitest"), ["run", ...rest]),
   bench: () => run(bin("tsx"), [join(root, "bench/run.ts"), ...rest]),
   requirements: () => run(bin("tsx"), [join(root, "scripts/requirements.ts"), ...rest]),
@@ -45,7 +44,7 @@ withLock(() => {
 process.exit(tasks[task]());
 
 function run(command, args, options = {}) {
-  const cwd = task === "cli" || task === "start" ? process.cwd() : root;
+  const cwd = task === "start" ? process.cwd() : root;
   const child = spawnSync(command, args, { stdio: "inherit", cwd, ...options });
   if (child.error !== undefined) {
     process.stderr.write(`daxkit: cannot run ${command}: ${child.error.message}\n`);
