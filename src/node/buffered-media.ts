@@ -25,7 +25,7 @@ import { typed } from "./system-error.ts";
 /** Bytes read at once, and so in a window, at most. */
 const SEGMENT_BYTES = 4 * 2 ** 20;
 /** Bytes of the file that may be in memory; beyond this a window is ENOTSUP. */
-export const MOST_BUFFERED_BYTES = 2 ** 30;
+const MOST_BUFFERED_BYTES = 2 ** 30;
 const PAGE_SIZE = 4096;
 const NONE: readonly ByteRange[] = [];
 
@@ -45,6 +45,7 @@ export class BufferedFileMedia implements FileMedia {
   readonly #file: MediaFile;
   readonly #options: OpenFileOptions;
   readonly #segmentBytes: number;
+  readonly #mostBytes: number;
   readonly #pages: PageWriter;
   /** By the start of the segment. */
   readonly #segments = new Map<number, Segment>();
@@ -55,7 +56,19 @@ export class BufferedFileMedia implements FileMedia {
   #buffered = 0;
   #open = true;
 
-  constructor(file: MediaFile, options: OpenFileOptions) {
+  /**
+   * @param mostBytes of the file that may be in memory
+   * @throws ENOTSUP when cache-line write-back is demanded
+   */
+  constructor(file: MediaFile, options: OpenFileOptions, mostBytes = MOST_BUFFERED_BYTES) {
+    if (options.flush === "cache-line") {
+      throw new DaxError("ENOTSUP", {
+        syscall: "open",
+        path: file.path,
+        detail: `no cache-line write-back without mapping; install koffi (${whyNoLibc()})`,
+      });
+    }
+    this.#mostBytes = mostBytes;
     this.#file = file;
     this.#options = options;
     this.path = file.path;
@@ -75,7 +88,7 @@ export class BufferedFileMedia implements FileMedia {
     return this.#domains;
   }
 
-  /** @throws EIO, ENOTSUP when {@link MOST_BUFFERED_BYTES} of the file are in memory already */
+  /** @throws EIO, ENOTSUP when as much of the file as may be is in memory already */
   window(offset: number): Window {
     if (!this.#open || !isInside(this.#size, offset, 1)) this.#refuse("window", offset, 1);
     const row = this.#rows.findLast((start) => start <= offset) ?? 0;
@@ -151,7 +164,7 @@ export class BufferedFileMedia implements FileMedia {
     const row = this.#rows.findIndex((from) => from > start);
     const end = row === -1 ? this.#size : this.#rows[row]!;
     const length = Math.min(this.#segmentBytes, end - start);
-    if (this.#buffered + length > MOST_BUFFERED_BYTES) {
+    if (this.#buffered + length > this.#mostBytes) {
       throw new DaxError("ENOTSUP", {
         syscall: "window",
         path: this.path,

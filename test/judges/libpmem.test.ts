@@ -9,6 +9,7 @@ import { functionIn, libc } from "../../src/node/libc.unsafe.ts";
 import { cacheControl, cacheControls, fixedMemory } from "../../src/node/machine-code.unsafe.ts";
 import { pattern } from "../conformance/media-cases.ts";
 import { same } from "../support/bytes.ts";
+import { answerOf } from "../support/child.ts";
 import { places, scratch } from "../support/scratch.ts";
 import { probed } from "./judge.ts";
 
@@ -63,3 +64,15 @@ test.skipIf(judge.missing)(
     }
   },
 );
+
+test.skipIf(judge.missing)(`libpmem serves where executable pages are refused${judge.hint}`, () => {
+  const result = answerOf("hardened", [scratch()], { node: ["--jitless"] });
+  // Kernels before 6.3 cannot refuse them; then the CPU's own instructions are used.
+  const { hardened } = result as { hardened: boolean };
+  expect(result).toEqual({
+    hardened,
+    plain: "none",
+    control: hardened ? "libpmem" : cacheControl()?.name,
+    forced: "none",
+  });
+});

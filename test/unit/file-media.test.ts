@@ -11,9 +11,11 @@ import {
   writeSync,
 } from "node:fs";
 import { expect, test } from "vitest";
+import { BufferedFileMedia } from "../../src/node/buffered-media.ts";
 import { openFileMedia } from "../../src/node/file-media.ts";
 import { holderOf } from "../../src/node/file-lock.ts";
 import { libc } from "../../src/node/libc.unsafe.ts";
+import { openMediaFile } from "../../src/node/media-file.ts";
 import { pattern, put, take } from "../conformance/media-cases.ts";
 import { same } from "../support/bytes.ts";
 import { answerOf, childArguments } from "../support/child.ts";
@@ -260,6 +262,21 @@ test("without foreign calls a file is buffered, locked too, and written at the f
     closed: 6,
     counters: { flushes: 1, fences: 1, writes: 3, writtenBytes: 10_000 },
   });
+});
+
+test("buffering has a limit, and says so", () => {
+  const path = scratch();
+  const options = { create: 1 << 24 };
+  const media = new BufferedFileMedia(openMediaFile(path, options), options, 2 ** 23);
+  put(media, 0, pattern(100));
+  put(media, 2 ** 22, pattern(100));
+  expect(() => media.window(2 ** 23)).toThrow(refuses("ENOTSUP", "8388608 bytes of it"));
+  expect(media.window(100).start).toBe(0);
+  media.close();
+  expect(same(readFileSync(path).subarray(2 ** 22, 2 ** 22 + 100), pattern(100))).toBe(true);
+  const file = openMediaFile(path, {});
+  expect(() => new BufferedFileMedia(file, { flush: "cache-line" })).toThrow(refuses("ENOTSUP"));
+  closeSync(file.fd);
 });
 
 test("others' stores are seen through a window, and ours by others", () => {
