@@ -32,6 +32,7 @@ export class ExtFilesystem implements InodeOwner {
   readonly daxPolicy: DaxPolicy;
   readonly root: ExtInode;
   readonly #minixdf: boolean;
+  #statfs: Statfs | undefined;
   /** Least recently used first. */
   readonly #inodes = new Map<number, ExtInode>();
 
@@ -75,7 +76,8 @@ export class ExtFilesystem implements InodeOwner {
   }
 
   statfs(): Statfs {
-    return statfsOf(this.volume, this.#minixdf);
+    // Nothing changes while it is mounted, and the counts are spread over every descriptor.
+    return (this.#statfs ??= statfsOf(this.volume, this.#minixdf));
   }
 
   unmount(): void {

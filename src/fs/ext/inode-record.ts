@@ -183,7 +183,17 @@ export function fileAcl(superblock: Superblock, record: InodeRecord): number {
   return DI.fileAclLo.get(record.view, 0) + high * 2 ** 32;
 }
 
-/** Blocks in use in units of 512 bytes, as `st_blocks`. */
+/**
+ * What `st_blocks` says: blocks in use in units of 512 bytes, and for a file whose data is inline
+ * as many as the data would fill, so that nobody takes it for a hole (`ext4_file_getattr`).
+ */
+export function statBlocks(superblock: Superblock, record: InodeRecord): number {
+  const used = sectorsUsed(superblock, record);
+  const inline = record.type === S_IFREG && record.has(EXT4_INLINE_DATA_FL);
+  return inline ? used + Math.ceil(record.size / 512) : used;
+}
+
+/** Blocks in use in units of 512 bytes, as the inode counts them. */
 export function sectorsUsed(superblock: Superblock, record: InodeRecord): number {
   const low = DI.blocksLo.get(record.view, 0);
   if (!hasRoCompat(superblock, EXT4_FEATURE_RO_COMPAT_HUGE_FILE)) return low;

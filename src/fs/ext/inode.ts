@@ -20,7 +20,7 @@ import { corrupt } from "./corruption.ts";
 import { type Directory, openDirectory } from "./directory.ts";
 import { FileMap } from "./file-map.ts";
 import { inlineContents } from "./inline.ts";
-import { type InodeRecord, deviceOf, gidOf, sectorsUsed, timesOf, uidOf } from "./inode-record.ts";
+import { type InodeRecord, deviceOf, gidOf, statBlocks, timesOf, uidOf } from "./inode-record.ts";
 import { readTarget } from "./symlink.ts";
 import type { Volume } from "./volume.ts";
 import type { XattrEntry } from "./xattr-entries.ts";
@@ -81,7 +81,7 @@ export class ExtInode implements Inode {
       gid: gidOf(record),
       rdev: deviceOf(record),
       size: record.size,
-      blocks: sectorsUsed(this.filesystem.volume.superblock, record),
+      blocks: statBlocks(this.filesystem.volume.superblock, record),
       ...timesOf(record),
     };
   }
@@ -164,12 +164,15 @@ export class ExtInode implements Inode {
   }
 
   #inlineMap(offset: number): Iomap {
-    if (offset >= this.size) return this.#hole(this.size);
-    if (this.#inline !== undefined) return this.#inline;
-    const { device } = this.filesystem;
-    const inline = inlineContents(this.filesystem.volume, this.#record);
-    const place = { offset: 0, length: this.size, addr: 0, range: device.dax, store: device };
-    return (this.#inline = { type: "inline", ...place, inline });
+    const map = (this.#inline ??= this.#makeInlineMap());
+    return offset < map.length ? map : this.#hole(map.length);
+  }
+
+  #makeInlineMap(): Iomap {
+    const { device, volume } = this.filesystem;
+    const inline = inlineContents(volume, this.#record);
+    const place = { offset: 0, length: inline.length, addr: 0, range: device.dax, store: device };
+    return { type: "inline", ...place, inline };
   }
 
   #hole(offset: number): Iomap {

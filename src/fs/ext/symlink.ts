@@ -18,6 +18,9 @@ export function readTarget(volume: Volume, record: InodeRecord, map: FileMap): U
   const target = targetBytes(volume, record, map);
   const where = `inode ${record.ino} symlink`;
   if (target.length === 0) throw corrupt(where, "size", 0, "a target is never empty");
+  if (target.length < record.size) {
+    throw corrupt(where, "size", record.size, `only ${target.length} bytes are stored`);
+  }
   const nul = target.indexOf(0);
   if (nul !== -1) throw corrupt(where, "size", record.size, `the target ends after ${nul}`);
   return target;
