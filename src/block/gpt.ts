@@ -13,7 +13,7 @@ import {
 import { crc32 } from "../lib/crc32.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import { type Decoded, decode, sizeof } from "../lib/struct.ts";
-import { formatGuid, NIL_UUID } from "../lib/uuid.ts";
+import { formatGuid } from "../lib/uuid.ts";
 import { type BlockDevice, SECTOR_SIZE } from "./block-device.ts";
 import type { PartitionEntry, PartitionTable } from "./partition-table.ts";
 
@@ -139,9 +139,10 @@ function tableOf(
   const scale = blockSize / SECTOR_SIZE;
   const found: PartitionEntry[] = [];
   for (let i = 0; i < header.numPartitionEntries; i++) {
-    const entry = decode(GptEntry, entries, i * sizeof(GptEntry));
-    const type = formatGuid(entry.partitionTypeGuid);
-    if (type === NIL_UUID) continue;
+    const base = i * sizeof(GptEntry);
+    const type = GptEntry.partitionTypeGuid.get(entries, base);
+    if (type.every((byte) => byte === 0)) continue;
+    const entry = decode(GptEntry, entries, base);
     const { startingLba, endingLba } = entry;
     const index = i + 1;
     if (!Number.isSafeInteger(endingLba * scale) || endingLba < startingLba) {
@@ -152,7 +153,7 @@ function tableOf(
       index,
       start: startingLba * scale,
       sectors: (endingLba - startingLba + 1) * scale,
-      type,
+      type: formatGuid(type),
       uuid: formatGuid(entry.uniquePartitionGuid),
       name: utf16(entry.partitionName),
       // Legacy BIOS bootable: bit 2 of the attributes.
