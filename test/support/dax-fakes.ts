@@ -102,3 +102,24 @@ export class ExtentFile implements Iomappable {
     this.ended.push({ done, intent });
   }
 }
+
+/**
+ * A device stacked on part of another, as a device-mapper target would be: everything is routed to
+ * the device below, translations are cut at random.
+ */
+export function stackedDax(inner: DaxDevice, first: number, pages: number, prng: Prng): DaxDevice {
+  const operations: DaxOperations = {
+    directAccess(pgoff, count, mode) {
+      const most = Math.min(count, pages - pgoff);
+      return inner.directAccess(first + pgoff, 1 + prng.below(most), mode);
+    },
+    zeroPageRange: (pgoff, count) => inner.zeroPageRange(first + pgoff, count),
+    recoveryWrite: (pgoff, start, source) => inner.recoveryWrite(first + pgoff, start, source),
+    copyFromIter: (pgoff, start, sources) => inner.copyFromIter(first + pgoff, start, sources),
+    flush: (pgoff, start, length) => inner.flush(first + pgoff, start, length),
+    fence: () => inner.fence(),
+    checkFault: () => inner.checkFault(),
+  };
+  const { writeCache, synchronous } = inner;
+  return new DaxDevice({ name: "stacked0", pages, operations, writeCache, synchronous });
+}
