@@ -34,14 +34,19 @@ function isPowerOf(value: number, base: number): boolean {
   return power === value;
 }
 
+/** Whether no feature thins out the copies of the superblock. */
+export function everyGroupHasSuper(superblock: Superblock): boolean {
+  const sparse2 = hasCompat(superblock, EXT4_FEATURE_COMPAT_SPARSE_SUPER2);
+  return !sparse2 && !hasRoCompat(superblock, EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER);
+}
+
 /** Whether the group starts with a copy of the superblock. */
 export function hasSuper(superblock: Superblock, group: number): boolean {
-  if (group === 0) return true;
+  if (group === 0 || everyGroupHasSuper(superblock)) return true;
   if (hasCompat(superblock, EXT4_FEATURE_COMPAT_SPARSE_SUPER2)) {
     return superblock.backupBgs.includes(group);
   }
   if (group === 1) return true;
-  if (!hasRoCompat(superblock, EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER)) return true;
   if (group % 2 === 0) return false;
   return isPowerOf(group, 3) || isPowerOf(group, 5) || isPowerOf(group, 7);
 }
@@ -49,13 +54,12 @@ export function hasSuper(superblock: Superblock, group: number): boolean {
 /** The groups that start with a copy of the superblock, in no particular order. */
 export function* superGroups(superblock: Superblock): Generator<number> {
   const { groups } = superblock;
-  const sparse2 = hasCompat(superblock, EXT4_FEATURE_COMPAT_SPARSE_SUPER2);
-  if (!sparse2 && !hasRoCompat(superblock, EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER)) {
+  if (everyGroupHasSuper(superblock)) {
     for (let group = 0; group < groups; group++) yield group;
     return;
   }
   yield 0;
-  if (sparse2) {
+  if (hasCompat(superblock, EXT4_FEATURE_COMPAT_SPARSE_SUPER2)) {
     const backups = new Set(superblock.backupBgs);
     for (const group of backups) if (group > 0 && group < groups) yield group;
     return;

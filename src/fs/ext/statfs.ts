@@ -15,6 +15,7 @@ import type { Statfs } from "../../vfs/filesystem.ts";
 import { hasIncompat, hasRoCompat } from "./features.ts";
 import {
   descriptorBlocksOf,
+  everyGroupHasSuper,
   groupLength,
   groupStart,
   hasSuper,
@@ -90,8 +91,12 @@ function groupOverhead(superblock: Superblock): number {
   let total = groups * (inodeTableBlocks(superblock) + 2);
   const plain = plainDescriptorBlocks(superblock);
   const plainGroups = Math.min(plain * perBlock, groups);
-  for (const group of superGroups(superblock)) {
-    total += 1 + reservedGdtBlocks + (group < plainGroups ? plain : 0);
+  if (everyGroupHasSuper(superblock)) {
+    total += groups * (1 + reservedGdtBlocks) + plainGroups * plain;
+  } else {
+    for (const group of superGroups(superblock)) {
+      total += 1 + reservedGdtBlocks + (group < plainGroups ? plain : 0);
+    }
   }
   if (!hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_META_BG)) return total;
   return total + metaGroupBlocks(groups - plainGroups, perBlock);
