@@ -33,6 +33,8 @@ export interface Memory {
  * store and a flush of its lines in one event (crash model, rule 5).
  */
 export interface RecordedMemory extends Memory {
+  /** Stores whose atoms arrive in ascending order; {@link copyIn} promises no order. */
+  store(at: number, source: Uint8Array): void;
   copyIn(at: number, source: Uint8Array, nonTemporal: boolean): void;
   copyOut(at: number, target: Uint8Array): void;
   fill(at: number, length: number, value: number): void;
@@ -98,4 +100,45 @@ export function storeAtom(memory: Memory, at: number, value: bigint): void {
     const words = new BigUint64Array(memory.buffer, memory.byteOffset + at, 1);
     Atomics.store(words, 0, value);
   } else recorded(memory).storeAtom(at, value);
+}
+
+/**
+ * Stores `source` in ascending order, one aligned atom of eight bytes at a time: a power cut leaves
+ * each atom whole or absent. On plain memory an atom that is covered in part is read, changed and
+ * stored as one, so nobody else may store to its other bytes meanwhile.
+ */
+export function storeBytes(memory: Memory, at: number, source: Uint8Array): void {
+  if (!isPlain(memory)) {
+    recorded(memory).store(at, source);
+    return;
+  }
+  const bytes = new Uint8Array(memory.buffer, memory.byteOffset, memory.byteLength);
+  if (at < 0 || at + source.length > bytes.length) throw new RangeError("store outside memory");
+  for (let done = 0; done < source.length;) {
+    const within = (memory.byteOffset + at + done) % 8;
+    const run = Math.min(8 - within, source.length - done);
+    storePart(memory, at + done - within, within, source.subarray(done, done + run));
+    done += run;
+  }
+}
+
+const atomBytes = new Uint8Array(8);
+const atomWord = new BigUint64Array(atomBytes.buffer);
+
+function storePart(
+  memory: DataView<ArrayBuffer>,
+  atom: number,
+  within: number,
+  part: Uint8Array,
+): void {
+  const start = memory.byteOffset + atom;
+  if (start + 8 > memory.buffer.byteLength) {
+    // The buffer ends inside the atom: there is no whole atom to store.
+    new Uint8Array(memory.buffer, start + within, part.length).set(part);
+    return;
+  }
+  const words = new BigUint64Array(memory.buffer, start, 1);
+  if (part.length < 8) atomWord[0] = words[0] as bigint;
+  atomBytes.set(part, within);
+  Atomics.store(words, 0, atomWord[0] as bigint);
 }
