@@ -1,0 +1,183 @@
+/**
+ * Modelled media: memory with a persistence domain for each range, on which every store, flush and
+ * fence is recorded, so that `crash/` can say exactly what a power cut may leave (crash model,
+ * memory side). No clock, no dice: the same program leaves the same trace.
+ *
+ * @module
+ */
+import { DaxError } from "../lib/errno.ts";
+import { checkBounds, checkOpen, checkSize, isInside } from "./bounds.ts";
+import { coverWithDomains, uniformDomain } from "./domains.ts";
+import type {
+  ByteRange,
+  DomainRange,
+  Durability,
+  Media,
+  PersistenceDomain,
+  Window,
+} from "./media.ts";
+import { Recorder } from "./recorder.ts";
+import { LINE_BYTES, Trace } from "./trace.ts";
+
+/**
+ * How a range is mapped into the address space:
+ * - `write-back`: stores stay in the cache until they are flushed or evicted (the default);
+ * - `write-through`, `write-combining`: every store is a store and a flush of its line, so a fence
+ *   is all it needs;
+ * - `uncached`: every store is durable when it is made, in program order.
+ */
+export type Caching = "write-back" | "write-through" | "write-combining" | "uncached";
+
+/** A range that is mapped in some other way than write-back. */
+export interface CachedRange extends ByteRange {
+  readonly caching: Caching;
+}
+
+/** How modelled media is made. */
+export interface ModelledOptions {
+  /** The persistence domain of all of it; `adr` unless told otherwise. */
+  readonly domain?: PersistenceDomain;
+  /** Or of each range: disjoint, covering the media, on 64-byte borders. */
+  readonly domains?: readonly DomainRange[];
+  /** Ranges that are not mapped write-back; 64-byte borders. A later entry wins. */
+  readonly caching?: readonly CachedRange[];
+}
+
+/** What the model makes of a line. */
+export const LineClass = {
+  /** Stores wait in the cache for a flush and a fence. */
+  cached: 0,
+  /** Stores are flushed by themselves, and wait for a fence. */
+  writeThrough: 1,
+  /** Stores are durable in program order: battery-backed, or mapped uncached. */
+  inOrder: 2,
+  /** Nothing survives. */
+  volatile: 3,
+} as const;
+export type LineClass = (typeof LineClass)[keyof typeof LineClass];
+
+/** Addresses are kept in 32 bits, which halves the trace. */
+const MAX_SIZE = 0xffff_ffc0;
+const NONE: readonly ByteRange[] = [];
+
+/** Media that remembers everything that was done to it. */
+export class ModelledMedia implements Media {
+  readonly size: number;
+  readonly durability: Durability = "modelled";
+  readonly readOnly = false;
+  readonly domains: readonly DomainRange[];
+  /** The memory behind the only window. */
+  readonly recorder: Recorder;
+  /** The {@link LineClass} of each line. */
+  readonly classes: Uint8Array;
+  readonly #window: Window;
+  #open = true;
+
+  /** @throws EINVAL for a size or ranges that cannot be: no whole lines, gaps, 4 GiB and more */
+  constructor(size: number, options: ModelledOptions = {}) {
+    checkSize("modelled", size);
+    if (size % LINE_BYTES !== 0 || size > MAX_SIZE) {
+      throw refusal(`${size} bytes; give a multiple of ${LINE_BYTES} up to ${MAX_SIZE}`);
+    }
+    this.size = size;
+    this.domains =
+      options.domains === undefined
+        ? uniformDomain(size, options.domain ?? "adr")
+        : coverWithDomains(size, options.domains);
+    this.classes = classesOf(size, this.domains, options.caching ?? []);
+    this.recorder = new Recorder(size, new Trace());
+    this.#window = { start: 0, length: size, memory: this.recorder };
+  }
+
+  /** What was done so far. */
+  get trace(): Trace {
+    return this.recorder.trace;
+  }
+
+  window(offset: number): Window {
+    if (!this.#open || !isInside(this.size, offset, 1)) this.#refuse("window", offset, 1);
+    return this.#window;
+  }
+
+  flush(offset: number, length: number): void {
+    if (!this.#open || !isInside(this.size, offset, length)) this.#refuse("flush", offset, length);
+    if (length > 0) this.recorder.flushed(offset, length);
+  }
+
+  fence(): void {
+    checkOpen(this.#open, "fence");
+    this.recorder.fenced();
+  }
+
+  copyNonTemporal(offset: number, source: Uint8Array): void {
+    const { length } = source;
+    if (!this.#open || !isInside(this.size, offset, length)) this.#refuse("copy", offset, length);
+    this.recorder.copyIn(offset, source, true);
+  }
+
+  /** Notes that the program promised something: from here on it must survive. */
+  ack(label: unknown): void {
+    checkOpen(this.#open, "ack");
+    this.recorder.acked(label);
+  }
+
+  badRanges(): readonly ByteRange[] {
+    checkOpen(this.#open, "badRanges");
+    return NONE;
+  }
+
+  clearPoison(offset: number, length: number): number {
+    if (!this.#open || !isInside(this.size, offset, length)) {
+      this.#refuse("clearPoison", offset, length);
+    }
+    return length;
+  }
+
+  close(): void {
+    this.#open = false;
+  }
+
+  #refuse(syscall: string, offset: number, length: number): never {
+    checkOpen(this.#open, syscall);
+    checkBounds(syscall, this.size, offset, length);
+    throw refusal(`${offset}+${length}`);
+  }
+}
+
+function classesOf(
+  size: number,
+  domains: readonly DomainRange[],
+  caching: readonly CachedRange[],
+): Uint8Array {
+  const classes = new Uint8Array(size / LINE_BYTES);
+  for (const range of caching) {
+    checkBounds("modelled", size, range.start, range.length);
+    fillLines(classes, range, classOfCaching(range.caching));
+  }
+  for (const range of domains) {
+    if (range.domain === "eadr") fillLines(classes, range, LineClass.inOrder);
+    else if (range.domain === "volatile") fillLines(classes, range, LineClass.volatile);
+    else checkBorders(range);
+  }
+  return classes;
+}
+
+function classOfCaching(caching: Caching): LineClass {
+  if (caching === "write-back") return LineClass.cached;
+  return caching === "uncached" ? LineClass.inOrder : LineClass.writeThrough;
+}
+
+function fillLines(classes: Uint8Array, range: ByteRange, value: LineClass): void {
+  checkBorders(range);
+  const first = range.start / LINE_BYTES;
+  classes.fill(value, first, first + range.length / LINE_BYTES);
+}
+
+function checkBorders({ start, length }: ByteRange): void {
+  if (start % LINE_BYTES === 0 && length % LINE_BYTES === 0) return;
+  throw refusal(`range ${start}+${length} splits a line; start and end on ${LINE_BYTES} bytes`);
+}
+
+function refusal(detail: string): DaxError {
+  return new DaxError("EINVAL", { syscall: "modelled", detail });
+}
