@@ -7,7 +7,7 @@
  */
 import { type Mapping, type Proof, type Work, defineProof } from "daxkit/prove";
 
-/** Where the commit record is: one word of eight bytes, which a power cut leaves whole or absent. */
+/** The commit record: one word of eight bytes, which a power cut leaves whole or absent. */
 export const COUNT = 0;
 const FIRST_SLOT = 64;
 const SLOT_BYTES = 64;

@@ -207,7 +207,7 @@ class Prover {
     }
     if (trace.labels.length === 0) {
       this.#notes.push(
-        "the workload acknowledged nothing, so no promise was tested, only what check says of any state",
+        "the workload acknowledged nothing: no promise was tested, only what check says of states",
       );
     }
     return undefined;

@@ -262,7 +262,7 @@ function firstFlush(trace: Trace, from: number, to: number, line: number): numbe
   return from;
 }
 
-/** A fence after each call site of the events `[from, to)`; not after a promise, that is too late. */
+/** A fence after each place of the events `[from, to)`; after a promise it would be too late. */
 function fenceSites(trace: Trace, from: number, to: number): Patch[] {
   const sites = new Set<number>();
   for (let event = from; event < to; event++) {

@@ -19,7 +19,7 @@ export interface CallSite extends Frame {
   readonly callers: readonly Frame[];
 }
 
-const V8 = /^\s*at (?:async )?(?:(.*?) \()?(?:file:\/\/)?([^()]+?):(\d+):(\d+)\)?$/u;
+const V8 = /^\s*at (?:(.*?) \()?(?:file:\/\/)?([^()]+?):(\d+):(\d+)\)?$/u;
 const OTHERS = /^(.*?)@(?:file:\/\/)?(.+?):(\d+):(\d+)$/u;
 
 /** The frames of `Error.stack`, innermost first; lines of no known form are left out. */

@@ -19,8 +19,9 @@ const scratchBytes = new Uint8Array(scratch.buffer);
  * Loads, stores, flushes and fences on one media.
  *
  * Every method throws ERANGE for bytes outside the media, EINVAL for offsets that are not unsigned
- * integers, EHWPOISON for poisoned bytes, EIO when the memory itself is gone (a file truncated behind
- * our back) and ENXIO after the media was closed; those that store throw EROFS on read-only media.
+ * integers, EHWPOISON for poisoned bytes, EIO when the memory itself is gone (a file truncated
+ * behind our back) and ENXIO after the media was closed; those that store throw EROFS on read-only
+ * media.
  */
 export class Mapping {
   /** Bytes. */
@@ -177,7 +178,7 @@ export class Mapping {
     if (window.length < this.size) {
       throw new DaxError("ENOTSUP", {
         syscall: "bytes",
-        detail: `the first window ends at ${window.length} of ${this.size} bytes; use load and store`,
+        detail: `the first window ends at ${window.length} of ${this.size}; use load and store`,
       });
     }
     return aliasOf(window.memory, 0, this.size);

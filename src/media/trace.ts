@@ -111,7 +111,7 @@ export class Trace {
     this.#labels.length = 0;
   }
 
-  /** A store, copy or non-temporal copy of `length` bytes, which are read from `image` at `offset`. */
+  /** A store, copy or non-temporal copy of `length` bytes; `image` holds them at `offset`. */
   stored(kind: TraceKind, offset: number, length: number, image: Uint8Array): void {
     const start = this.#used;
     if (start + length > this.#bytes.length) this.#growBytes(start + length);

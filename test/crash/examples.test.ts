@@ -46,7 +46,7 @@ describe("the append-only log", () => {
     expect(lines.join("\n")).toContain("|........power is on|");
   });
 
-  test("[X1] loses an entry when it shares an epoch with its commit record: a fence is missing", () => {
+  test("[X1] loses an entry that shares an epoch with its commit record: a fence lacks", () => {
     const verdict = lostBy(oneEpoch);
     const [cut] = verdict.counterExample.cuts;
     expect(cut?.lost.map(({ start, lacked }) => [start, lacked])).toEqual([[64, "fence"]]);
