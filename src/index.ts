@@ -55,6 +55,14 @@ export { RamDisk } from "./block/ram-disk.ts";
 export type { RamDiskOptions } from "./block/ram-disk.ts";
 export { createBrd } from "./drivers/brd.ts";
 export type { Brd, BrdOptions } from "./drivers/brd.ts";
+export { createAxonram } from "./drivers/axonram.ts";
+export type { AxonramOptions } from "./drivers/axonram.ts";
+export { createDcssblk } from "./drivers/dcssblk.ts";
+export type { Dcssblk, DcssblkOptions, Segment, SegmentType } from "./drivers/dcssblk.ts";
+export type { RamDevice, RamDeviceOptions } from "./drivers/ram-device.ts";
+export { DaxDisk } from "./block/dax-disk.ts";
+export type { DaxDiskOptions } from "./block/dax-disk.ts";
+export { TracedOperations } from "./dax/traced-operations.ts";
 export { createPmem } from "./drivers/pmem.ts";
 export type { Pmem, PmemOptions, RegionClaims, RemoveOptions } from "./drivers/pmem.ts";
 export type {

@@ -13,6 +13,8 @@ import { DaxDevice } from "../dax/dax-device.ts";
 import type { DaxHosts } from "../dax/hosts.ts";
 import { MediaRange, type MediaRangeOptions } from "../dax/media-range.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
+import { TracedOperations } from "../dax/traced-operations.ts";
+import type { Tracer } from "../lib/environment.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import { PmemOperations } from "./pmem-operations.ts";
 
@@ -44,6 +46,8 @@ export interface PmemOptions extends MediaRangeOptions {
   readonly index?: number;
   /** Put around the disk and around every partition. */
   readonly wrap?: WrapDevice;
+  /** Told of every dax operation: translations, copies, zeroing, healing, flushes, fences. */
+  readonly trace?: Tracer;
 }
 
 /** How a device is removed. */
@@ -71,10 +75,12 @@ export class Pmem {
     this.name = name;
     this.range = range;
     this.poison = new PoisonMap(range);
+    const operations = new PmemOperations(range, this.poison, physicalStart / PAGE_SIZE);
+    const { trace } = options;
     this.dax = new DaxDevice({
       name,
       pages: Math.floor(range.length / PAGE_SIZE),
-      operations: new PmemOperations(range, this.poison, physicalStart / PAGE_SIZE),
+      operations: trace === undefined ? operations : new TracedOperations(operations, name, trace),
       writeCache: options.writeCache ?? range.hasCache,
       synchronous: isSynchronous(range),
     });

@@ -18,7 +18,7 @@ function throughDax({ dax }: BlockDevice): Uint8Array {
   return seen;
 }
 
-describe.each(Object.entries(blockDevices))("%s", (_, make) => {
+describe.each(Object.entries(blockDevices))("[2.71] %s", (_, make) => {
   test("has the size and the limits of the contract", () => {
     const device = make();
     expect(device.sectors).toBe(SECTORS);

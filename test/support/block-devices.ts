@@ -3,6 +3,13 @@ import type { BlockDevice } from "../../src/block/block-device.ts";
 import { FaultyDevice } from "../../src/block/fault-injection.ts";
 import { Partition } from "../../src/block/partition.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
+import { createAxonram } from "../../src/drivers/axonram.ts";
+import {
+  createDcssblk,
+  type Dcssblk,
+  type Segment,
+  type SegmentType,
+} from "../../src/drivers/dcssblk.ts";
 import { createBrd } from "../../src/drivers/brd.ts";
 import { createPmem, type Pmem, type PmemOptions } from "../../src/drivers/pmem.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
@@ -28,6 +35,18 @@ export function pmemOf(
   return { pmem, media };
 }
 
+/** A device of three segments that lie in the media in another order, the middle one of a type. */
+export function segmentsOf(type: SegmentType, bytes: number = BYTES): Dcssblk {
+  const media = new RamMedia(2 * bytes, { segmentBytes: 16 * PAGE_SIZE });
+  const length = 5 * PAGE_SIZE;
+  const segments: Segment[] = [
+    { type: "SW", start: bytes, length, physicalStart: 2 ** 32 },
+    { type, start: 0, length, physicalStart: 2 ** 31 },
+    { type: "EW", start: 8 * PAGE_SIZE, length: bytes - 2 * length, physicalStart: 2 ** 33 },
+  ];
+  return createDcssblk({ name: "dcssblk0", media, segments });
+}
+
 function partOf(disk: BlockDevice, start: number): Partition {
   return new Partition(disk, { name: `${disk.name}p1`, start, sectors: SECTORS });
 }
@@ -41,6 +60,17 @@ export const blockDevices: Readonly<Record<string, () => BlockDevice>> = {
   "pmem of Linux 4.1": () => pmemOf(BYTES, { profile: "v4.1" }).pmem.disk,
   "pmem in windows of a page": () => pmemOf(BYTES, { segmentBytes: PAGE_SIZE }).pmem.disk,
   "pmem with a ragged tail": () => pmemOf(BYTES + 500).pmem.disk,
+  "pmem, traced": () => pmemOf(BYTES, { trace: { event: () => {} } }).pmem.disk,
+  axonram: () =>
+    createAxonram({
+      name: "axonram0",
+      media: new RamMedia(3 * BYTES, { segmentBytes: 2 * PAGE_SIZE }),
+      start: BYTES,
+      length: BYTES + 5,
+      physicalStart: 2 ** 31,
+    }).disk,
+  "dcssblk of three segments": () => segmentsOf("SW").disk,
+  "a partition of dcssblk": () => partOf(segmentsOf("EN", big).disk, 8),
   brd: () => createBrd({ name: "ram0", size: BYTES }).disk,
   "a partition of pmem": () => partOf(pmemOf(big).pmem.disk, 8),
   "a partition off page borders": () => partOf(pmemOf(big).pmem.disk, 63),

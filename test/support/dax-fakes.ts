@@ -123,3 +123,24 @@ export function stackedDax(inner: DaxDevice, first: number, pages: number, prng:
   const { writeCache, synchronous } = inner;
   return new DaxDevice({ name: "stacked0", pages, operations, writeCache, synchronous });
 }
+
+/**
+ * A device whose pages lie in memory in any order, as a test of the kernel's nvdimm code has them.
+ */
+export function scatteredDax(pages: number, prng: Prng): DaxDevice {
+  const memory = new DataView(new ArrayBuffer(pages * PAGE_SIZE));
+  const order = Array.from({ length: pages }, (_, i) => i);
+  for (let i = pages - 1; i > 0; i--) {
+    const other = prng.below(i + 1);
+    [order[i], order[other]] = [order[other] as number, order[i] as number];
+  }
+  const at = (pgoff: number): number => (order[pgoff] as number) * PAGE_SIZE;
+  const operations: DaxOperations = {
+    directAccess: (pgoff) => ({ memory, start: at(pgoff), pages: 1, pfn: at(pgoff) / PAGE_SIZE }),
+    zeroPageRange: (pgoff, count) => {
+      for (let i = 0; i < count; i++) fill(memory, at(pgoff + i), PAGE_SIZE, 0);
+    },
+  };
+  const options = { name: "scattered0", pages, operations, writeCache: false, synchronous: true };
+  return new DaxDevice(options);
+}

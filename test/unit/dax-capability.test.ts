@@ -13,7 +13,7 @@ function verdict(device: Parameters<typeof daxCapability>[0], blockSize = 4096):
   return answer.capable ? "capable" : answer.reason;
 }
 
-describe("[0.33] [0.38] whether a filesystem can use dax", () => {
+describe("[0.33] whether a filesystem can use dax", () => {
   test("a whole disk of whole pages can", () => {
     const { pmem } = pmemOf(SIZE);
     expect(verdict(pmem.disk)).toBe("capable");

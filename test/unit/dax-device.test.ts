@@ -162,7 +162,7 @@ describe("the error contract of the entry points", () => {
   });
 });
 
-describe("the life of a device", () => {
+describe("[0.29] the life of a device", () => {
   test("after kill every operation but flush and fence is ENXIO", () => {
     const { device } = fakeDax(PAGES);
     device.kill();

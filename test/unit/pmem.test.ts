@@ -71,7 +71,7 @@ describe("the shape of a device", () => {
     expect(memory.getUint8(start + PAGE_SIZE - 1)).toBe(noise(4, 512)[511]);
   });
 
-  test("[1.7] the size stays what it was while the media grows", () => {
+  test("the size stays what it was while the media grows", () => {
     const media = new PoisonMedia(new RamMedia(SIZE));
     const pmem = createPmem(options({ media }));
     Object.defineProperty(media, "size", { value: 2 * SIZE });
@@ -92,7 +92,7 @@ describe("the shape of a device", () => {
     expect(codeOf(() => createPmem(options(extra)))).toBe("EINVAL");
   });
 
-  test("[0.25] a volatile range starts with its write cache off, an adr one with it on", () => {
+  test("[0.25] [0.49] write cache: off for a volatile range, on for an adr one", () => {
     expect(createPmem(options()).dax.writeCache).toBe(false);
     expect(pmemOf(SIZE).pmem.dax.writeCache).toBe(true);
     expect(pmemOf(SIZE, { writeCache: false }).pmem.dax.writeCache).toBe(false);
