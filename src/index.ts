@@ -87,3 +87,7 @@ export { OpenFile } from "./vfs/open-file.ts";
 export type { Whence } from "./vfs/open-file.ts";
 export { ext } from "./fs/ext/ext.ts";
 export type { ExtMountOptions } from "./fs/ext/ext.ts";
+export { walkSubtree } from "./vfs/subtree.ts";
+export type { Visit } from "./vfs/subtree.ts";
+export { writeTar } from "./vfs/tar.ts";
+export type { TarOptions, TarSink, TarSummary } from "./vfs/tar.ts";

@@ -4,5 +4,14 @@
  * @module
  */
 export { systemEnvironment } from "./environment.ts";
+export { makeFacade } from "./facade/facade.ts";
+export type { Facade, VolumeFs, VolumePromises } from "./facade/facade.ts";
 export { openFileMedia } from "./file-media.ts";
 export type { FileMedia, FileMediaCounters, OpenFileOptions } from "./media-file.ts";
+export { copyOut } from "./image/copy-out.ts";
+export type { CopyOptions, CopySummary } from "./image/copy-out.ts";
+export { dfOf, extentsOf, listDirectory, statOf, treeOf } from "./image/listing.ts";
+export type { FileStatus, NamedFile, VolumeSpace } from "./image/listing.ts";
+export { tarSubtree, tarToDescriptor } from "./image/tar.ts";
+export { openVolume } from "./volume.ts";
+export type { OpenVolumeOptions, Volume, VolumeCounters } from "./volume.ts";

@@ -54,7 +54,10 @@ export class Mount {
   readonly #users = new Set<MountUser>();
   #live = true;
 
+  /** @throws ENXIO when the device is gone already */
   constructor(filesystem: Filesystem, at: Location | undefined) {
+    // While it is mounted the device is in use: removing it answers EBUSY, or waits.
+    filesystem.device.dax?.device.enter();
     this.filesystem = filesystem;
     this.at = at;
     this.root = { inode: filesystem.root, mount: this, parent: at?.parent, name: at?.name ?? "" };
@@ -112,6 +115,7 @@ export class Mount {
     assert(this.#live && this.#users.size === 0, "a mount ends once, and idle");
     this.#live = false;
     this.filesystem.unmount();
+    this.filesystem.device.dax?.device.exit();
   }
 }
 

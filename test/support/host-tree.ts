@@ -31,8 +31,7 @@ export const ODD_NAME = Buffer.from([0x6f, 0x64, 0x64, 0xff, 0xc3, 0x2e, 0x62]);
 function sparseFile(path: string): void {
   const fd = fs.openSync(path, "w");
   fs.writeSync(fd, noise(3, 5000), 0, 5000, 100_000);
-  fs.writeSync(fd, noise(4, 100), 0, 100, 400_000);
-  fs.ftruncateSync(fd, 500_001);
+  fs.writeSync(fd, noise(4, 100), 0, 100, 499_901);
   fs.closeSync(fd);
 }
 
@@ -49,6 +48,8 @@ export function makeHostTree(root: string): void {
   fs.writeFileSync(at("dir", "deep", "big"), noise(2, 300_000));
   fs.writeFileSync(at("dir", "deep", "deeper", "text.txt"), "first line\nsecond ☃ line\r\nlast");
   sparseFile(at("sparse"));
+  fs.writeFileSync(at("tail"), noise(5, 9000));
+  fs.truncateSync(at("tail"), 700_007);
   fs.symlinkSync("tiny", at("link"));
   fs.symlinkSync("dir/deep", at("dir-link"));
   fs.symlinkSync("../tiny", at("dir", "up-link"));

@@ -138,8 +138,8 @@ test("after unmap the checked door is EFAULT, and bytes too", () => {
   expect(doors.map(codeOf)).toEqual(["EFAULT", "EFAULT", "EFAULT"]);
 });
 
-test("[1.20] a removed device: kill waits for the mapping, and every access is ENXIO", () => {
-  const { fs, map } = mapped(noise(1, PAGE));
+test("[1.20] a removed device: kill waits for mapping and mount, every access is ENXIO", () => {
+  const { fs, tree, map } = mapped(noise(1, PAGE));
   const mapping = map();
   let idle = false;
   fs.toy.device.kill(() => {
@@ -151,6 +151,8 @@ test("[1.20] a removed device: kill waits for the mapping, and every access is E
   ]);
   expect(idle).toBe(false);
   mapping.unmap();
+  expect(idle).toBe(false);
+  tree.close();
   expect(idle).toBe(true);
 });
 

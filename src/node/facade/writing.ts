@@ -67,22 +67,36 @@ function onDescriptor(
 
 function ignore(): void {}
 
-/** Where a name would be made or removed: its directory must be there, and the name be a name. */
+/** Where a name would be made or removed: its directory must be there, and be one. */
 function locateParent(context: Context, path: PathArgument, syscall: string): Location {
   if (path.path === "") throw refusal("ENOENT", syscall, path);
-  return context.tree.locate(parentOf(path.path), { syscall });
+  return onPath(path, syscall, () => {
+    const parent = context.tree.locate(parentOf(path.path), { syscall });
+    if (!isDirectory(parent.inode.mode)) throw refusal("ENOTDIR", syscall, path);
+    return parent;
+  });
 }
 
-/** mkdir, symlink, link: EEXIST wins over EROFS. */
+/** mkdir, symlink, link: EEXIST wins over EROFS, and a slash asks for a directory. */
 function refuseNew(context: Context, path: PathArgument, syscall: string): never {
-  locateParent(context, path, syscall);
+  const parent = locateParent(context, path, syscall);
+  const odd = oddLast(path.path);
+  const name = path.path.replace(/\/+$/u, "").split("/").at(-1) as string;
+  const taken =
+    odd !== undefined || onPath(path, syscall, () => isTaken(context, parent, name, syscall));
+  if (taken) throw refusal("EEXIST", syscall, path);
+  const directory = path.path.endsWith("/") && syscall !== "mkdir";
+  throw refusal(directory ? "ENOENT" : "EROFS", syscall, path);
+}
+
+function isTaken(context: Context, from: Location, name: string, syscall: string): boolean {
   try {
-    context.tree.locate(path.path, { syscall, follow: false });
+    context.tree.locate(name, { syscall, follow: false, from });
+    return true;
   } catch (error) {
-    if (isDaxError(error, "ENOENT")) throw refusal("EROFS", syscall, path);
+    if (isDaxError(error, "ENOENT")) return false;
     throw error;
   }
-  throw refusal("EEXIST", syscall, path);
 }
 
 /** The last part of a path when it is no name that could be removed. */
@@ -189,11 +203,10 @@ function writesFile(flag: string): Operation {
       };
     }
     const path = pathOf(target);
-    return () =>
-      onPath(path, "open", () => {
-        openFile(context, path, flags).close();
-        throw refusal("EBADF", "write");
-      });
+    return () => {
+      onPath(path, "open", () => openFile(context, path, flags).close());
+      throw refusal("EBADF", "write");
+    };
   };
   return { onDescriptorToo: true, prepare };
 }
@@ -222,7 +235,8 @@ const rename = operation((context, [source, target]) => {
   const to = pathOf(target, "newPath");
   return () =>
     refuseTwo(context, "rename", from, to, () => {
-      for (const path of [from, to]) locateParent(context, path, "rename");
+      const [old, next] = [from, to].map((path) => locateParent(context, path, "rename").mount);
+      if (old !== next) throw refusal("EXDEV", "rename");
       const odd = [from, to].some(({ path }) => oddLast(path) !== undefined);
       if (odd) throw refusal("EBUSY", "rename");
     });

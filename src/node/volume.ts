@@ -1,0 +1,236 @@
+/**
+ * Volumes: a filesystem image, from a path to something that can be read, in one call.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
+import { openPartition, readPartitionTable } from "../block/partition-table.ts";
+import { Partition } from "../block/partition.ts";
+import type { DaxCounters } from "../dax/dax-device.ts";
+import { PAGE_SIZE } from "../dax/operations.ts";
+import { type Pmem, createPmem } from "../drivers/pmem.ts";
+import { type ExtMountOptions, ext } from "../fs/ext/ext.ts";
+import type { Environment } from "../lib/environment.ts";
+import { DaxError, isDaxError } from "../lib/errno.ts";
+import type { Media } from "../media/media.ts";
+import { FileTree, type OpenOptions } from "../vfs/file-tree.ts";
+import type { Filesystem, FilesystemType, Finding, Statfs } from "../vfs/filesystem.ts";
+import type { UnmountOptions } from "../vfs/mounts.ts";
+import type { OpenFile } from "../vfs/open-file.ts";
+import { systemEnvironment } from "./environment.ts";
+import { type Facade, type VolumeFs, makeFacade } from "./facade/facade.ts";
+import { openFileMedia } from "./file-media.ts";
+
+/** Filesystems that can be found on a volume, in the order of asking. */
+const TYPES: readonly FilesystemType<ExtMountOptions>[] = [ext];
+
+/** Where the filesystem is, and how it is mounted. */
+export interface OpenVolumeOptions extends ExtMountOptions {
+  /** Byte at which the filesystem starts; a multiple of 512. Not together with `partition`. */
+  readonly offset?: number;
+  /** Number of the partition that holds the filesystem. */
+  readonly partition?: number;
+  /** Volumes are for reading: true, and it may be left out. */
+  readonly readOnly?: true;
+  /** Clock and tracer; the system's, silent, unless given. */
+  readonly environment?: Environment;
+}
+
+/** What can be counted on a volume. */
+export interface VolumeCounters {
+  /** Of the device: translations, bytes copied, lines flushed. */
+  readonly dax: DaxCounters;
+  /** How file bytes are reached: in place, or through requests to the block device. */
+  readonly dataPath: "dax" | "block";
+}
+
+/** A filesystem that is open for reading. Made by {@link openVolume}. */
+export class Volume {
+  /** The reading half of `node:fs` over this volume; what writes gives EROFS. */
+  readonly fs: VolumeFs;
+  readonly filesystem: Filesystem;
+  /** The tree of the volume; other filesystems can be mounted into it. */
+  readonly tree: FileTree;
+  /** The disk, partition or part of it that holds the filesystem. */
+  readonly device: BlockDevice;
+  readonly #facade: Facade;
+  readonly #pmem: Pmem;
+  readonly #type: FilesystemType<ExtMountOptions>;
+  readonly #environment: Environment;
+  readonly #ownMedia: Media | undefined;
+  #open = true;
+
+  constructor(mounted: MountedVolume) {
+    const { filesystem, pmem, type, environment, ownMedia } = mounted;
+    this.filesystem = filesystem;
+    this.device = filesystem.device;
+    this.tree = new FileTree(filesystem);
+    this.#facade = makeFacade(this.tree);
+    this.fs = this.#facade.fs;
+    this.#pmem = pmem;
+    this.#type = type;
+    this.#environment = environment;
+    this.#ownMedia = ownMedia;
+  }
+
+  /** `ext2`, `ext3`, `ext4`. */
+  get type(): string {
+    return this.filesystem.type;
+  }
+
+  get closed(): boolean {
+    return !this.#open;
+  }
+
+  get counters(): VolumeCounters {
+    const dataPath = this.device.dax === undefined ? "block" : "dax";
+    return { dax: this.#pmem.dax.counters, dataPath };
+  }
+
+  /** Opens a file: reads without copies in between, views, mappings. @throws as `FileTree.open` */
+  open(path: string, options?: OpenOptions): OpenFile {
+    return this.tree.open(path, options);
+  }
+
+  statfs(): Statfs {
+    return this.filesystem.statfs();
+  }
+
+  /** Checks all of the filesystem; nothing comes of a clean one. */
+  check(): Iterable<Finding> {
+    return this.#type.check(this.device, this.#environment);
+  }
+
+  /**
+   * Unmounts, and closes the file if this volume opened it. Idempotent.
+   * @throws EBUSY while files or mappings are open, unless `revoke` ends them
+   */
+  close(options: UnmountOptions = {}): void {
+    if (!this.#open) return;
+    if (options.revoke === true) this.#facade.closeAll();
+    const mediaCloses = options.mediaCloses ?? this.#ownMedia !== undefined;
+    this.tree.close({ ...options, mediaCloses });
+    this.#open = false;
+    this.#pmem.remove();
+    this.#ownMedia?.close();
+  }
+
+  /** As `close`, ending whatever is open. */
+  [Symbol.dispose](): void {
+    this.close({ revoke: true });
+  }
+}
+
+/** The parts of a volume. */
+interface MountedVolume {
+  readonly filesystem: Filesystem;
+  readonly type: FilesystemType<ExtMountOptions>;
+  readonly pmem: Pmem;
+  readonly environment: Environment;
+  /** Closed with the volume. */
+  readonly ownMedia: Media | undefined;
+}
+
+/**
+ * Opens the filesystem in a file, a block device or any media: as persistent memory, through dax
+ * where it starts and ends on pages. Nothing is ever written.
+ * @throws ENOENT and whatever opening the file says; EINVAL when there is no known filesystem, or
+ *   for an offset that cannot be; ENXIO for a partition that is not there; EUCLEAN, EBADMSG for an
+ *   image that is damaged, ENOTSUP for one of a kind that is not read
+ */
+export function openVolume(source: string | URL | Media, options: OpenVolumeOptions = {}): Volume {
+  checkOptions(options);
+  const { environment = systemEnvironment } = options;
+  const own = typeof source === "string" || source instanceof URL;
+  const media = own ? openFileMedia(pathOf(source), { readOnly: true }) : source;
+  const name = own ? pathOf(source) : "media";
+  let pmem: Pmem | undefined;
+  try {
+    pmem = createPmem({
+      media,
+      name: "pmem0",
+      start: 0,
+      length: media.size,
+      physicalStart: 0,
+      readOnly: true,
+    });
+    const device = deviceFor(pmem.disk, options);
+    const type = typeOf(device, name, options);
+    const filesystem = type.mount(device, options, environment);
+    const ownMedia = own ? media : undefined;
+    return new Volume({ filesystem, type, pmem, environment, ownMedia });
+  } catch (error) {
+    pmem?.remove();
+    if (own) media.close();
+    if (isDaxError(error) && error.path === undefined) throw error.at({ path: name });
+    throw error;
+  }
+}
+
+function pathOf(source: string | URL): string {
+  return typeof source === "string" ? source : fileURLToPath(source);
+}
+
+function refuse(code: "EINVAL" | "ENOTSUP", detail: string): never {
+  throw new DaxError(code, { syscall: "mount", detail });
+}
+
+function checkOptions({ offset, partition, readOnly }: OpenVolumeOptions): void {
+  if ((readOnly as boolean | undefined) === false) {
+    refuse("ENOTSUP", "volumes are for reading; leave readOnly out");
+  }
+  if (offset !== undefined && partition !== undefined) {
+    refuse("EINVAL", "give an offset or a partition, not both");
+  }
+  if (offset !== undefined && !(offset >= 0 && Number.isSafeInteger(offset))) {
+    refuse("EINVAL", `offset ${offset}; give bytes, a multiple of ${SECTOR_SIZE}`);
+  }
+  if (partition !== undefined && !(partition > 0 && Number.isSafeInteger(partition))) {
+    refuse("EINVAL", `partition ${partition}; they count from 1`);
+  }
+}
+
+function deviceFor(disk: BlockDevice, { offset = 0, partition }: OpenVolumeOptions): BlockDevice {
+  if (partition !== undefined) return openPartition(disk, partition);
+  if (offset === 0) return disk;
+  const start = offset / SECTOR_SIZE;
+  if (!Number.isInteger(start) || start >= disk.sectors) {
+    const bytes = disk.sectors * SECTOR_SIZE;
+    refuse("EINVAL", `offset ${offset} of ${bytes} bytes; a multiple of ${SECTOR_SIZE} inside`);
+  }
+  // Whole pages from a page on keep dax; the filesystem says itself where it ends.
+  const page = PAGE_SIZE / SECTOR_SIZE;
+  const rest = disk.sectors - start;
+  const sectors = start % page === 0 && rest >= page ? rest - (rest % page) : rest;
+  return new Partition(disk, { name: `${disk.name}@${offset}`, start, sectors });
+}
+
+function typeOf(
+  device: BlockDevice,
+  name: string,
+  { partition, offset }: OpenVolumeOptions,
+): FilesystemType<ExtMountOptions> {
+  const type = TYPES.find((candidate) => candidate.probe(device));
+  if (type !== undefined) return type;
+  const known = TYPES.map((candidate) => candidate.name).join(", ");
+  const hint = partition === undefined && offset === undefined ? partitionHint(device) : "";
+  throw new DaxError("EINVAL", {
+    syscall: "mount",
+    path: name,
+    detail: `no filesystem of a known kind (${known}) starts here${hint}`,
+  });
+}
+
+/** Which partitions there are to choose from, if that is what is missing. */
+function partitionHint(device: BlockDevice): string {
+  try {
+    const table = readPartitionTable(device);
+    if (table === undefined) return "";
+    const numbers = table.entries.map(({ index }) => index).join(", ");
+    return `; there is a ${table.label} partition table: choose partition ${numbers}`;
+  } catch (error) {
+    if (isDaxError(error)) return `; its partition table cannot be read: ${error.message}`;
+    throw error;
+  }
+}

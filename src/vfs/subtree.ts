@@ -1,0 +1,102 @@
+/**
+ * A walk over everything below a place, sorted by name, that a hostile tree can neither trap nor
+ * lead astray: no directory is entered twice, and no name is more than a name.
+ *
+ * @module
+ */
+import { DaxError, isDaxError } from "../lib/errno.ts";
+import type { DirectoryEntry, Inode } from "./filesystem.ts";
+import { isDirectory } from "./modes.ts";
+import { compareNames } from "./names.ts";
+
+/** Where the walk is. */
+export interface Visit {
+  readonly inode: Inode;
+  /** From the start, without a leading slash: `a/b`; empty for the start itself. */
+  readonly path: string;
+  /** 0 for the start. */
+  readonly depth: number;
+  /** Directories are visited twice: before their entries, and behind them with `leaving`. */
+  readonly leaving: boolean;
+}
+
+interface Level {
+  readonly visit: Visit;
+  readonly entries: readonly DirectoryEntry[];
+  next: number;
+}
+
+function corrupt(path: string, detail: string): DaxError {
+  return new DaxError("EUCLEAN", { syscall: "scandir", path: `/${path}`, detail });
+}
+
+/** Entries as strcmp(3) sorts their names. @throws EUCLEAN for a name that is none */
+export function sortedEntries(directory: Inode, path = ""): DirectoryEntry[] {
+  const entries: DirectoryEntry[] = [];
+  for (const entry of directory.readdir(0)) {
+    const { name, ino } = entry;
+    if (name === "." || name === "..") continue;
+    if (name === "" || /[/\0]/u.test(name)) {
+      throw corrupt(path, `entry for inode ${ino} has the name ${JSON.stringify(name)}`);
+    }
+    entries.push(entry);
+  }
+  return entries.toSorted((a, b) => compareNames(a.name, b.name));
+}
+
+/**
+ * Visits `start` and all below it; mount points are not crossed. Entries come as in an archive of
+ * `tar --sort=name`.
+ * @throws EUCLEAN for names that are none, a directory with two names, an entry for no inode; what
+ *   the filesystem throws, with the path
+ */
+export function* walkSubtree(start: Inode): Generator<Visit, void> {
+  const first: Visit = { inode: start, path: "", depth: 0, leaving: false };
+  yield first;
+  if (!isDirectory(start.mode)) return;
+  const entered = new Set([start.ino]);
+  const levels = [open(first)];
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    const entry = level.entries[level.next++];
+    if (entry === undefined) {
+      yield { ...level.visit, leaving: true };
+      levels.pop();
+      continue;
+    }
+    const visit = visitOf(level.visit, entry);
+    const { inode, path } = visit;
+    const directory = isDirectory(inode.mode);
+    if (directory && entered.has(inode.ino)) {
+      throw corrupt(path, `directory inode ${inode.ino} is here for the second time`);
+    }
+    yield visit;
+    if (!directory) continue;
+    entered.add(inode.ino);
+    levels.push(open(visit));
+  }
+}
+
+function open(visit: Visit): Level {
+  try {
+    return { visit, entries: sortedEntries(visit.inode, visit.path), next: 0 };
+  } catch (error) {
+    throw located(error, visit.path);
+  }
+}
+
+function visitOf({ inode, path, depth }: Visit, { name, ino }: DirectoryEntry): Visit {
+  const below = path === "" ? name : `${path}/${name}`;
+  try {
+    const child = inode.filesystem.inode(ino);
+    return { inode: child, path: below, depth: depth + 1, leaving: false };
+  } catch (error) {
+    if (isDaxError(error, "ESTALE")) throw corrupt(below, `its inode ${ino} is not in use`);
+    throw located(error, below);
+  }
+}
+
+/** An error of the filesystem, with the place where it was met. */
+export function located(error: unknown, path: string): unknown {
+  if (!isDaxError(error) || error.path !== undefined) return error;
+  return error.at({ path: `/${path}` });
+}
