@@ -128,9 +128,9 @@ const bodies: Readonly<Record<string, Body>> = {
       failureOf(() => fs.closeSync(fd)),
       failureOf(() => fs.readSync(fd, Buffer.alloc(1))),
     ]),
-  "a closed descriptor": (fs) => {
-    const fd = fs.openSync(at("tiny"), "r");
-    fs.closeSync(fd);
+  "a descriptor that is not open": (fs) => {
+    // Not one that was open: its number may by now be another test's file.
+    const fd = 2 ** 30;
     const calls: Readonly<Record<string, readonly unknown[]>> = {
       close: [fd],
       fstat: [fd],
@@ -244,6 +244,18 @@ const bodies: Readonly<Record<string, Body>> = {
 
 test.each(Object.entries(bodies))("%s", async (_, body) => {
   expect(await run(ours, body)).toEqual(await run(nodeFs, body));
+});
+
+test("a descriptor is open until it is closed, and its number is free then", () => {
+  const fd = ours.openSync(at("tiny"), "r");
+  const other = ours.openSync(at("tiny"), "r");
+  ours.closeSync(fd);
+  expect(failureOf(() => ours.readSync(fd, Buffer.alloc(1)))).toMatchObject({ code: "EBADF" });
+  expect(failureOf(() => ours.closeSync(fd))).toMatchObject({ code: "EBADF", syscall: "close" });
+  expect(ours.readSync(other, Buffer.alloc(9))).toBe(5);
+  expect(ours.openSync(at("tiny"), "r")).toBe(fd);
+  ours.closeSync(fd);
+  ours.closeSync(other);
 });
 
 test("every file of a listing reads the same through streams and at once", async () => {
