@@ -4,7 +4,9 @@ import { Prng } from "../../src/lib/prng.ts";
 /** Reproducible noise. */
 export function noise(seed: number, length: number): Uint8Array<ArrayBuffer> {
   const prng = new Prng(seed);
-  return Uint8Array.from({ length }, () => prng.u32() >>> 24);
+  const words = new Uint32Array(Math.ceil(length / 4));
+  for (let i = 0; i < words.length; i++) words[i] = prng.u32();
+  return new Uint8Array(words.buffer, 0, length);
 }
 
 /** Whether two runs of bytes are equal, as memcmp says. */
