@@ -63,6 +63,17 @@ export function mountDisk(device: BlockDevice, options: ExtMountOptions = {}): F
   return ext.mount(device, options, still);
 }
 
+/** The inode at a path from the root, names divided by slashes. */
+export function find(filesystem: Filesystem, path: string): Inode {
+  let inode = filesystem.root;
+  for (const part of path === "" ? [] : path.split("/")) {
+    const next = inode.lookup(part);
+    if (next === undefined) throw new Error(`${part} of ${path} is missing`);
+    inode = next;
+  }
+  return inode;
+}
+
 /** The bytes of a regular file. */
 export function contentsOf(inode: Inode): Uint8Array {
   const bytes = new Uint8Array(inode.size);
