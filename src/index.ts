@@ -65,6 +65,84 @@ export type { DaxDiskOptions } from "./block/dax-disk.ts";
 export { TracedOperations } from "./dax/traced-operations.ts";
 export { createPmem } from "./drivers/pmem.ts";
 export type { Pmem, PmemOptions, RegionClaims, RemoveOptions } from "./drivers/pmem.ts";
+export { memoryHost } from "./machine/backing.ts";
+export type { Backing, HostMediaOptions, MachineHost } from "./machine/backing.ts";
+export { bootMachine } from "./machine/boot.ts";
+export { describeMachine } from "./machine/describe.ts";
+export type {
+  BackingDescription,
+  DescribedDomain,
+  MachineDescription,
+  MemmapDescription,
+  PmemDescription,
+} from "./machine/describe.ts";
+export { machineFromFlags } from "./machine/flags.ts";
+export type { MachineFlags } from "./machine/flags.ts";
+export type {
+  AddressInput,
+  BackingInput,
+  MachineInput,
+  MarkedRangeInput,
+  OneOrMore,
+  PmemInput,
+  SizeInput,
+} from "./machine/input.ts";
+export { listText, ndctlList, ndctlSize } from "./machine/list.ts";
+export type { Json, NdctlListOptions } from "./machine/list.ts";
+export { Machine } from "./machine/machine.ts";
+export type { MachineDevice, MachineParts } from "./machine/machine.ts";
+export { DescriptionError } from "./machine/shape.ts";
+export type { KeyPath } from "./machine/shape.ts";
+export { Slot } from "./machine/slot.ts";
+export type { SlotContext } from "./machine/slot.ts";
+export { claimRange } from "./platform/claim.ts";
+export type { ClaimedRange, ClaimOptions } from "./platform/claim.ts";
+export {
+  bootLogLines,
+  bootLogWord,
+  E820_MAX_ENTRIES,
+  maxPfn,
+  nosaveRanges,
+  resourceName,
+} from "./platform/e820.ts";
+export type { E820Entry, PfnRange, PlatformProfile } from "./platform/e820.ts";
+export { addRange, removeRange, retypeRange } from "./platform/editing.ts";
+export type { Edited } from "./platform/editing.ts";
+export { iomemText, reserveEarly, reserveLate } from "./platform/iomem.ts";
+export type { IomemOptions } from "./platform/iomem.ts";
+export { applyMem, applyMemmap, finishUserMap, parseMemmap } from "./platform/memmap.ts";
+export type { MemmapEffect, MemmapElement, MemmapResult } from "./platform/memmap.ts";
+export {
+  checkAlign,
+  checkAttach,
+  createRegion,
+  defaultAlign,
+  legacyRanges,
+  namespaceDisk,
+  RegionIds,
+} from "./platform/regions.ts";
+export type {
+  Namespace,
+  NamespaceMode,
+  Region,
+  RegionPersistence,
+  RegionProvider,
+  ReportedRange,
+} from "./platform/regions.ts";
+export { ResourceTree } from "./platform/resources.ts";
+export type {
+  AddressRange,
+  Intersection,
+  Resource,
+  ResourceAttributes,
+  ResourceDescriptor,
+  ResourceMatch,
+} from "./platform/resources.ts";
+export { sanitise } from "./platform/sanitise.ts";
+export type { SanitiseOptions } from "./platform/sanitise.ts";
+export { formatSize, parseSize } from "./lib/size.ts";
+export { formatGuid, formatUuid, parseGuid, parseUuid, randomUuid } from "./lib/uuid.ts";
+export { seededEnvironment } from "./lib/environment.ts";
 export type {
   Attributes,
   DirectoryEntry,

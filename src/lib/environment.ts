@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { Prng } from "./prng.ts";
 
 /** Seconds and nanoseconds since the Unix epoch; `sec` may be negative. */
 export interface Timespec {
@@ -21,6 +22,26 @@ export interface Environment {
 /** Receives events such as `pmem.flush`; fields are plain numbers and strings. */
 export interface Tracer {
   event(point: string, fields: Readonly<Record<string, number | string>>): void;
+}
+
+/**
+ * An environment in which everything follows from a seed: random bytes, and a clock that starts
+ * with the year 2000 and goes on by a microsecond at each look.
+ */
+export function seededEnvironment(seed: number, trace: Tracer = silent): Environment {
+  let microseconds = 0;
+  return {
+    clock: {
+      now() {
+        const sec = 946_684_800 + Math.floor(microseconds / 1_000_000);
+        const nsec = (microseconds % 1_000_000) * 1000;
+        microseconds++;
+        return { sec, nsec };
+      },
+    },
+    random: new Prng(seed),
+    trace,
+  };
 }
 
 /** A tracer that listens to nothing. */

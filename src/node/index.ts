@@ -15,3 +15,4 @@ export type { FileStatus, NamedFile, VolumeSpace } from "./image/listing.ts";
 export { tarSubtree, tarToDescriptor } from "./image/tar.ts";
 export { openVolume } from "./volume.ts";
 export type { OpenVolumeOptions, Volume, VolumeCounters } from "./volume.ts";
+export { fileHost, loadMachine, parseMachineText, readMachineFile } from "./machine-file.ts";

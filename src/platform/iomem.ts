@@ -13,7 +13,6 @@ import {
   E820_TYPE_RESERVED_KERN,
   E820_TYPE_SOFT_RESERVED,
 } from "../format/e820.ts";
-import { isDaxError } from "../lib/errno.ts";
 import { type E820Entry, type PlatformProfile, resourceName } from "./e820.ts";
 import type { ResourceAttributes, ResourceDescriptor, ResourceTree } from "./resources.ts";
 
@@ -83,7 +82,7 @@ export function reserveEarly(
   for (const entry of entries) {
     if (entry.length === 0n || !isBusy(entry, profile)) continue;
     // A conflict means that an earlier entry says so already; the kernel drops the later one too.
-    ignoreBusy(() => tree.insert(entry, attributesOf(entry, profile)));
+    tree.tryInsert(entry, attributesOf(entry, profile));
   }
 }
 
@@ -98,7 +97,10 @@ export function reserveLate(
 ): string[] {
   for (const entry of entries) {
     if (entry.length === 0n || isBusy(entry, profile)) continue;
-    ignoreBusy(() => tree.insertExpanding(entry, attributesOf(entry, profile)));
+    // Only an entry past the end of the address space finds no place.
+    if (entry.start + entry.length <= tree.root.last + 1n) {
+      tree.insertExpanding(entry, attributesOf(entry, profile));
+    }
   }
   const log: string[] = [];
   for (const entry of entries) {
@@ -120,12 +122,4 @@ function bufferAlignment(address: bigint): bigint {
 
 function hex8(address: bigint): string {
   return `0x${address.toString(16).padStart(8, "0")}`;
-}
-
-function ignoreBusy(body: () => void): void {
-  try {
-    body();
-  } catch (error) {
-    if (!isDaxError(error, "EBUSY")) throw error;
-  }
 }

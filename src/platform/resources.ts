@@ -140,6 +140,12 @@ export class ResourceTree {
     return node;
   }
 
+  /** As {@link insert}; undefined, with nothing changed, where something is in the way. */
+  tryInsert(range: AddressRange, attributes: ResourceAttributes): Resource | undefined {
+    const node = new Node(range.start, lastOf(range), attributes);
+    return this.#insert(node) === undefined ? node : undefined;
+  }
+
   /**
    * As {@link insert}, but a partial overlap widens the newcomer until it swallows it.
    * @throws EBUSY for a range that is empty or leaves the address space

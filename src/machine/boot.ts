@@ -1,0 +1,134 @@
+/**
+ * Booting: from a description to a machine, in the order in which a kernel goes about it. The same
+ * description gives the same machine.
+ *
+ * @module
+ */
+import { DeviceNumbers } from "../block/device-numbers.ts";
+import { DaxHosts } from "../dax/hosts.ts";
+import { type Brd, createBrd } from "../drivers/brd.ts";
+import { type Environment, seededEnvironment } from "../lib/environment.ts";
+import { Prng } from "../lib/prng.ts";
+import { formatUuid, randomUuid } from "../lib/uuid.ts";
+import { reserveEarly, reserveLate } from "../platform/iomem.ts";
+import { ResourceTree } from "../platform/resources.ts";
+import {
+  type Backing,
+  type MachineHost,
+  type PlacedBacking,
+  memoryHost,
+  openBacking,
+} from "./backing.ts";
+import { type MachineDescription, PHYSICAL_LIMIT, describeMachine } from "./describe.ts";
+import { placeModules } from "./firmware.ts";
+import type { MachineInput } from "./input.ts";
+import { Machine } from "./machine.ts";
+import { buildMap } from "./memory-map.ts";
+import type { SlotContext } from "./slot.ts";
+import { namespaces, platformDevices } from "./slots.ts";
+
+/**
+ * Boots a machine: firmware's map, options, the resource tree, then devices. A device that refuses
+ * to attach does not stop the others: see `Machine.failures`.
+ *
+ * @param environment follows from the description's seed unless given
+ * @throws DescriptionError (EINVAL) for a bad description, EINVAL where the options leave no map
+ *   that a kernel could boot with, what the host throws for a file
+ */
+export function bootMachine(
+  input: MachineInput,
+  host: MachineHost = memoryHost,
+  environment?: Environment,
+): Machine {
+  const description = describeMachine(input);
+  const backings: Backing[] = [];
+  try {
+    return boot(description, host, environment ?? seededEnvironment(description.seed), backings);
+  } catch (error) {
+    for (const { media } of backings) media.close();
+    throw error;
+  }
+}
+
+function boot(
+  description: MachineDescription,
+  host: MachineHost,
+  environment: Environment,
+  backings: Backing[],
+): Machine {
+  const { profile, seed } = description;
+  const modules = openModules(description, host, backings);
+  const marked = openMarked(description, host, backings);
+  const log: string[] = [];
+  const reported = modules.filter((_, i) => description.pmem[i]?.as === "e820");
+  const memoryMap = buildMap(description, reported, log);
+  const resources = new ResourceTree("PCI mem", PHYSICAL_LIMIT - 1n);
+  reserveEarly(resources, memoryMap, profile);
+  log.push(...reserveLate(resources, memoryMap, profile));
+  const context: SlotContext = {
+    profile,
+    resources,
+    hosts: new DaxHosts(),
+    numbers: new DeviceNumbers(profile),
+    nextIndex: 0,
+    log,
+  };
+  const firmware = modules.filter((_, i) => description.pmem[i]?.as === "nfit");
+  const slots =
+    profile === "v4.1"
+      ? platformDevices(description, memoryMap, context, [...modules, ...marked], backings)
+      : namespaces(description, memoryMap, context, firmware, [...reported, ...marked], backings);
+  const machine = new Machine({
+    description,
+    uuid: formatUuid(randomUuid(new Prng(seed))),
+    environment,
+    memoryMap,
+    resources,
+    hosts: context.hosts,
+    numbers: context.numbers,
+    slots,
+    ramDisks: makeRamDisks(description, context.hosts),
+    backings,
+    log,
+  });
+  if (description.probe === "boot") machine.probe();
+  return machine;
+}
+
+/** Opens what the modules are made of; sizes decide where they go. */
+function openModules(
+  description: MachineDescription,
+  host: MachineHost,
+  backings: Backing[],
+): PlacedBacking[] {
+  const { pmem, profile } = description;
+  const opened = pmem.map((module, i) => {
+    const backing = openBacking(module, module.size, host, profile, ["pmem", i]);
+    backings.push(backing);
+    return backing;
+  });
+  const ranges = placeModules(
+    description,
+    opened.map(({ length }) => length),
+  );
+  return ranges.map(({ start, length }, i) => ({ start, length, backing: opened[i] as Backing }));
+}
+
+/** Opens what stands behind ranges that options mark. */
+function openMarked(
+  { memmap, profile }: MachineDescription,
+  host: MachineHost,
+  backings: Backing[],
+): PlacedBacking[] {
+  return memmap.flatMap(({ backing: described }, i) => {
+    if (described === undefined) return [];
+    const { start, length } = described.range;
+    const backing = openBacking(described, Number(length), host, profile, ["memmap", i]);
+    backings.push(backing);
+    return [{ start, length, backing }];
+  });
+}
+
+function makeRamDisks({ brd }: MachineDescription, hosts: DaxHosts): Brd[] {
+  return brd.map((size, i) => createBrd({ name: `ram${i}`, size, hosts }));
+}

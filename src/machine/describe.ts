@@ -1,0 +1,344 @@
+/**
+ * The description of a machine: what people write, checked and completed.
+ *
+ * @module
+ */
+import { E820_TYPE_PRAM } from "../format/e820.ts";
+import { DaxError } from "../lib/errno.ts";
+import type { ByteRange, PersistenceDomain } from "../media/media.ts";
+import {
+  ADDRESS_SPACE,
+  type E820Entry,
+  type PlatformProfile,
+  TYPE_WORDS,
+} from "../platform/e820.ts";
+import { type MemmapElement, applyMem, applyMemmap, parseMemmap } from "../platform/memmap.ts";
+import type { NamespaceMode } from "../platform/regions.ts";
+import type { AddressRange } from "../platform/resources.ts";
+import {
+  DescriptionError,
+  type KeyPath,
+  type Read,
+  type Reader,
+  address,
+  count,
+  flag,
+  listOf,
+  object,
+  oneOf,
+  positiveSize,
+  refuse,
+  size,
+  text,
+} from "./shape.ts";
+
+/** What stands behind a range of persistent memory. */
+export interface BackingDescription {
+  /** A file; without one the range is memory of this process. */
+  readonly file?: string;
+  readonly readOnly: boolean;
+  /** Memory on which every store is recorded, for the crash model. */
+  readonly modelled: boolean;
+  /** One domain for everything, or each range its own, from byte 0 on; neither: nobody said. */
+  readonly domains: readonly DescribedDomain[];
+  readonly poison: readonly ByteRange[];
+}
+
+/** A domain; the last one of a list may leave out its length. */
+export interface DescribedDomain {
+  readonly domain: PersistenceDomain;
+  readonly length?: number;
+}
+
+/** A memory module. */
+export interface PmemDescription extends BackingDescription {
+  /** Bytes; absent: what the file has. */
+  readonly size?: number;
+  /** Physical address; absent: behind everything else. */
+  readonly start?: bigint;
+  /** Whether firmware tells of it by the NFIT or by a type 12 entry of its map. */
+  readonly as: "nfit" | "e820";
+  readonly mode?: NamespaceMode;
+}
+
+/** One `memmap=`, and what stands behind the range it marks persistent. */
+export interface MemmapDescription {
+  readonly option: string;
+  /** Only for an option of one element that marks a range. */
+  readonly backing?: BackingDescription & { readonly range: AddressRange };
+}
+
+/** A machine, checked and complete. */
+export interface MachineDescription {
+  readonly name: string;
+  readonly profile: PlatformProfile;
+  /** Everything that looks random follows from it. */
+  readonly seed: number;
+  /** Bytes of ordinary memory; not allocated, only mapped. */
+  readonly ram: number;
+  /** The firmware's map, instead of one made for `ram`. */
+  readonly e820?: readonly E820Entry[];
+  readonly mem?: string;
+  readonly memmap: readonly MemmapDescription[];
+  readonly pmem: readonly PmemDescription[];
+  /** RAM disks, in bytes each. */
+  readonly brd: readonly number[];
+  /** Whether type 12 makes devices: the kernel's CONFIG_X86_PMEM_LEGACY. */
+  readonly legacyPmem: boolean;
+  /** Whether type 6 counts as type 12, which some old firmware meant by it. */
+  readonly treat6AsPram: boolean;
+  /** Whether devices attach at boot, or when `Machine.probe` is called: a driver loaded late. */
+  readonly probe: "boot" | "late";
+}
+
+/** One past the highest address an x86 processor can drive. */
+export const PHYSICAL_LIMIT = 1n << 52n;
+
+const DEFAULT_RAM = 4 * 2 ** 30;
+const LEAST_RAM = 16 * 2 ** 20;
+const MOST_RAM = 2 ** 46;
+const MOST_RAM_DISKS = 256;
+
+const domain = oneOf<PersistenceDomain>("adr", "eadr", "volatile");
+
+const backing = {
+  file: text,
+  readOnly: flag,
+  modelled: flag,
+  domain,
+  domains: listOf(object({ domain, length: positiveSize })),
+  poison: listOf(object({ start: size, length: positiveSize })),
+} as const;
+
+type BackingFields = Read<typeof backing>;
+
+const pmem = object({
+  ...backing,
+  size: positiveSize,
+  start: address,
+  as: oneOf("nfit", "e820"),
+  mode: oneOf<NamespaceMode>("fsdax", "raw"),
+});
+
+const marked = object({ ...backing, range: text });
+
+const typeOf: Reader<number> = (value, path) => {
+  if (typeof value === "string") {
+    return (
+      TYPE_WORDS.get(value) ?? refuse(path, value, `one of ${[...TYPE_WORDS.keys()].join(", ")}`)
+    );
+  }
+  const type = count(value, path);
+  return type > 0 && type <= 0xffff_ffff ? type : refuse(path, value, "a type from 1 to 2^32 - 1");
+};
+
+const machine = object({
+  name: text,
+  profile: oneOf<PlatformProfile>("modern", "v4.1"),
+  seed: count,
+  ram: size,
+  e820: listOf(object({ start: address, length: size, type: typeOf })),
+  mem: sizeText,
+  memmap: listOf(readMemmap),
+  pmem: listOf(pmem),
+  brd: readRamDisks,
+  legacyPmem: flag,
+  treat6AsPram: flag,
+  probe: oneOf("boot", "late"),
+});
+
+/**
+ * Checks and completes a description.
+ * @throws DescriptionError (EINVAL) naming key path, value seen and what is accepted; unknown keys
+ *   are refused with a suggestion
+ */
+export function describeMachine(input: unknown): MachineDescription {
+  const given = machine(input, []);
+  const profile = given.profile ?? "modern";
+  const { e820, mem } = given;
+  const description: MachineDescription = {
+    name: given.name ?? "machine",
+    profile,
+    seed: given.seed ?? 0,
+    ram: readRam(given.ram ?? DEFAULT_RAM),
+    ...(e820 === undefined ? {} : { e820: e820.map((entry, i) => readEntry(entry, i)) }),
+    ...(mem === undefined ? {} : { mem }),
+    memmap: given.memmap ?? [],
+    pmem: (given.pmem ?? []).map((fields, i) => readPmem(fields, ["pmem", i], profile)),
+    brd: given.brd ?? [],
+    legacyPmem: given.legacyPmem ?? true,
+    treat6AsPram: given.treat6AsPram ?? false,
+    probe: given.probe ?? "boot",
+  };
+  checkOptions(description);
+  return description;
+}
+
+function readRam(bytes: number): number {
+  if (bytes >= LEAST_RAM && bytes <= MOST_RAM && bytes % 4096 === 0) return bytes;
+  return refuse(["ram"], bytes, "whole pages from 16M to 64T");
+}
+
+function readEntry(
+  entry: { readonly start?: bigint; readonly length?: number; readonly type?: number },
+  index: number,
+): E820Entry {
+  const path = ["e820", index];
+  const { start, length, type } = entry;
+  if (start === undefined || length === undefined || type === undefined) {
+    throw new DescriptionError(path, " needs start, length and type");
+  }
+  if (start + BigInt(length) >= ADDRESS_SPACE) {
+    throw new DescriptionError(path, " reaches past the last address, 2^64 - 1");
+  }
+  return { start, length: BigInt(length), type };
+}
+
+function readPmem(
+  fields: Read<PmemReaders>,
+  path: KeyPath,
+  profile: PlatformProfile,
+): PmemDescription {
+  const { start, mode, size: bytes, as = profile === "v4.1" ? "e820" : "nfit" } = fields;
+  if (bytes === undefined && fields.file === undefined) {
+    throw new DescriptionError(path, " needs a size, a file, or both");
+  }
+  if (start !== undefined && start >= PHYSICAL_LIMIT) {
+    refuse([...path, "start"], start, "an address below 2^52, where x86 ends");
+  }
+  if (profile === "v4.1" && (as === "nfit" || mode !== undefined)) {
+    const key = as === "nfit" ? "as" : "mode";
+    throw new DescriptionError([...path, key], " is unknown to Linux 4.1; leave it out, or modern");
+  }
+  return {
+    ...readBacking(fields, path),
+    ...(bytes === undefined ? {} : { size: bytes }),
+    ...(start === undefined ? {} : { start }),
+    ...(mode === undefined ? {} : { mode }),
+    as,
+  };
+}
+
+type PmemReaders = typeof backing & {
+  readonly size: Reader<number>;
+  readonly start: Reader<bigint>;
+  readonly as: Reader<"nfit" | "e820">;
+  readonly mode: Reader<NamespaceMode>;
+};
+
+function readBacking(fields: BackingFields, path: KeyPath): BackingDescription {
+  const { file, readOnly = false, modelled = false, poison = [] } = fields;
+  if (modelled && file !== undefined) {
+    throw new DescriptionError([...path, "modelled"], " is for memory; leave out file, or this");
+  }
+  if (readOnly && file === undefined) {
+    throw new DescriptionError([...path, "readOnly"], " is for files; add file, or leave it out");
+  }
+  return {
+    ...(file === undefined ? {} : { file }),
+    readOnly,
+    modelled,
+    domains: readDomains(fields, path),
+    poison: poison.map(({ start = 0, length }, i) => {
+      if (length === undefined)
+        throw new DescriptionError([...path, "poison", i], " needs a length");
+      return { start, length };
+    }),
+  };
+}
+
+function readDomains(fields: BackingFields, path: KeyPath): DescribedDomain[] {
+  const { domain: single, domains = [] } = fields;
+  if (single !== undefined && domains.length > 0) {
+    throw new DescriptionError([...path, "domains"], " contradicts domain; write one of them");
+  }
+  if (single !== undefined) return [{ domain: single }];
+  return domains.map(({ domain: word, length }, i) => {
+    const at = [...path, "domains", i];
+    if (word === undefined) throw new DescriptionError(at, " needs a domain");
+    if (length !== undefined) return { domain: word, length };
+    if (i === domains.length - 1) return { domain: word };
+    throw new DescriptionError(at, " needs a length; only the last takes what is left");
+  });
+}
+
+function sizeText(value: unknown, path: KeyPath): string {
+  return typeof value === "number" ? String(size(value, path)) : text(value, path);
+}
+
+/** `64M!4G`, or a mapping that says what stands behind the range. */
+function readMemmap(value: unknown, path: KeyPath): MemmapDescription {
+  if (typeof value === "string") {
+    for (const element of parse(value, path)) refuseError(element, path);
+    return { option: value };
+  }
+  const fields = marked(value, path);
+  if (fields.range === undefined) throw new DescriptionError(path, " needs a range such as 64M!4G");
+  const at = [...path, "range"];
+  const [element, ...more] = parse(fields.range, at);
+  if (element !== undefined) refuseError(element, at);
+  const effect = more.length === 0 ? element?.effect : undefined;
+  const type = effect?.kind === "add" ? effect.type : effect?.kind === "retype" ? effect.to : 0;
+  if (effect === undefined || effect.kind === "exactmap" || type !== E820_TYPE_PRAM) {
+    return refuse(at, fields.range, "one range marked persistent, such as 64M!4G");
+  }
+  const { start, length } = effect;
+  return {
+    option: fields.range,
+    backing: { ...readBacking(fields, path), range: { start, length } },
+  };
+}
+
+function parse(option: string, path: KeyPath): MemmapElement[] {
+  try {
+    return parseMemmap(option);
+  } catch (error) {
+    throw inDescription(error, path);
+  }
+}
+
+/** A kernel goes on after a bad element; a description that holds one is not what was meant. */
+function refuseError(element: MemmapElement, path: KeyPath): void {
+  if (element.error !== undefined) throw inDescription(element.error, path);
+}
+
+function inDescription(error: unknown, path: KeyPath): unknown {
+  if (!(error instanceof DaxError)) return error;
+  return new DescriptionError(path, `: ${error.detail ?? error.message}`);
+}
+
+/** What only shows when the options are seen together. */
+function checkOptions({ mem, memmap }: MachineDescription): void {
+  try {
+    applyMemmap(
+      [],
+      memmap.map(({ option }) => option),
+    );
+  } catch (error) {
+    throw inDescription(error, ["memmap"]);
+  }
+  if (mem === undefined) return;
+  for (const element of applyMem([], mem).elements) refuseError(element, ["mem"]);
+}
+
+/** `16M`, `{ count: 2, size: 16M }`, or a list of such. */
+function readRamDisks(value: unknown, path: KeyPath): readonly number[] {
+  const disks = listOf(readRamDisk)(value, path).flat();
+  if (disks.length <= MOST_RAM_DISKS) return disks;
+  throw new DescriptionError(path, ` makes ${disks.length} disks; ${MOST_RAM_DISKS} are the most`);
+}
+
+const ramDisk = object({ count, size });
+
+function readRamDisk(value: unknown, path: KeyPath): number[] {
+  const isMapping = typeof value === "object" && value !== null;
+  const fields = isMapping ? ramDisk(value, path) : { size: size(value, path) };
+  const bytes = fields.size;
+  if (bytes === undefined) throw new DescriptionError(path, " needs a size");
+  if (bytes < 4096 || bytes % 4096 !== 0) refuse(path, bytes, "whole pages of 4096 bytes");
+  const disks = fields.count ?? 1;
+  if (disks > MOST_RAM_DISKS) {
+    refuse([...path, "count"], disks, `at most ${MOST_RAM_DISKS}`);
+  }
+  return Array.from({ length: disks }, () => bytes);
+}

@@ -1,0 +1,80 @@
+/**
+ * A machine as people write it, in a machine file or an options object.
+ *
+ * @module
+ */
+import type { PersistenceDomain } from "../media/media.ts";
+import type { PlatformProfile } from "../platform/e820.ts";
+import type { NamespaceMode } from "../platform/regions.ts";
+
+/** Bytes: a number, or text such as `64M`, `4G`, `0x1000`. */
+export type SizeInput = number | string;
+
+/** A physical address: as a size, or a `bigint`. */
+export type AddressInput = number | string | bigint;
+
+/** One item, or a list of them. */
+export type OneOrMore<T> = T | readonly T[];
+
+/** What stands behind a range of persistent memory; nothing said: memory of this process. */
+export interface BackingInput {
+  /** A file, made with the range's size where it is missing. */
+  readonly file?: string;
+  readonly readOnly?: boolean;
+  /** Memory on which every store is recorded, for the crash model. */
+  readonly modelled?: boolean;
+  /** What survives power loss: `adr` (what was flushed), `eadr` (everything), `volatile`. */
+  readonly domain?: PersistenceDomain;
+  /** Or one domain after the other; the last may leave out its length. */
+  readonly domains?: OneOrMore<{
+    readonly domain: PersistenceDomain;
+    readonly length?: SizeInput;
+  }>;
+  /** Bad blocks, in bytes from the start of the range. */
+  readonly poison?: OneOrMore<{ readonly start?: SizeInput; readonly length: SizeInput }>;
+}
+
+/** A memory module; it needs a size, a file, or both. */
+export interface PmemInput extends BackingInput {
+  readonly size?: SizeInput;
+  /** Physical address; behind everything else unless given. */
+  readonly start?: AddressInput;
+  /** Whether firmware reports it by the NFIT (unless given) or as type 12 of its memory map. */
+  readonly as?: "nfit" | "e820";
+  /** `fsdax` has page structures and wants 2 MiB alignment, `raw` has none. */
+  readonly mode?: NamespaceMode;
+}
+
+/** A kernel option with what stands behind the one range that it marks. */
+export interface MarkedRangeInput extends BackingInput {
+  /** `64M!4G` */
+  readonly range: string;
+}
+
+/** A machine. All keys may be left out. */
+export interface MachineInput {
+  readonly name?: string;
+  readonly profile?: PlatformProfile;
+  readonly seed?: number;
+  /** Ordinary memory, 4G unless given; it is mapped, not allocated. */
+  readonly ram?: SizeInput;
+  /** The firmware's memory map, instead of one made for `ram`. */
+  readonly e820?: OneOrMore<{
+    readonly start: AddressInput;
+    readonly length: SizeInput;
+    /** A number, or a word such as `usable`, `reserved`, `persistent-legacy`. */
+    readonly type: number | string;
+  }>;
+  readonly mem?: SizeInput;
+  /** Kernel options: the text after `memmap=`. */
+  readonly memmap?: OneOrMore<string | MarkedRangeInput>;
+  readonly pmem?: OneOrMore<PmemInput>;
+  /** RAM disks. */
+  readonly brd?: OneOrMore<SizeInput | { readonly count?: number; readonly size: SizeInput }>;
+  /** Whether type 12 makes devices; true unless given. */
+  readonly legacyPmem?: boolean;
+  /** Whether type 6 counts as type 12; false unless given. */
+  readonly treat6AsPram?: boolean;
+  /** Whether devices attach at boot, or when `probe` is called. */
+  readonly probe?: "boot" | "late";
+}

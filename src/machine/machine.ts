@@ -1,0 +1,336 @@
+/**
+ * A booted machine: its memory map, its devices, and who has what. The object most people hold.
+ *
+ * @module
+ */
+import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
+import type { DeviceNumber, DeviceNumbers } from "../block/device-numbers.ts";
+import { Partition } from "../block/partition.ts";
+import type { DaxDevice } from "../dax/dax-device.ts";
+import type { DaxHosts } from "../dax/hosts.ts";
+import type { DaxHolder } from "../dax/operations.ts";
+import type { Brd } from "../drivers/brd.ts";
+import type { Pmem } from "../drivers/pmem.ts";
+import type { Environment } from "../lib/environment.ts";
+import { DaxError, isDaxError } from "../lib/errno.ts";
+import { closest } from "../lib/suggest.ts";
+import type { DomainRange } from "../media/media.ts";
+import type { ModelledMedia } from "../media/modelled.ts";
+import { type ClaimOptions, type ClaimedRange, claimRange } from "../platform/claim.ts";
+import type { E820Entry } from "../platform/e820.ts";
+import { type IomemOptions, iomemText } from "../platform/iomem.ts";
+import type { Region } from "../platform/regions.ts";
+import type { ResourceTree } from "../platform/resources.ts";
+import type { Backing } from "./backing.ts";
+import type { MachineDescription } from "./describe.ts";
+import type { Slot } from "./slot.ts";
+
+/** What booting puts together. */
+export interface MachineParts {
+  readonly description: MachineDescription;
+  /** From the seed. */
+  readonly uuid: string;
+  readonly environment: Environment;
+  readonly memoryMap: readonly E820Entry[];
+  readonly resources: ResourceTree;
+  readonly hosts: DaxHosts;
+  readonly numbers: DeviceNumbers;
+  readonly slots: readonly Slot[];
+  readonly ramDisks: readonly Brd[];
+  /** Media to close at the end. */
+  readonly backings: readonly Backing[];
+  readonly log: string[];
+}
+
+/** A disk or a partition of the machine. */
+export interface MachineDevice {
+  /** `pmem0`, `pmem0p1`, `ram0` */
+  readonly name: string;
+  readonly kind: "pmem" | "brd" | "partition";
+  /** The whole disk of a partition. */
+  readonly parent: string | undefined;
+  /** Bytes. */
+  readonly size: number;
+  readonly readOnly: boolean;
+  readonly number: DeviceNumber | undefined;
+  /** Physical address of the first byte; undefined for RAM disks. */
+  readonly physicalStart: number | undefined;
+  /** Whether the write-cache flag is on: stores must be flushed. */
+  readonly writeCache: boolean;
+  /** In bytes of the device. */
+  readonly domains: readonly DomainRange[];
+  readonly namespace: string | undefined;
+  readonly backing: "ram" | "file" | "modelled";
+  readonly file: string | undefined;
+}
+
+/** A machine; {@link bootMachine} makes one. */
+export class Machine {
+  readonly description: MachineDescription;
+  readonly uuid: string;
+  readonly environment: Environment;
+  /** The memory map that the kernel works with in the end. */
+  readonly memoryMap: readonly E820Entry[];
+  readonly resources: ResourceTree;
+  /** Dax devices by the names of their disks. */
+  readonly hosts: DaxHosts;
+  readonly numbers: DeviceNumbers;
+  /** Persistent ranges, attached or not. */
+  readonly slots: readonly Slot[];
+  readonly #parts: MachineParts;
+  #running = true;
+
+  constructor(parts: MachineParts) {
+    this.#parts = parts;
+    this.description = parts.description;
+    this.uuid = parts.uuid;
+    this.environment = parts.environment;
+    this.memoryMap = parts.memoryMap;
+    this.resources = parts.resources;
+    this.hosts = parts.hosts;
+    this.numbers = parts.numbers;
+    this.slots = parts.slots;
+  }
+
+  get running(): boolean {
+    return this.#running;
+  }
+
+  /** What the kernel would have said, line by line. */
+  get log(): readonly string[] {
+    return this.#parts.log;
+  }
+
+  /** Regions in the order of their ids; none in Linux 4.1. */
+  get regions(): readonly Region[] {
+    return this.slots.flatMap(({ region }) => (region === undefined ? [] : [region]));
+  }
+
+  /** Slots that have no driver because attaching failed. */
+  get failures(): readonly { readonly slot: Slot; readonly error: DaxError }[] {
+    return this.slots.flatMap((slot) =>
+      slot.error === undefined ? [] : [{ slot, error: slot.error }],
+    );
+  }
+
+  /** The text of `/proc/iomem`. */
+  iomem(options: IomemOptions = {}): string {
+    return iomemText(this.resources, options);
+  }
+
+  /**
+   * Attaches the driver to every slot that has none. A slot that refuses stays disabled, with its
+   * reason in `failures`, and the rest goes on. Returns how many were attached.
+   */
+  probe(): number {
+    this.#assertRunning("probe");
+    let attached = 0;
+    for (const slot of this.slots) {
+      if (slot.pmem !== undefined) continue;
+      try {
+        slot.attach();
+        attached++;
+        this.environment.trace.event("machine.attach", { slot: slot.name });
+      } catch (error) {
+        if (!isDaxError(error)) throw error;
+        this.environment.trace.event("machine.refuse", { slot: slot.name, code: error.code });
+      }
+    }
+    return attached;
+  }
+
+  /** Attaches the driver to one slot, by its name. @throws ENODEV, and what refuses it */
+  enable(name: string): Pmem {
+    this.#assertRunning("enable");
+    return this.#slot("enable", name).attach();
+  }
+
+  /** Takes the driver off one slot, by its name or its disk's. @throws ENODEV, EBUSY */
+  disable(name: string): boolean {
+    this.#assertRunning("disable");
+    return this.#slot("disable", name).detach();
+  }
+
+  /** A disk or partition. @throws ENODEV naming those there are */
+  disk(name: string): BlockDevice {
+    for (const [device] of this.#disks()) if (device.name === name) return device;
+    throw unknown(
+      "disk",
+      name,
+      [...this.#disks()].map(([device]) => device.name),
+    );
+  }
+
+  /** The dax device of a disk. @throws ENODEV */
+  dax(name: string): DaxDevice {
+    const device = this.hosts.find(name);
+    if (device !== undefined) return device;
+    throw unknown("dax", name, [...this.hosts.hosts()]);
+  }
+
+  /** Modelled memory behind a disk, which knows what was done to it; undefined for other kinds. */
+  modelled(name: string): ModelledMedia | undefined {
+    return this.slots.find(({ pmem }) => pmem?.name === name)?.backing?.modelled;
+  }
+
+  /**
+   * Takes the memory of a disk for a user that stores and flushes by itself.
+   * @throws ENODEV, EOPNOTSUPP where it is not one run of memory that survives power loss, EBUSY
+   */
+  claim(name: string, holder: DaxHolder, options: ClaimOptions = {}): ClaimedRange {
+    const device = this.dax(name);
+    const pmem = this.slots.find((slot) => slot.pmem?.dax === device)?.pmem;
+    const lost = pmem?.range.domains.find(({ domain }) => domain === "volatile");
+    if (lost !== undefined) {
+      throw new DaxError("EOPNOTSUPP", {
+        syscall: "claim",
+        path: name,
+        detail: `bytes ${lost.start}+${lost.length} are volatile; claim memory that persists`,
+      });
+    }
+    return claimRange(device, this.resources, holder, options);
+  }
+
+  /** Every disk and partition, in the order of attaching. */
+  devices(): MachineDevice[] {
+    return [...this.#disks()].map(([device, describe]) => describe(device));
+  }
+
+  /**
+   * Takes all drivers off and closes all media. Idempotent.
+   * @throws EBUSY naming the first device in use, with nothing changed
+   */
+  shutdown(): void {
+    if (!this.#running) return;
+    const { ramDisks, backings } = this.#parts;
+    const owners = [...this.slots.flatMap(({ pmem }) => pmem ?? []), ...ramDisks];
+    for (const { name, dax } of owners) {
+      if (!dax.alive || (dax.users === 0 && dax.holder === undefined)) continue;
+      const holder = dax.holder === undefined ? "" : `, held by ${dax.holder.name}`;
+      throw new DaxError("EBUSY", {
+        syscall: "shutdown",
+        path: name,
+        detail: `${dax.users} mappings or operations${holder}; unmount and close them first`,
+      });
+    }
+    this.#running = false;
+    for (const slot of this.slots.toReversed()) slot.detach();
+    for (const disk of ramDisks.toReversed()) disk.remove();
+    for (const { media } of backings) media.close();
+  }
+
+  /** Every disk and partition with what describes it. */
+  *#disks(): Generator<readonly [BlockDevice, (device: BlockDevice) => MachineDevice]> {
+    for (const slot of this.slots) {
+      const { pmem } = slot;
+      if (pmem === undefined) continue;
+      yield [pmem.disk, (device) => describePmem(device, slot, pmem)];
+      for (const [index, partition] of pmem.partitions.devices) {
+        yield [
+          partition,
+          (device) => describePartition(device, describePmem(pmem.disk, slot, pmem), pmem, index),
+        ];
+      }
+    }
+    for (const brd of this.#parts.ramDisks) {
+      yield [brd.disk, (device) => describeRamDisk(device, brd)];
+      for (const [index, partition] of brd.partitions.devices) {
+        yield [
+          partition,
+          (device) => describePartition(device, describeRamDisk(brd.disk, brd), brd, index),
+        ];
+      }
+    }
+  }
+
+  #slot(verb: string, name: string): Slot {
+    const found = this.slots.find((slot) => slot.name === name || slot.pmem?.name === name);
+    if (found !== undefined) return found;
+    throw unknown(
+      verb,
+      name,
+      this.slots.map((slot) => slot.name),
+    );
+  }
+
+  #assertRunning(syscall: string): void {
+    if (this.#running) return;
+    throw new DaxError("ENXIO", { syscall, detail: `${this.description.name} was shut down` });
+  }
+}
+
+function describePmem(device: BlockDevice, slot: Slot, pmem: Pmem): MachineDevice {
+  return {
+    name: device.name,
+    kind: "pmem",
+    parent: undefined,
+    size: device.sectors * SECTOR_SIZE,
+    readOnly: device.readOnly,
+    number: pmem.number,
+    physicalStart: Number(slot.range.start),
+    writeCache: pmem.dax.writeCache,
+    domains: pmem.range.domains,
+    namespace: slot.region?.namespace.name,
+    backing: slot.backing?.kind ?? "ram",
+    file: slot.backing?.file,
+  };
+}
+
+function describeRamDisk(device: BlockDevice, brd: Brd): MachineDevice {
+  const size = device.sectors * SECTOR_SIZE;
+  return {
+    name: device.name,
+    kind: "brd",
+    parent: undefined,
+    size,
+    readOnly: device.readOnly,
+    number: undefined,
+    physicalStart: undefined,
+    writeCache: brd.dax.writeCache,
+    domains: [{ start: 0, length: size, domain: "volatile" }],
+    namespace: undefined,
+    backing: "ram",
+    file: undefined,
+  };
+}
+
+function describePartition(
+  device: BlockDevice,
+  whole: MachineDevice,
+  { partitions }: Pick<Pmem, "partitions">,
+  index: number,
+): MachineDevice {
+  const start = device instanceof Partition ? device.start * SECTOR_SIZE : 0;
+  const size = device.sectors * SECTOR_SIZE;
+  return {
+    ...whole,
+    name: device.name,
+    kind: "partition",
+    parent: whole.name,
+    size,
+    readOnly: device.readOnly,
+    number: partitions.number(index),
+    physicalStart: whole.physicalStart === undefined ? undefined : whole.physicalStart + start,
+    domains: clip(whole.domains, start, size),
+  };
+}
+
+function clip(domains: readonly DomainRange[], start: number, length: number): DomainRange[] {
+  return domains.flatMap((range) => {
+    const from = Math.max(range.start, start);
+    const to = Math.min(range.start + range.length, start + length);
+    if (from >= to) return [];
+    return [{ start: from - start, length: to - from, domain: range.domain }];
+  });
+}
+
+function unknown(syscall: string, name: string, known: readonly string[]): DaxError {
+  const guess = closest(name.slice(0, 64), known);
+  const advice = guess === undefined ? "" : `; did you mean ${guess}?`;
+  const list = known.length === 0 ? "none" : known.slice(0, 16).join(", ");
+  return new DaxError("ENODEV", {
+    syscall,
+    path: name.slice(0, 64),
+    detail: `this machine has ${list}${advice}`,
+  });
+}
