@@ -36,7 +36,7 @@ const KEYS: Readonly<Record<string, "text" | "flag">> = {
 };
 
 /**
- * The description that the flags mean, yet unchecked: pass it to `bootMachine` or `describeMachine`.
+ * The description that the flags mean, yet unchecked: `bootMachine` and `describeMachine` do that.
  * @throws EINVAL for what is wrong with a flag itself, naming it
  */
 export function machineFromFlags(flags: MachineFlags): MachineInput {

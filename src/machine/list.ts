@@ -1,6 +1,6 @@
 /**
- * A machine in the words of `ndctl list` and `daxctl list`: the same keys in the same order, so that
- * scripts which read one read the other. ndctl 76.1's own output is the judge.
+ * A machine in the words of `ndctl list`: the same keys in the same order, so that scripts which
+ * read one read the other. ndctl 76.1's own output is the judge.
  *
  * @module
  */

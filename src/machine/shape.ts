@@ -49,7 +49,7 @@ export type Read<R extends Readers> = {
 const LONGEST_LIST = 256;
 const LONGEST_TEXT = 4096;
 
-/** An object with some of the given keys and no others; a key whose value is null counts as left out. */
+/** An object with some of the given keys and no others; a value of null counts as left out. */
 export function object<const R extends Readers>(readers: R): Reader<Read<R>> {
   const known = Object.keys(readers);
   return (value, path) => {

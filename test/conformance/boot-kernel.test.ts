@@ -1,6 +1,6 @@
 /**
- * A booted machine against a kernel: the same map and options, the same resources, devices, messages
- * and listings.
+ * A booted machine against a kernel: for the same map and options the same resources, devices,
+ * messages and listings.
  */
 import { describe, expect, test } from "vitest";
 import { bootMachine } from "../../src/machine/boot.ts";
