@@ -4,8 +4,27 @@
  * @module
  */
 import type { Command } from "./command.ts";
+import { cat } from "./commands/cat.ts";
 import { completion } from "./commands/completion.ts";
+import { cp } from "./commands/cp.ts";
+import { df } from "./commands/df.ts";
+import { extents } from "./commands/extents.ts";
+import { ls } from "./commands/ls.ts";
 import { man } from "./commands/man.ts";
+import { stat } from "./commands/stat.ts";
+import { tar } from "./commands/tar.ts";
+import { tree } from "./commands/tree.ts";
 
 /** Every command, in the order of help. */
-export const commands: readonly Command[] = [completion, man];
+export const commands: readonly Command[] = [
+  ls,
+  tree,
+  cat,
+  stat,
+  df,
+  extents,
+  cp,
+  tar,
+  completion,
+  man,
+];

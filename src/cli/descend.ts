@@ -7,7 +7,7 @@
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { DirectoryEntry, Inode } from "../vfs/filesystem.ts";
 import { isDirectory, isSymlink } from "../vfs/modes.ts";
-import { compareNames } from "./names.ts";
+import { compareNames } from "../vfs/names.ts";
 
 /** A file that the walk has come to. */
 export interface Visit {

@@ -61,3 +61,13 @@ export function fileRecord(inode: Inode): Record<string, unknown> {
     ...(btime === undefined ? {} : { btime: isoTime(btime) }),
   };
 }
+
+/** Extended attributes by name, their values in base64; null where a value cannot be had. */
+export function xattrRecord(inode: Inode): Record<string, string | null> {
+  const record = Object.create(null) as Record<string, string | null>;
+  for (const name of inode.listxattr()) {
+    const value = inode.getxattr(name);
+    record[name] = value === undefined ? null : Buffer.from(value).toString("base64");
+  }
+  return record;
+}

@@ -10,6 +10,7 @@ import type { DirectoryEntry, Inode } from "../vfs/filesystem.ts";
 import { isDirectory } from "../vfs/modes.ts";
 import { byName, inodeOf, joinPath, manyNames, readEntries } from "./descend.ts";
 import { fileRecord } from "./file-record.ts";
+import { inImage } from "./images.ts";
 import { type Listed, longLines, totalKib } from "./long-format.ts";
 import { colouredName, inColumns, shownName, widthOf } from "./names.ts";
 import type { Output } from "./output.ts";
@@ -94,22 +95,26 @@ export class Listing {
   }
 
   #operand({ image, tree, path }: ListingStart): Item[] {
-    const inode = this.#locate(tree, path);
+    const inode = this.#locate(image, tree, path);
     if (inode === undefined) return [];
     const { ino, mode } = inode;
     return [{ image, path, name: `${image}:${path}`, ino, mode, inode }];
   }
 
   /** A link named on the command line is followed, unless the link itself is asked about. */
-  #locate(tree: FileTree, path: string): Inode | undefined {
+  #locate(image: string, tree: FileTree, path: string): Inode | undefined {
     try {
       const { long, directory } = this.#options;
       return long || directory ? this.#linkOrDirectory(tree, path) : tree.stat(path);
     } catch (error) {
       if (!isDaxError(error)) throw error;
-      this.#target.onError(error);
+      this.#complain(image, path)(error);
       return undefined;
     }
+  }
+
+  #complain(image: string, path: string): (error: DaxError) => void {
+    return (error) => this.#target.onError(inImage(error, image, path));
   }
 
   #linkOrDirectory(tree: FileTree, path: string): Inode {
@@ -129,12 +134,12 @@ export class Listing {
   }
 
   /** A directory has one name. In a broken tree it may have many, and would be listed for ever. */
-  #enters({ inode, path }: Folder): boolean {
+  #enters({ image, inode, path }: Folder): boolean {
     if (!this.#entered.has(inode.ino)) {
       this.#entered.add(inode.ino);
       return true;
     }
-    this.#target.onError(manyNames(inode, path));
+    this.#complain(image, path)(manyNames(inode, path));
     return false;
   }
 
@@ -143,15 +148,15 @@ export class Listing {
     const isFolder = mode === 0 ? undefined : isDirectory(mode);
     if (isFolder === false || name === "." || name === "..") return [];
     const entry = { name, ino, type: mode >> 12, cookie: 0 };
-    const inode = item.inode ?? inodeOf(directory, entry, path, this.#target.onError);
+    const inode = item.inode ?? inodeOf(directory, entry, path, this.#complain(image, path));
     return inode !== undefined && isDirectory(inode.mode) ? [{ image, path, inode }] : [];
   }
 
   #contents({ image, path, inode: directory }: Folder, heading: boolean): readonly Item[] {
-    const { onError } = this.#target;
+    const onError = this.#complain(image, path);
     const { long, sort, json } = this.#options;
     const read = long || json || sort === "size" || sort === "time";
-    const entries = this.#entriesOf(directory, path);
+    const entries = this.#entriesOf(directory, path, onError);
     const items = entries.map((entry): Item => {
       const own = joinPath(path, entry.name);
       const inode = read ? inodeOf(directory, entry, own, onError) : undefined;
@@ -163,8 +168,8 @@ export class Listing {
     return sorted;
   }
 
-  #entriesOf(directory: Inode, path: string): DirectoryEntry[] {
-    const entries = readEntries(directory, path, this.#target.onError);
+  #entriesOf(directory: Inode, path: string, onError: (error: DaxError) => void): DirectoryEntry[] {
+    const entries = readEntries(directory, path, onError);
     const listed = entries.filter((entry) => this.#isListed(entry));
     return this.#options.sort === "none" ? listed : byName(listed);
   }

@@ -3,19 +3,9 @@
  *
  * @module
  */
-import { encodeUtf8 } from "../lib/utf8.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../vfs/modes.ts";
 import { type Output, printable } from "./output.ts";
 import type { Style, Terminal } from "./terminal.ts";
-
-/** Order of the bytes of two names, as `ls` sorts in the C locale. */
-export function compareNames(a: string, b: string): number {
-  if (a === b) return 0;
-  // The order of UTF-16 is that of the bytes, except where surrogates come in.
-  const odd = /\p{Surrogate}|[\u{10000}-\u{10FFFF}]/u;
-  if (!odd.test(a) && !odd.test(b)) return a < b ? -1 : 1;
-  return Buffer.compare(encodeUtf8(a), encodeUtf8(b));
-}
 
 /** A name as the reader of `out` needs it: exact for programs, harmless for people. */
 export function shownName(out: Output, name: string): string {
@@ -47,7 +37,7 @@ export interface Cell {
 export function inColumns(cells: readonly Cell[], width: number): string[] {
   if (cells.length === 0) return [];
   // A column takes at least one character and two of space.
-  let columns = Math.min(cells.length, Math.ceil(width / 3));
+  let columns = Math.max(1, Math.min(cells.length, Math.ceil(width / 3)));
   while (columns > 1) {
     const total = columnWidths(cells, Math.ceil(cells.length / columns));
     if (total.reduce((sum, one) => sum + one + 2, -2) <= width) break;

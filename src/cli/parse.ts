@@ -183,7 +183,7 @@ function checkExclusive(spec: CommandSpec, given: ReadonlySet<string>): void {
   }
 }
 
-/** Only the last operand of a command may be optional or repeated. */
+/** At most one operand of a command is optional or repeated. */
 function checkOperands(specs: readonly OperandSpec[], operands: readonly string[]): void {
   const needed = specs.filter(({ count }) => count === undefined || count === "many");
   if (operands.length < needed.length) {

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { AssertionError } from "../lib/errno.ts";
 import {
   type Command,
   type Invocation,
@@ -13,6 +12,7 @@ import {
   STATUS_OK,
   UsageError,
 } from "./command.ts";
+import { isOperatingError, oneLine } from "./errors.ts";
 import { commandHelp, overview } from "./help.ts";
 import { BrokenPipeError, type Output } from "./output.ts";
 import { parseArguments } from "./parse.ts";
@@ -125,9 +125,5 @@ function describe(error: unknown, label: string): string | undefined {
   if (error instanceof UsageError) {
     return `usage: ${error.message} ('${label} --help' shows what there is)`;
   }
-  if (error instanceof AssertionError || !(error instanceof Error)) return undefined;
-  // Errors of daxkit and of Node's fs alike: `CODE: what, where (what to do)`.
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === undefined || !/^E[A-Z0-9]+$/u.test(code)) return undefined;
-  return error.message.startsWith(`${code}: `) ? error.message : `${code}: ${error.message}`;
+  return isOperatingError(error) ? oneLine(error) : undefined;
 }

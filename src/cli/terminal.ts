@@ -58,6 +58,13 @@ export class Terminal {
     this.#now = options.now ?? performance.now.bind(performance);
   }
 
+  /** Columns of the screen that standard output is, or what to take for them elsewhere. */
+  get width(): number {
+    // A pseudo-terminal that nobody sized has 0 columns.
+    const columns = this.#out.isTerminal ? process.stdout.columns : 0;
+    return columns > 0 ? columns : 80;
+  }
+
   /** Text for standard output, coloured when a person reads it there. */
   style(style: Style, text: string): string {
     return this.#out.isTerminal && !this.#plain ? paint(style, text) : text;

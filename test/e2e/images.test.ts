@@ -1,0 +1,151 @@
+/**
+ * The commands on images, run as a user runs them, on images that Linux wrote.
+ */
+import { createHash } from "node:crypto";
+import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { daxkit, jsonLines, shell } from "../support/daxkit.ts";
+import { fixtureImage, fixtureManifest } from "../support/ext-images.ts";
+import { makeFolder } from "../support/host-tree.ts";
+
+let cwd = "";
+const run = (...args: string[]) => daxkit(args, { cwd });
+
+beforeAll(() => {
+  cwd = makeFolder();
+  const image = fixtureImage("ext4-default");
+  writeFileSync(join(cwd, "a.img"), image);
+  writeFileSync(join(cwd, "a:b.img"), fixtureImage("ext2-1k"));
+  const disk = new Uint8Array((17 << 20) + image.length);
+  disk.set(image, 1 << 20);
+  // A DOS table with one Linux partition from sector 2048.
+  const entry = Uint8Array.of(0, 0, 0, 0, 0x83, 0, 0, 0, 0, 8, 0, 0, 0, 0x80, 0, 0);
+  disk.set(entry, 0x1be);
+  disk.set([0x55, 0xaa], 0x1fe);
+  writeFileSync(join(cwd, "disk.img"), disk);
+  writeFileSync(join(cwd, "empty.img"), "");
+  writeFileSync(join(cwd, "noise.img"), Buffer.alloc(1 << 20, "noise"));
+  writeFileSync(join(cwd, "short.img"), image);
+  truncateSync(join(cwd, "short.img"), 100 * 1024);
+});
+afterAll(() => rmSync(cwd, { recursive: true }));
+
+/** Path, size and digest of the regular files in a manifest. */
+function filesOf(manifest: string): [path: string, size: number, digest: string][] {
+  const lines = manifest.split("\n").map((line) => line.split(" "));
+  return lines
+    .filter(([mode = ""]) => mode.startsWith("8"))
+    .map(([, , , size, path = "", digest = ""]) => [path.slice(1), Number(size), digest]);
+}
+
+describe("on an image", () => {
+  test("ls lists what Linux put there", () => {
+    const { status, stdout, stderr } = run("ls", "-R", "--json", "a.img");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const listed = jsonLines(stdout) as { path: string; size: number; type: string }[];
+    const files = listed.filter(({ type }) => type === "file");
+    const expected = filesOf(fixtureManifest("ext4-default"));
+    expect(files.map(({ path, size }) => `${path} ${size}`).toSorted()).toEqual(
+      expected.map(([path, size]) => `${path} ${size}`).toSorted(),
+    );
+  });
+
+  test("cat prints bytes, of a path with a colon in its image's name too", () => {
+    const [path, size, digest] = filesOf(fixtureManifest("ext2-1k")).at(-1) ?? ["", 0, ""];
+    const { status, stdout } = run("cat", `a:b.img:${path}`);
+    const sum = createHash("sha256").update(stdout, "latin1").digest("hex");
+    expect({ status, size: stdout.length, sum }).toEqual({ status: 0, size, sum: digest });
+  });
+
+  test("cat --json prints pieces that add up", () => {
+    const [path, size, digest] = filesOf(fixtureManifest("ext4-default")).find(
+      ([, bytes]) => bytes > 200_000,
+    ) ?? ["", 0, ""];
+    const pieces = jsonLines(run("cat", "--json", `a.img:${path}`).stdout) as {
+      offset: number;
+      base64: string;
+    }[];
+    const whole = Buffer.concat(pieces.map(({ base64 }) => Buffer.from(base64, "base64")));
+    expect(whole.length).toBe(size);
+    expect(createHash("sha256").update(whole).digest("hex")).toBe(digest);
+    expect(pieces.length).toBeGreaterThan(2);
+  });
+
+  test("stat, df, extents and tree answer for people and for programs", () => {
+    expect(run("stat", "a.img:/a").stdout).toMatch(/^ {2}File: a\.img:\/a\n[\s\S]* Birth: 20/u);
+    expect(jsonLines(run("stat", "--json", "a.img:/").stdout)).toMatchObject([{ ino: 2 }]);
+    expect(run("df", "-T", "a.img").stdout).toMatch(/\na\.img +ext4 +\d+ +\d+ +\d+ +\d+%\n$/u);
+    expect(jsonLines(run("df", "--json", "a.img").stdout)).toMatchObject([{ type: "ext4" }]);
+    expect(run("extents", "a.img:/big").stdout).toMatch(/\n +0: +0\.\.[\s\S]* found\n$/u);
+    const extents = jsonLines(run("extents", "--json", "a.img:/big").stdout);
+    expect(extents[0]).toMatchObject({ offset: 0 });
+    expect(run("tree", "-L1", "a.img").stdout).toMatch(/^a\.img:\/\n.{10}a\n[^]* files\n$/u);
+    const [, report] = JSON.parse(run("tree", "--json", "a.img").stdout) as unknown[];
+    expect(report).toMatchObject({ type: "report" });
+  });
+
+  test("--partition and --offset look into a disk", () => {
+    const whole = run("ls", "-lR", "a.img").stdout.replaceAll("a.img:", "disk.img:");
+    expect(run("ls", "-lR", "--partition", "1", "disk.img").stdout).toBe(whole);
+    expect(run("ls", "-lR", "--offset=1M", "disk.img").stdout).toBe(whole);
+  });
+});
+
+describe("what cannot be done is one line with a code, and status 2", () => {
+  test.each([
+    [["ls", "none.img:/x"], "daxkit ls: ENOENT: no such file or directory, open 'none.img'"],
+    [["ls", "."], "daxkit ls: EISDIR: "],
+    [["ls", "empty.img"], "daxkit ls: EINVAL: "],
+    [["ls", "noise.img"], "daxkit ls: EINVAL: "],
+    [["ls", "short.img"], "daxkit ls: "],
+    [["ls", "disk.img"], "choose partition 1"],
+    [["ls", "--partition=4", "disk.img"], "daxkit ls: ENXIO: "],
+    [["ls", "a.img:/none"], "daxkit ls: ENOENT: no such file or directory, stat 'a.img:/none'"],
+    [["cat", "a.img:/a"], "daxkit cat: EISDIR: illegal operation on a directory, read 'a.img:/a'"],
+    [["cat", "a.img:/big/x"], "daxkit cat: ENOTDIR: not a directory, open 'a.img:/big/x'"],
+    [["ls", "-"], "daxkit ls: usage: "],
+    [["ls"], "daxkit ls: usage: IMAGE[:PATH] is missing"],
+  ])("%j", (args, text) => {
+    const { status, stdout, stderr } = run(...args);
+    expect(stderr).toContain(text);
+    expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+  });
+
+  test("of several operands the good ones are served", () => {
+    const { status, stdout, stderr } = run("stat", "none.img", "a.img:/a", "a.img:/none");
+    expect(status).toBe(2);
+    expect(stdout).toContain("File: a.img:/a");
+    expect(stderr.trimEnd().split("\n")).toHaveLength(2);
+  });
+});
+
+describe("output", () => {
+  test("to a reader that goes away ends quietly", () => {
+    const { stdout, stderr } = shell("daxkit ls -lR a.img | head -n 1", cwd);
+    expect({ stdout, stderr }).toEqual({ stdout: "a.img:/:\n", stderr: "" });
+  });
+
+  test("to a full device is an error", () => {
+    const { status, stderr } = shell("daxkit cat a.img:/big > /dev/full", cwd);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/^daxkit cat: ENOSPC: .*\n$/u);
+  });
+
+  test("through a pipe keeps every byte, however slow the reader", () => {
+    const line = "daxkit cat a.img:/big | (sleep 0.2; sha256sum)";
+    const digest = filesOf(fixtureManifest("ext4-default")).find(([path]) => path === "/big")?.[2];
+    expect(shell(line, cwd).stdout.slice(0, 64)).toBe(digest);
+  });
+
+  test.skipIf(shell("script --version", "/").status !== 0)(
+    "on a terminal has colours, unless NO_COLOR is set (needs util-linux)",
+    () => {
+      const line = `script -qec "$(declare -f daxkit); daxkit ls a.img" /dev/null`;
+      const env = "export TERM=xterm SHELL=/bin/bash";
+      expect(shell(`${env}; ${line}`, cwd).stdout).toContain("\u001B[34ma\u001B[39m");
+      expect(shell(`${env} NO_COLOR=1; ${line}`, cwd).stdout).not.toContain("\u001B[");
+    },
+  );
+});
