@@ -6,6 +6,7 @@
 import { DaxError, assert } from "../lib/errno.ts";
 import type { Filesystem, Inode } from "./filesystem.ts";
 import { isDirectory } from "./modes.ts";
+import { NameCache } from "./name-cache.ts";
 
 /** Something that keeps a mount busy while it lives: an open file, a mapping. */
 export interface MountUser {
@@ -122,6 +123,8 @@ export class Mount {
 /** Which filesystem covers which directory. */
 export class MountTable {
   readonly root: Mount;
+  /** Names that walks through this table have met. */
+  readonly names = new NameCache();
   readonly #mounts = new Map<Inode, Mount>();
 
   constructor(filesystem: Filesystem) {

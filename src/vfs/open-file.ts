@@ -27,7 +27,7 @@ export class OpenFile implements MountUser {
   readonly mount: Mount;
   /** Where the walk found it; a directory is a place from which relative paths can start. */
   readonly location: Location;
-  readonly #directory: boolean;
+  readonly isDirectory: boolean;
   #open = true;
   #position = 0;
   #viewed = false;
@@ -43,7 +43,7 @@ export class OpenFile implements MountUser {
     this.inode = location.inode;
     this.mount = location.mount;
     this.location = location;
-    this.#directory = isDirectory(location.inode.mode);
+    this.isDirectory = isDirectory(location.inode.mode);
     this.mount.join(this);
   }
 
@@ -71,7 +71,7 @@ export class OpenFile implements MountUser {
    * @throws EBADF, EISDIR, EINVAL for an offset that is none, EIO over poison, EUCLEAN
    */
   pread(target: Uint8Array, offset: number): number {
-    if (!this.#open || this.#directory || !(offset >= 0)) this.#refuseRead(offset);
+    if (!this.#open || this.isDirectory || !(offset >= 0)) this.#refuseRead(offset);
     return daxRead(this.inode, target, offset);
   }
 
@@ -124,7 +124,7 @@ export class OpenFile implements MountUser {
   /** Maps a range of the file. @throws EBADF, EISDIR, EINVAL, EUCLEAN, ENXIO */
   map(options: MapOptions = {}): Mapping {
     this.#assertOpen("mmap");
-    if (this.#directory) throw this.#error("EISDIR", "mmap");
+    if (this.isDirectory) throw this.#error("EISDIR", "mmap");
     const file: MappedFile = { inode: this.inode, mount: this.mount, path: this.path };
     return new Mapping(file, options);
   }
@@ -153,7 +153,7 @@ export class OpenFile implements MountUser {
    */
   readdir(count = Number.POSITIVE_INFINITY): DirectoryEntry[] {
     this.#assertOpen("getdents64");
-    if (!this.#directory) throw this.#error("ENOTDIR", "getdents64");
+    if (!this.isDirectory) throw this.#error("ENOTDIR", "getdents64");
     const entries: DirectoryEntry[] = [];
     if (count <= 0) return entries;
     for (const entry of this.inode.readdir(this.#position)) {
@@ -204,7 +204,7 @@ export class OpenFile implements MountUser {
   }
 
   #viewSlowly(offset: number, length: number): Uint8Array {
-    if (!this.#open || this.#directory || !(offset >= 0)) this.#refuseRead(offset);
+    if (!this.#open || this.isDirectory || !(offset >= 0)) this.#refuseRead(offset);
     if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || length < 0) {
       throw this.#error("EINVAL", "mmap");
     }
@@ -249,7 +249,7 @@ export class OpenFile implements MountUser {
 
   #refuseRead(offset: number): void {
     this.#assertOpen("read");
-    if (this.#directory) throw new DaxError("EISDIR", { syscall: "read" });
+    if (this.isDirectory) throw new DaxError("EISDIR", { syscall: "read" });
     const detail = `offset ${offset}`;
     throw new DaxError("EINVAL", { syscall: "read", path: this.path, detail });
   }

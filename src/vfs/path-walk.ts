@@ -112,7 +112,7 @@ class Walk {
     if (name === ".") return at;
     if (name === "..") return at.parent ?? at;
     if (isLonger(name, NAME_MAX)) throw this.#fail("ENAMETOOLONG");
-    const inode = at.inode.lookup(name);
+    const inode = this.#table.names.lookup(at.inode, name);
     if (inode === undefined) throw this.#fail("ENOENT");
     return this.#table.across({ inode, mount: at.mount, parent: at, name });
   }

@@ -53,6 +53,11 @@ export class Context {
     return fd;
   }
 
+  /** What a descriptor stands for, if it is open. */
+  openFile(fd: number): OpenFile | undefined {
+    return this.#files.get(fd);
+  }
+
   /** @throws EBADF */
   file(fd: number, syscall: string): OpenFile {
     const file = this.#files.get(fd);

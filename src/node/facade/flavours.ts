@@ -10,10 +10,11 @@ import type { Operation } from "./operation.ts";
 
 /** `readFileSync`. */
 export function synchronous(context: Context, operation: Operation): Function_ {
-  return (...args) => {
-    const result = operation.prepare(context, args, "sync")();
-    return operation.returned === undefined ? result : operation.returned(result);
-  };
+  if (operation.immediate === undefined) {
+    return (...args) => operation.prepare(context, args, "sync")();
+  }
+  return (...args) =>
+    operation.immediate?.(context, args) ?? operation.prepare(context, args, "sync")();
 }
 
 /** `promises.readFile`: whatever is wrong, arguments included, rejects. */

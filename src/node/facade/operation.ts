@@ -17,8 +17,11 @@ export interface Operation {
   prepare(context: Context, args: readonly unknown[], flavour: Flavour): () => unknown;
   /** Whether the first argument may be a descriptor instead of a path. */
   readonly onDescriptorToo?: boolean;
-  /** What the synchronous flavour returns; the result itself unless given. */
-  returned?(result: unknown): unknown;
+  /**
+   * A short cut of the synchronous flavour for arguments that need no second look; undefined where
+   * they do, or where it would fail.
+   */
+  immediate?(context: Context, args: readonly unknown[]): unknown;
   /** What a callback gets behind its error; the result, if there is one, unless given. */
   passed?(result: unknown): readonly unknown[];
 }

@@ -99,11 +99,6 @@ interface ReadRequest {
   readonly position: number | undefined;
 }
 
-/** The answer of `read` and `readv`: one number, or two values, or an object. */
-interface ReadResult {
-  readonly bytesRead: number;
-}
-
 function positionOf(value: unknown): number | undefined {
   if (value === null || value === undefined) return undefined;
   if (typeof value === "bigint") {
@@ -146,28 +141,40 @@ function readRequest(args: readonly unknown[], flavour: Flavour): ReadRequest {
   return { fd, buffer: view, offset: start, length: wanted, position: positionOf(position) };
 }
 
-function read(context: Context, request: ReadRequest): ReadResult {
+function read(context: Context, request: ReadRequest): number {
   const { fd, buffer, offset, length, position } = request;
-  if (length === 0) return { bytesRead: 0 };
+  if (length === 0) return 0;
   const file = context.file(fd, "read");
   const target = bytesOf(buffer).subarray(offset, offset + length);
-  const bytesRead = onFile("read", () =>
+  return onFile("read", () =>
     position === undefined ? file.read(target) : file.pread(target, position),
   );
-  return { bytesRead };
 }
 
-function readv(
-  context: Context,
-  fd: number,
-  views: readonly Uint8Array[],
-  at?: number,
-): ReadResult {
-  const file = context.file(fd, "read");
-  const bytesRead = onFile("read", () =>
-    at === undefined ? file.readv(views) : file.preadv(views, at),
+/** `readSync(fd, buffer, offset, length, position)` with nothing wrong: a copy, and little more. */
+function readNow(context: Context, args: readonly unknown[]): number | undefined {
+  if (args.length !== 5) return undefined;
+  const [fd, buffer, offset, length, position] = args as readonly [
+    number,
+    unknown,
+    number,
+    number,
+    number,
+  ];
+  if (!(buffer instanceof Uint8Array) || !Number.isSafeInteger(position)) return undefined;
+  if (!Number.isInteger(offset) || !Number.isInteger(length)) return undefined;
+  if (offset < 0 || length < 1 || offset + length > buffer.length || position < 0) return undefined;
+  const file = context.openFile(fd);
+  const full = length === buffer.length;
+  if (file === undefined || file.isDirectory) return undefined;
+  return onFile("read", () =>
+    file.pread(full ? buffer : buffer.subarray(offset, offset + length), position),
   );
-  return { bytesRead };
+}
+
+function readv(context: Context, fd: number, views: readonly Uint8Array[], at?: number): number {
+  const file = context.file(fd, "read");
+  return onFile("read", () => (at === undefined ? file.readv(views) : file.preadv(views, at)));
 }
 
 function tooLarge(size: number): Error {
@@ -248,21 +255,22 @@ export const READING: OperationTable = {
   read: {
     prepare(context, args, flavour) {
       const request = readRequest(args, flavour);
-      return () => ({ ...read(context, request), buffer: request.buffer });
+      if (flavour === "sync") return () => read(context, request);
+      return () => ({ bytesRead: read(context, request), buffer: request.buffer });
     },
-    returned: (result) => (result as ReadResult).bytesRead,
-    passed: (result) => Object.values(result as ReadResult),
+    immediate: readNow,
+    passed: (result) => Object.values(result as object),
   },
   readv: {
-    prepare(context, [value, list, position]) {
+    prepare(context, [value, list, position], flavour) {
       const fd = checkDescriptor(value);
       const buffers = checkViews(list);
       const at = typeof position === "number" && position >= 0 ? position : undefined;
       const views = buffers.map(bytesOf);
-      return () => ({ ...readv(context, fd, views, at), buffers });
+      if (flavour === "sync") return () => readv(context, fd, views, at);
+      return () => ({ bytesRead: readv(context, fd, views, at), buffers });
     },
-    returned: (result) => (result as ReadResult).bytesRead,
-    passed: (result) => Object.values(result as ReadResult),
+    passed: (result) => Object.values(result as object),
   },
   readFile: {
     onDescriptorToo: true,
