@@ -11,6 +11,7 @@ import { df } from "./commands/df.ts";
 import { extents } from "./commands/extents.ts";
 import { ls } from "./commands/ls.ts";
 import { man } from "./commands/man.ts";
+import { prove } from "./commands/prove.ts";
 import { stat } from "./commands/stat.ts";
 import { tar } from "./commands/tar.ts";
 import { tree } from "./commands/tree.ts";
@@ -25,6 +26,7 @@ export const commands: readonly Command[] = [
   extents,
   cp,
   tar,
+  prove,
   completion,
   man,
 ];

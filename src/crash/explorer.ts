@@ -41,6 +41,8 @@ export interface Exploration {
   /** Power cuts in a row: 1 cuts the workload only, 2 cuts each recovery too. */
   readonly depth: number;
   readonly budget: Budget;
+  /** Told now and then how many of the workload's crash points are done. */
+  readonly progress?: (done: number, total: number) => void;
   /** Stop at the first state that fails. */
   readonly stopAtFirst?: boolean;
   /** Captures the call sites of recovery's events there. */
@@ -66,6 +68,8 @@ export interface Findings {
 
 /** One leaf in so many is run again, and its loads compared; the first of each crash point too. */
 const SAMPLE_EVERY = 64;
+/** Leaves between two calls of `progress`. */
+const PROGRESS_EVERY = 256;
 /** What is kept back for each later crash point when an earlier one is large. */
 const RESERVE = 1000;
 
@@ -104,6 +108,9 @@ class Explorer {
   #loads = 0;
   #leaves = 0;
   #limit = 0;
+  /** Crash points of the workload: all, and those after the present one. */
+  #total = 0;
+  #left = 0;
   #atLimit = false;
   #cut = false;
 
@@ -144,11 +151,12 @@ class Explorer {
     const { classes } = this.#media;
     const frontier = new Frontier({ image: this.#image, trace, classes, torn, level: 0 });
     frontier.onFlush = (effect) => this.#flushes.push(effect);
-    let left = countCrashPoints(trace, classes);
-    const reserve = Math.min(RESERVE, Math.floor(budget.leaves / left / 2));
+    this.#total = countCrashPoints(trace, classes);
+    this.#left = this.#total;
+    const reserve = Math.min(RESERVE, Math.floor(budget.leaves / this.#total / 2));
     try {
       this.#explore(frontier, [], (point) => {
-        this.#limit = budget.leaves - reserve * --left;
+        this.#limit = budget.leaves - reserve * --this.#left;
         this.#atLimit = false;
         return trace.labels.slice(0, point.acked);
       });
@@ -210,6 +218,9 @@ class Explorer {
       const run = this.#runLeaf(frontier, path, point, acked, leaf);
       const { states } = this.#chooser;
       this.#leaves++;
+      if (this.#leaves % PROGRESS_EVERY === 0) {
+        this.#what.progress?.(this.#total - this.#left - 1, this.#total);
+      }
       tally.leaves++;
       if (run.objection !== undefined) {
         tally.failing += states;

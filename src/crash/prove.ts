@@ -41,7 +41,7 @@ import type { Torn } from "./versions.ts";
 
 export { Mapping, mapMedia } from "../media/mapping.ts";
 export type { Budget } from "./explorer.ts";
-export { type ReportOptions, report } from "./report.ts";
+export { type ReportOptions, type Style, report } from "./report.ts";
 export { toJson } from "./verdict-json.ts";
 export type { Tally } from "./tally.ts";
 export type { Torn } from "./versions.ts";
@@ -97,6 +97,12 @@ export interface Proof<Label = unknown, Recovered = unknown> {
   readonly budget?: Partial<Budget>;
 }
 
+/** How a proof is run; nothing of it changes the verdict. */
+export interface ProveSettings {
+  /** Told now and then how many of the workload's crash points are done. */
+  readonly progress?: (done: number, total: number) => void;
+}
+
 const DEFAULT_BUDGET: Budget = { leaves: 1_000_000, steps: 10_000_000 };
 const DEFAULT_DEPTH = 2;
 const MOST_DEPTH = 8;
@@ -112,12 +118,15 @@ export function defineProof<Label, Recovered>(
  * Proves a program, or shows the smallest state in which it lost something. Never throws: whatever
  * goes wrong is a verdict. The same proof gives the same verdict.
  */
-export function prove<Label, Recovered>(proof: Proof<Label, Recovered>): Verdict {
+export function prove<Label, Recovered>(
+  proof: Proof<Label, Recovered>,
+  settings: ProveSettings = {},
+): Verdict {
   const { name } = proof;
   const wrong = whatIsWrongWith(proof);
   if (wrong !== undefined) return broken(name, "proof", wrong);
   try {
-    return new Prover(proof).verdict();
+    return new Prover(proof, settings).verdict();
   } catch (error) {
     if (error instanceof RecordingFault) {
       return broken(name, error.phase, error.message, error.cause);
@@ -135,13 +144,15 @@ export function explorationOf<Label, Recovered>(proof: Proof<Label, Recovered>):
 
 class Prover {
   readonly #proof: Proof;
+  readonly #settings: ProveSettings;
   readonly #budget: Budget;
   readonly #work: Workload;
   readonly #program: Program;
   readonly #notes: string[] = [];
 
-  constructor(proof: Proof) {
+  constructor(proof: Proof, settings: ProveSettings = {}) {
     this.#proof = proof;
+    this.#settings = settings;
     this.#budget = { ...DEFAULT_BUDGET, ...proof.budget };
     const { size } = proof;
     const work = {
@@ -171,6 +182,7 @@ class Prover {
       torn,
       depth,
       budget: this.#budget,
+      ...this.#settings,
     };
   }
 

@@ -38,6 +38,8 @@ const MOST_EVENTS = 40;
 const FIRST_EVENTS = 10;
 /** Bytes of one change that are shown. */
 const MOST_BYTES = 24;
+/** Frames of an error's stack that are shown. */
+const MOST_FRAMES = 4;
 /** Columns of the words that head a line. */
 const HEAD = 12;
 
@@ -104,11 +106,12 @@ class Writer {
   }
 
   harnessBroken({ name, phase, said, error }: HarnessBroken): string[] {
-    const stack = error instanceof Error ? (error.stack?.split("\n").slice(1, 4) ?? []) : [];
+    const stack = error instanceof Error ? (error.stack ?? "").split("\n") : [];
+    const frames = stack.filter((line) => /^\s+at /u.test(line)).slice(0, MOST_FRAMES);
     return [
       this.#title("unsure", "HARNESS BROKEN", name),
       `  ${phase === "proof" ? "the proof" : phase}: ${said}`,
-      ...stack.map((line) => this.#paint("faint", `  ${line}`)),
+      ...frames.map((line) => this.#paint("faint", `  ${line}`)),
     ];
   }
 

@@ -1,0 +1,39 @@
+/**
+ * Loads a module that somebody hands to `daxkit`: JavaScript or TypeScript, lying anywhere.
+ *
+ * @module
+ */
+import { statSync } from "node:fs";
+import * as nodeModule from "node:module";
+import { resolve as absolute } from "node:path";
+import { pathToFileURL } from "node:url";
+import { load, resolve } from "./typescript-hooks.ts";
+
+/** Node 22.15 and later: hooks in this thread. */
+interface SynchronousHooks {
+  readonly registerHooks?: (hooks: { resolve: typeof resolve; load: typeof load }) => void;
+}
+
+let registered = false;
+
+/**
+ * The exports of the module at `path`, relative to the working directory.
+ * @throws what Node's fs and module loader throw: ENOENT, EISDIR, SyntaxError, the module's own
+ */
+export async function loadProgram(path: string): Promise<Readonly<Record<string, unknown>>> {
+  const file = absolute(path);
+  if (statSync(path).isDirectory()) {
+    const error = new Error(`EISDIR: illegal operation on a directory, open '${path}'`);
+    throw Object.assign(error, { code: "EISDIR" });
+  }
+  registerOnce();
+  return (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+}
+
+function registerOnce(): void {
+  if (registered) return;
+  registered = true;
+  const { registerHooks } = nodeModule as SynchronousHooks;
+  if (registerHooks !== undefined) registerHooks({ resolve, load });
+  else nodeModule.register("./typescript-hooks.js", import.meta.url);
+}

@@ -1,0 +1,104 @@
+/** `daxkit prove` as people run it: another process, files lying anywhere. */
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, expect, test } from "vitest";
+
+const root = resolve(import.meta.dirname, "../..");
+const folder = mkdtempSync(join(tmpdir(), "daxkit-prove-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** In a folder that belongs to no project and has no daxkit. */
+function prove(...words: string[]): { status: number | null; out: string; err: string } {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(root, "dist/cli/main.js"), "prove", ...words],
+    { cwd: folder, encoding: "utf8", env: { ...process.env, NO_COLOR: "1" } },
+  );
+  return { status, out: stdout, err: stderr };
+}
+
+function file(name: string, text: string): string {
+  writeFileSync(join(folder, name), text);
+  return name;
+}
+
+for (const name of ["append-only-log", "log-right", "log-missing-flush", "log-one-epoch"]) {
+  copyFileSync(join(root, "examples", `${name}.ts`), join(folder, `${name}.ts`));
+}
+
+test("a right program survives: status 0", () => {
+  const { status, out, err } = prove("log-right.ts");
+  expect([status, err]).toEqual([0, ""]);
+  expect(out).toContain("SURVIVED  append-only log\n");
+});
+
+test("a wrong one is lost, with the place of the missing flush: status 1", () => {
+  const { status, out } = prove("log-missing-flush.ts");
+  expect(status).toBe(1);
+  expect(out).toContain("mapping.flush(64, 19) after event 0 (copy, log-missing-flush.ts:11)");
+  expect(prove("log-missing-flush.ts", "--domain", "eadr").status).toBe(0);
+});
+
+test("several files: a line of JSON each, and the worst decides", () => {
+  const { status, out } = prove("--json", "log-right.ts", "log-one-epoch.ts");
+  expect(status).toBe(1);
+  const verdicts = out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { kind: string; file: string; space: string });
+  expect(verdicts.map(({ kind, file: from, space }) => [kind, from, space])).toEqual([
+    ["Survived", "log-right.ts", "19"],
+    ["Lost", "log-one-epoch.ts", "25"],
+  ]);
+});
+
+test("JavaScript, CommonJS and TypeScript that speaks of .js files load alike", () => {
+  const proof =
+    '{ name: "p", size: 64, workload({ mapping, ack }) { mapping.setU64(0, 1n);' +
+    " mapping.persist(0, 8); ack(1); }, check: ({ mapping, acked }) =>" +
+    " mapping.u64(0) >= BigInt(acked.length) }";
+  const plain = file("plain.mjs", `export default ${proof};`);
+  const common = file("common.cjs", `module.exports = ${proof};`);
+  file("shared.ts", `export const proof = ${proof} as const;`);
+  const typed = file(
+    "typed.ts",
+    'import { proof } from "./shared.js";\n' +
+      'import { defineProof, type Proof } from "daxkit/prove";\n' +
+      "export const all: Proof[] = [defineProof(proof) as Proof];\n",
+  );
+  const { status, out } = prove(plain, common, typed);
+  expect(status).toBe(0);
+  expect(out.match(/^SURVIVED {2}p$/gmu)?.length).toBe(3);
+});
+
+test("what is not everything is status 3, and says its share", () => {
+  const name = file(
+    "wide.ts",
+    'import { defineProof } from "daxkit/prove";\n' +
+      'export default defineProof({ name: "wide", size: 4096,\n' +
+      "  workload({ mapping }) { for (let i = 0; i < 40; i++) mapping.setU64(i * 64, i + 1); },\n" +
+      "  check({ mapping }) { for (let i = 0; i < 40; i++) mapping.u64(i * 64); },\n});\n",
+  );
+  const { status, out } = prove(name, "--budget", "1000");
+  expect(status).toBe(3);
+  expect(out).toContain("1,000 of 1,099,511,627,776 states were checked (less than 0.01 %)");
+});
+
+test("what is no proof is status 2, and says why", () => {
+  const { status, out } = prove(
+    file("nothing.ts", "export const answer: number = 42;\n"),
+    file("wrong.ts", "const a = 1;\nenum Not { Erasable }\nexport default a;\n"),
+    file("throws.mjs", 'throw new TypeError("not today");\n'),
+    file("shapeless.mjs", "export default { workload: 1, check: 2 };\n"),
+  );
+  expect(status).toBe(2);
+  for (const why of ["exports no proof", "enum is not supported", "not today", "name: give"]) {
+    expect(out).toContain(why);
+  }
+  const absent = prove("absent.ts");
+  expect([absent.status, absent.err]).toEqual([2, expect.stringContaining("ENOENT")]);
+  expect(prove(".").err).toContain("EISDIR");
+  expect(prove("log-right.ts", "--torn", "sideways").status).toBe(2);
+});
