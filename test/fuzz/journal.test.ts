@@ -7,7 +7,7 @@ import { Prng } from "../../src/lib/prng.ts";
 import { noise } from "../support/bytes.ts";
 import { HOME_BLOCKS, JournalBuilder, type Layout } from "../support/journal-builder.ts";
 
-const ROUNDS = 3000;
+const ROUNDS = 1400;
 
 const layouts: readonly Layout[] = [
   {},
@@ -62,6 +62,6 @@ test("mutated journals replay or are refused by name", () => {
   }
   // All kinds of outcome happen, so the mutations reach what they are meant to reach.
   for (const kind of ["replayed", "EUCLEAN", "EBADMSG", "ENOTSUP"]) {
-    expect(outcomes.get(kind) ?? 0).toBeGreaterThan(20);
+    expect(outcomes.get(kind) ?? 0).toBeGreaterThan(8);
   }
 });

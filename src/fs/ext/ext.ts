@@ -11,7 +11,7 @@ import { EXT4_FEATURE_INCOMPAT_INLINE_DATA } from "../../format/ext-superblock.t
 import type { Environment } from "../../lib/environment.ts";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
 import type { FilesystemType, Finding } from "../../vfs/filesystem.ts";
-import { checkStructures } from "./check.ts";
+import { checkExt } from "./check.ts";
 import { hasIncompat } from "./features.ts";
 import { ExtFilesystem } from "./filesystem.ts";
 import type { DaxPolicy } from "./inode.ts";
@@ -62,8 +62,8 @@ export const ext: FilesystemType<ExtMountOptions> = {
     return filesystem;
   },
 
-  check(device: BlockDevice, { trace }: Environment): Iterable<Finding> {
-    return checkStructures(device, trace);
+  check(device: BlockDevice, env: Environment): Iterable<Finding> {
+    return checkExt(device, env);
   },
 };
 

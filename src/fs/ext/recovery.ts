@@ -5,38 +5,52 @@
  */
 import type { Buffers } from "../../block/buffers.ts";
 import {
+  EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_SUPERBLOCK_OFFSET,
 } from "../../format/ext-superblock.ts";
 import type { Tracer } from "../../lib/environment.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { corrupt, unsupported } from "./corruption.ts";
-import { hasIncompat } from "./features.ts";
+import { hasCompat, hasIncompat } from "./features.ts";
 import { FileMap } from "./file-map.ts";
 import { JournalLog } from "./journal-log.ts";
-import { overlayReplay, replayLog } from "./journal-replay.ts";
+import { type JournalStatistics, overlayReplay, replayLog } from "./journal-replay.ts";
 import { type Superblock, parseSuperblock } from "./superblock.ts";
 import { Volume } from "./volume.ts";
 
-/** Opens the log of the journal inside the filesystem. @throws EUCLEAN, EBADMSG, ENOTSUP, EIO */
+/**
+ * Opens the log of the journal inside the filesystem.
+ * @throws EUCLEAN, EBADMSG for a journal that is none, ENOTSUP for one on another device, EIO
+ */
 export function openJournal(volume: Volume): JournalLog {
-  const { journalInum, journalDev, blockSize } = volume.superblock;
-  if (journalInum === 0) {
-    const what = `the journal is on another device (${journalDev})`;
+  const { journalInum, journalDev, journalUuid, blockSize } = volume.superblock;
+  if (journalInum === 0 || journalUuid.some((byte) => byte !== 0)) {
+    const what = `the journal is on an external device (number 0x${journalDev.toString(16)})`;
     throw unsupported(what, "recover it with e2fsck, or mount with noload");
   }
   const record = volume.record(journalInum);
-  if (record.type !== S_IFREG || record.links === 0) {
-    throw corrupt(
-      `journal inode ${journalInum}`,
-      "mode",
-      `0o${record.mode.toString(8)}`,
-      "no file",
-    );
+  const where = `journal inode ${journalInum}`;
+  if (record.type !== S_IFREG) {
+    throw corrupt(where, "mode", `0o${record.mode.toString(8)}`, "not a regular file");
   }
+  if (record.links === 0) throw corrupt(where, "links", 0, "the journal was deleted");
   const map = new FileMap(volume, record);
   const blocks = Math.floor(record.size / blockSize);
   return new JournalLog(volume.buffers, { blocks, physical: (n) => map.blockOf(n) });
+}
+
+/**
+ * Replays an opened journal over the volume's buffers, in memory. The volume was read before that,
+ * so what it remembers is out of date afterwards: make a new one.
+ * @throws EUCLEAN, EBADMSG, ENOTSUP for a journal that cannot be replayed, EIO
+ */
+export function replayInto(volume: Volume, log: JournalLog): JournalStatistics {
+  const replay = replayLog(log);
+  overlayReplay(volume.buffers, replay);
+  const { firstTransaction, endTransaction, replayed } = replay.statistics;
+  volume.trace.event("ext.recovery", { firstTransaction, endTransaction, blocks: replayed });
+  return replay.statistics;
 }
 
 /**
@@ -46,10 +60,10 @@ export function openJournal(volume: Volume): JournalLog {
  */
 export function recover(superblock: Superblock, buffers: Buffers, trace: Tracer): Superblock {
   if (!hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) return superblock;
-  const replay = replayLog(openJournal(new Volume(superblock, buffers, trace)));
-  overlayReplay(buffers, replay);
-  const { firstTransaction, endTransaction, replayed } = replay.statistics;
-  trace.event("ext.recovery", { firstTransaction, endTransaction, blocks: replayed });
+  // Linux ignores the flag without a journal.
+  if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return superblock;
+  const volume = new Volume(superblock, buffers, trace);
+  replayInto(volume, openJournal(volume));
   return rereadSuperblock(superblock, buffers);
 }
 

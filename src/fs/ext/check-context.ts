@@ -1,0 +1,196 @@
+/**
+ * What all passes of a check share: the filesystem as far as it can be believed, what was found in
+ * use so far, and the findings that nobody has taken yet.
+ *
+ * @module
+ */
+import type { Buffers } from "../../block/buffers.ts";
+import type { Environment } from "../../lib/environment.ts";
+import { copyOf } from "../../lib/memory.ts";
+import type { Finding } from "../../vfs/filesystem.ts";
+import { DirectoryTable, NumberTable, SparseBits, SparseCounts } from "./check-tables.ts";
+import { hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
+import type { Superblock } from "./superblock.ts";
+
+/** Findings about one structure before the rest are only counted. */
+const MOST_FINDINGS = 16;
+
+/** Findings, collected while a structure is checked and taken after it. */
+export class Findings {
+  #waiting: Finding[] = [];
+  #more = 0;
+
+  /** Something that e2fsck would repair. */
+  error(code: string, where: string, text: string): void {
+    this.#add({ code, severity: "error", where, text });
+  }
+
+  /** Something odd that is no damage. */
+  note(code: string, where: string, text: string): void {
+    this.#add({ code, severity: "note", where, text });
+  }
+
+  warning(code: string, where: string, text: string): void {
+    this.#add({ code, severity: "warning", where, text });
+  }
+
+  #add(finding: Finding): void {
+    if (this.#waiting.length < MOST_FINDINGS) this.#waiting.push(finding);
+    else this.#more++;
+  }
+
+  /** Hands over what was found since the last call. */
+  *take(): Generator<Finding> {
+    if (this.#waiting.length === 0) return;
+    const [waiting, more] = [this.#waiting, this.#more];
+    this.#waiting = [];
+    this.#more = 0;
+    yield* waiting;
+    if (more === 0) return;
+    const { where } = waiting.at(-1) as Finding;
+    yield { code: "ext.more", severity: "error", where, text: `${more} more findings here` };
+  }
+}
+
+/** A group descriptor as stored; nothing about it is believed yet. */
+export interface RawDescriptor {
+  readonly group: number;
+  readonly blockBitmap: number;
+  readonly inodeBitmap: number;
+  readonly inodeTable: number;
+  readonly freeClusters: number;
+  readonly freeInodes: number;
+  readonly usedDirs: number;
+  readonly flags: number;
+  readonly itableUnused: number;
+  readonly blockBitmapCsum: number;
+  readonly inodeBitmapCsum: number;
+}
+
+/** What a check is given to work with. */
+export interface GivenToCheck {
+  readonly raw: DataView;
+  readonly env: Environment;
+  readonly dirty: boolean;
+  readonly findings: Findings;
+}
+
+/** The state of one check. */
+export class CheckContext {
+  readonly superblock: Superblock;
+  readonly buffers: Buffers;
+  readonly env: Environment;
+  readonly findings: Findings;
+  /** The superblock's 1024 bytes as stored (or replayed). */
+  readonly raw: DataView;
+  /** The journal was replayed, or is to be: the superblock's totals may be stale. */
+  readonly dirty: boolean;
+
+  /** Clusters in use, counted from the first data block; one chunk for each group. */
+  readonly used: SparseBits;
+  /** Clusters that more than one structure claims. */
+  readonly shared: SparseBits;
+  /** Blocks of superblocks, descriptors, bitmaps and inode tables. */
+  readonly metadata: SparseBits;
+
+  /** Inode numbers less one, one chunk for each group. */
+  readonly inodesUsed: SparseBits;
+  readonly inodesDirectory: SparseBits;
+  readonly inodesRegular: SparseBits;
+  /** Inodes that are to be deleted or truncated at the next mount. */
+  readonly orphans: SparseBits;
+  /** Groups whose inode table cannot be read. */
+  readonly tablesLost: SparseBits;
+
+  readonly directories = new DirectoryTable();
+  /** Directory entries that lead to each inode number less one. */
+  readonly links: SparseCounts;
+  /** Inodes that refer to each attribute block. */
+  readonly attributeBlocks = new NumberTable();
+  /** Sectors that the values in the attribute block's own inodes cost each of its users. */
+  readonly attributeValues = new NumberTable();
+  /** References to each inode that holds an attribute's value. */
+  readonly valueInodes = new NumberTable();
+  largeFiles = 0;
+  largeDirectories = 0;
+
+  constructor(superblock: Superblock, buffers: Buffers, given: GivenToCheck) {
+    this.superblock = superblock;
+    this.buffers = buffers;
+    this.raw = given.raw;
+    this.env = given.env;
+    this.dirty = given.dirty;
+    this.findings = given.findings;
+    const { clustersPerGroup, blocksPerGroup, inodesPerGroup } = superblock;
+    this.used = new SparseBits(clustersPerGroup);
+    this.shared = new SparseBits(clustersPerGroup);
+    this.metadata = new SparseBits(blocksPerGroup);
+    this.inodesUsed = new SparseBits(inodesPerGroup);
+    this.inodesDirectory = new SparseBits(inodesPerGroup);
+    this.inodesRegular = new SparseBits(inodesPerGroup);
+    this.orphans = new SparseBits(inodesPerGroup);
+    this.tablesLost = new SparseBits(4096);
+    this.links = new SparseCounts(inodesPerGroup);
+  }
+
+  compat(bits: number): boolean {
+    return hasCompat(this.superblock, bits);
+  }
+
+  incompat(bits: number): boolean {
+    return hasIncompat(this.superblock, bits);
+  }
+
+  roCompat(bits: number): boolean {
+    return hasRoCompat(this.superblock, bits);
+  }
+
+  /** Descriptors and bitmaps carry checksums, and their UNINIT flags mean something. */
+  get descriptorsChecked(): boolean {
+    return this.superblock.metadataCsum || this.superblock.gdtCsum;
+  }
+
+  error(code: string, where: string, text: string): void {
+    this.findings.error(code, where, text);
+  }
+
+  /** Whether files may own `count` blocks from `block`. */
+  isInside(block: number, count = 1): boolean {
+    const { firstDataBlock, blocks } = this.superblock;
+    return block !== 0 && block >= firstDataBlock && count > 0 && block + count <= blocks;
+  }
+
+  /** A private copy of a block. @throws EIO, EUCLEAN outside the device */
+  read(block: number, what: string): DataView<ArrayBuffer> {
+    const { memory, at } = this.buffers.get(block, what);
+    return new DataView(copyOf(memory, at, this.buffers.blockSize).buffer);
+  }
+
+  /** The cluster of a block, counted from the first data block. */
+  clusterOf(block: number): number {
+    const { firstDataBlock, clusterRatio } = this.superblock;
+    return Math.floor((block - firstDataBlock) / clusterRatio);
+  }
+
+  /** Claims the clusters of `count` blocks from `block`; true when all of them were free. */
+  claim(block: number, count: number): boolean {
+    const first = this.clusterOf(block);
+    const last = this.clusterOf(block + count - 1);
+    let alone = true;
+    this.used.addRange(first, last - first + 1, (cluster) => {
+      this.shared.add(cluster);
+      alone = false;
+    });
+    return alone;
+  }
+
+  /** Whether the number is one that an inode can have. */
+  isInode(ino: number): boolean {
+    return ino >= 1 && ino <= this.superblock.inodes;
+  }
+}
+
+/** Hexadecimal, as messages show checksums and flags. */
+export function hex(value: number): string {
+  return `0x${(value >>> 0).toString(16)}`;
+}
