@@ -5,6 +5,7 @@
  */
 import type { Command } from "./command.ts";
 import { cat } from "./commands/cat.ts";
+import { check } from "./commands/check.ts";
 import { completion } from "./commands/completion.ts";
 import { cp } from "./commands/cp.ts";
 import { df } from "./commands/df.ts";
@@ -26,6 +27,7 @@ export const commands: readonly Command[] = [
   extents,
   cp,
   tar,
+  check,
   prove,
   completion,
   man,

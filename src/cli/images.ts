@@ -11,6 +11,7 @@ import {
   type OptionTable,
   STATUS_FAILED,
   STATUS_OK,
+  UsageError,
 } from "./command.ts";
 import { type OperatingError, isOperatingError, oneLine } from "./errors.ts";
 import { type ImagePath, splitImagePath } from "./image-path.ts";
@@ -38,17 +39,25 @@ export interface OpenedPath extends ImagePath {
 }
 
 type ImageInvocation = Invocation<typeof IMAGE_OPTIONS>;
-type Open = (path: string) => Volume;
+type Open = (path: string, where: Where) => Volume;
+
+/** Where in a file the filesystem is. */
+export interface Where {
+  readonly partition?: number;
+  readonly offset?: number;
+}
 
 /** The images of one run of a command, and what went wrong with them. */
 export class Images {
   status = STATUS_OK;
+  readonly where: Where;
   readonly #open: Open;
   readonly #terminal: Terminal;
   readonly #volumes = new Map<string, Volume>();
 
-  constructor(open: Open, terminal: Terminal) {
+  constructor(open: Open, where: Where, terminal: Terminal) {
     this.#open = open;
+    this.where = where;
     this.#terminal = terminal;
   }
 
@@ -56,7 +65,7 @@ export class Images {
   open(word: string): OpenedPath {
     const split = splitImagePath(word);
     const known = this.#volumes.get(split.image);
-    const volume = known ?? this.#open(split.image);
+    const volume = known ?? this.#open(split.image, this.where);
     this.#volumes.set(split.image, volume);
     return { ...split, volume };
   }
@@ -66,6 +75,17 @@ export class Images {
     for (const word of words) {
       const opened = this.#tolerate(() => this.open(word));
       if (opened !== undefined) this.#tolerate(() => body(opened), opened);
+    }
+  }
+
+  /** As `each`, for commands that look at a whole image without mounting it. */
+  eachWhole(words: readonly string[], body: (image: string) => void): void {
+    for (const word of words) {
+      this.#tolerate(() => {
+        const { image, path } = splitImagePath(word);
+        if (path !== "/") throw new UsageError(`'${word}': give the image without a path in it`);
+        body(image);
+      });
     }
   }
 
@@ -112,7 +132,7 @@ export async function withImages(
     ...(partition === undefined ? {} : { partition }),
     ...(offset === undefined ? {} : { offset }),
   };
-  const images = new Images((path) => openVolume(path, where), terminal);
+  const images = new Images(openVolume, where, terminal);
   try {
     await body(images);
     return images.status;

@@ -122,14 +122,19 @@ export class Volume {
   }
 }
 
-/** The parts of a volume. */
-interface MountedVolume {
-  readonly filesystem: Filesystem;
+/** A device on which a filesystem of a known kind was found. */
+interface Found {
+  readonly device: BlockDevice;
   readonly type: FilesystemType<ExtMountOptions>;
   readonly pmem: Pmem;
-  readonly environment: Environment;
-  /** Closed with the volume. */
+  /** Closed with the volume; undefined for media of the caller's. */
   readonly ownMedia: Media | undefined;
+}
+
+/** The parts of a volume. */
+interface MountedVolume extends Omit<Found, "device"> {
+  readonly filesystem: Filesystem;
+  readonly environment: Environment;
 }
 
 /**
@@ -140,11 +145,42 @@ interface MountedVolume {
  *   image that is damaged, ENOTSUP for one of a kind that is not read
  */
 export function openVolume(source: string | URL | Media, options: OpenVolumeOptions = {}): Volume {
-  checkOptions(options);
   const { environment = systemEnvironment } = options;
+  const { device, ...found } = find(source, options);
+  try {
+    const filesystem = found.type.mount(device, options, environment);
+    return new Volume({ ...found, filesystem, environment });
+  } catch (error) {
+    close(found);
+    throw named(error, source);
+  }
+}
+
+/**
+ * Checks the filesystem in a file, a block device or any media without mounting it, so that damage
+ * which keeps it from being mounted is a finding like any other. Nothing is ever written.
+ * @throws as {@link openVolume}, but not for damage
+ */
+export function* checkVolume(
+  source: string | URL | Media,
+  options: Omit<OpenVolumeOptions, keyof ExtMountOptions> = {},
+): Generator<Finding, void> {
+  const { environment = systemEnvironment } = options;
+  const { device, ...found } = find(source, options);
+  try {
+    yield* found.type.check(device, environment);
+  } catch (error) {
+    throw named(error, source);
+  } finally {
+    close(found);
+  }
+}
+
+function find(source: string | URL | Media, options: OpenVolumeOptions): Found {
+  checkOptions(options);
   const own = typeof source === "string" || source instanceof URL;
   const media = own ? openFileMedia(pathOf(source), { readOnly: true }) : source;
-  const name = own ? pathOf(source) : "media";
+  const ownMedia = own ? media : undefined;
   let pmem: Pmem | undefined;
   try {
     pmem = createPmem({
@@ -156,16 +192,32 @@ export function openVolume(source: string | URL | Media, options: OpenVolumeOpti
       readOnly: true,
     });
     const device = deviceFor(pmem.disk, options);
-    const type = typeOf(device, name, options);
-    const filesystem = type.mount(device, options, environment);
-    const ownMedia = own ? media : undefined;
-    return new Volume({ filesystem, type, pmem, environment, ownMedia });
+    return { device, type: typeOf(device, nameOf(source), options), pmem, ownMedia };
   } catch (error) {
-    pmem?.remove();
-    if (own) media.close();
-    if (isDaxError(error) && error.path === undefined) throw error.at({ path: name });
-    throw error;
+    close({ pmem, ownMedia });
+    throw named(error, source);
   }
+}
+
+/** What is closed together. */
+interface Closable {
+  readonly pmem: Pmem | undefined;
+  readonly ownMedia: Media | undefined;
+}
+
+function close({ pmem, ownMedia }: Closable): void {
+  pmem?.remove();
+  ownMedia?.close();
+}
+
+/** The floors below do not know what the device is called. */
+function named(error: unknown, source: string | URL | Media): unknown {
+  if (!isDaxError(error) || error.path !== undefined) return error;
+  return error.at({ path: nameOf(source) });
+}
+
+function nameOf(source: string | URL | Media): string {
+  return typeof source === "string" || source instanceof URL ? pathOf(source) : "media";
 }
 
 function pathOf(source: string | URL): string {

@@ -2,7 +2,7 @@
  * The commands on images, run as a user runs them, on images that Linux wrote.
  */
 import { createHash } from "node:crypto";
-import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { daxkit, jsonLines, shell } from "../support/daxkit.ts";
@@ -89,6 +89,54 @@ describe("on an image", () => {
     const whole = run("ls", "-lR", "a.img").stdout.replaceAll("a.img:", "disk.img:");
     expect(run("ls", "-lR", "--partition", "1", "disk.img").stdout).toBe(whole);
     expect(run("ls", "-lR", "--offset=1M", "disk.img").stdout).toBe(whole);
+  });
+});
+
+describe("out of an image", () => {
+  test("cp -r copies what Linux put there, and replaces nothing", () => {
+    const { status, stderr } = run("cp", "-r", "a.img:/a", "copy");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const expected = filesOf(fixtureManifest("ext4-default")).filter(([path]) =>
+      path.startsWith("/a/"),
+    );
+    expect(expected.length).toBeGreaterThan(20);
+    for (const [path, , digest] of expected) {
+      const bytes = readFileSync(join(cwd, path.replace("/a", "copy")));
+      expect(createHash("sha256").update(bytes).digest("hex")).toBe(digest);
+    }
+    expect(run("cp", "-r", "a.img:/a/b", "copy").stderr).toContain("EEXIST");
+    expect(run("cp", "a.img:/a", "other").stderr).toMatch(/EISDIR: .*-r copies directories/u);
+    expect(run("cp", "a.img:/big").stderr).toContain("usage: DEST is missing");
+  });
+
+  test("tar prints a stream that tar unpacks, or writes it to a file", () => {
+    const list = shell("daxkit tar a.img:/a | tar -tf - | wc -l", cwd);
+    expect(list).toMatchObject({ status: 0, stderr: "" });
+    const { status, stdout } = run("tar", "--json", "-f", "a.tar", "a.img:/a");
+    expect(status).toBe(0);
+    expect(jsonLines(stdout)).toHaveLength(Number(list.stdout));
+    expect(shell("daxkit tar a.img:/a | cmp - a.tar", cwd)).toMatchObject({ status: 0 });
+    expect(run("tar", "--json", "a.img").stderr).toContain("usage: with '--json'");
+    const full = run("tar", "-f", "/dev/full", "a.img");
+    expect(full).toMatchObject({ status: 2, stdout: "" });
+    expect(full.stderr).toMatch(/^daxkit tar: ENOSPC: /u);
+  });
+
+  test("check is 0 for a clean image, 1 for a damaged one, 2 for none", () => {
+    expect(run("check", "a.img", "a:b.img")).toMatchObject({
+      status: 0,
+      stdout: "a.img: clean\na:b.img: clean\n",
+    });
+    const damaged = fixtureImage("ext4-default");
+    damaged.fill(0xff, 4096, 4096 + 64);
+    writeFileSync(join(cwd, "damaged.img"), damaged);
+    const { status, stdout } = run("check", "damaged.img");
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^error ext\.[^]*\ndamaged\.img: \d+ error/u);
+    const [first] = jsonLines(run("check", "--json", "damaged.img").stdout);
+    expect(first).toMatchObject({ image: "damaged.img", severity: "error" });
+    expect(run("check", "-q", "damaged.img")).toMatchObject({ status: 1, stdout: "" });
+    expect(run("check", "noise.img")).toMatchObject({ status: 2, stdout: "" });
   });
 });
 

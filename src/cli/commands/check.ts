@@ -1,0 +1,70 @@
+/**
+ * `daxkit check`.
+ *
+ * @module
+ */
+import type { Finding } from "../../vfs/filesystem.ts";
+import { STATUS_FINDING, STATUS_OK, command } from "../command.ts";
+import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS, withImages } from "../images.ts";
+import { shownName } from "../names.ts";
+import { printable } from "../output.ts";
+import type { Terminal } from "../terminal.ts";
+
+/** What is counted, worst first. */
+const SEVERITIES = ["error", "warning", "note"] as const;
+const STYLES = { error: "bad", warning: "warning", note: "faint" } as const;
+
+export const check = command({
+  name: "check",
+  summary: "check the filesystem of an image, without changing it",
+  description: [
+    "Reads all metadata and reports what is wrong with it, as e2fsck -fn does. Damage that keeps " +
+      "the image from being mounted is reported like any other.",
+  ],
+  json: "lines",
+  operands: [{ name: "IMAGE", text: "an image", count: "many" }],
+  options: {
+    quiet: { type: "flag", short: "q", text: "print nothing; the exit status tells" },
+    ...IMAGE_OPTIONS,
+  },
+  exclusive: IMAGE_EXCLUSIVE,
+  examples: [
+    { line: "daxkit check disk.img", text: "checks an image" },
+    { line: "daxkit check --json *.img | jq .code", text: "finds out what is wrong with many" },
+  ],
+  statuses: { 1: "an error was found; warnings and notes alone are 0" },
+  async run(invocation) {
+    const { values, operands, json, out, terminal } = invocation;
+    const { checkVolume } = await import("../../node/volume.ts");
+    let errors = 0;
+    const status = await withImages(invocation, (images) => {
+      images.eachWhole(operands, (image) => {
+        const count = { error: 0, warning: 0, note: 0 };
+        const progress = terminal.progress(`checking ${image}`);
+        for (const finding of checkVolume(image, images.where)) {
+          count[finding.severity]++;
+          if (values.quiet) continue;
+          progress.finish();
+          if (json) out.json({ image, ...finding });
+          else out.line(lineOf(finding, terminal));
+        }
+        progress.finish();
+        errors += count.error;
+        if (!json && !values.quiet) out.line(`${shownName(out, image)}: ${summary(count)}`);
+      });
+    });
+    return status === STATUS_OK && errors > 0 ? STATUS_FINDING : status;
+  },
+});
+
+function lineOf({ severity, code, where, text }: Finding, terminal: Terminal): string {
+  const label = terminal.style(STYLES[severity], severity);
+  return `${label} ${code}: ${printable(where)}: ${printable(text)}`;
+}
+
+function summary(count: Readonly<Record<Finding["severity"], number>>): string {
+  const parts = SEVERITIES.filter((severity) => count[severity] > 0).map(
+    (severity) => `${count[severity]} ${severity}${count[severity] === 1 ? "" : "s"}`,
+  );
+  return parts.length === 0 ? "clean" : parts.join(", ");
+}
