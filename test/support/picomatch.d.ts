@@ -1,0 +1,2 @@
+/** tinyglobby's types mention picomatch, which has none. */
+declare module "picomatch";
