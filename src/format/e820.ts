@@ -9,6 +9,7 @@ import { sizeof, struct } from "../lib/struct.ts";
 
 /** Ordinary memory. */
 export const E820_TYPE_RAM = 1;
+/** What nobody may use unasked. */
 export const E820_TYPE_RESERVED = 2;
 /** ACPI tables, reclaimable once read. */
 export const E820_TYPE_ACPI = 3;

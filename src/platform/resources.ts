@@ -161,10 +161,10 @@ export class ResourceTree {
     }
   }
 
-  /** Makes busy nodes of every part of the range that no node at the top covers. */
+  /** Makes busy nodes of every part of the range, as far as the tree goes, that nothing covers. */
   reserveGaps(range: AddressRange, name: string): Resource[] {
     const made: Resource[] = [];
-    const last = lastOf(range);
+    const last = lastOf(range) < this.#root.last ? lastOf(range) : this.#root.last;
     let start = range.start;
     const taken = this.#root.children.slice(this.#root.childFrom(start));
     for (const node of taken) {

@@ -198,6 +198,17 @@ describe("the map's own entries", () => {
     }
   });
 
+  test("a filler ends where the addresses end, and none stands behind them", () => {
+    const tree = new ResourceTree("PCI mem", 0x10_ffffn);
+    const ram = [
+      { start: 0n, length: 0x10_8000n, type: 1 },
+      { start: 0x4000_0000n, length: 0x1000n, type: 1 },
+    ];
+    reserveEarly(tree, ram);
+    reserveLate(tree, ram);
+    expect(shape(tree)).toBe("0-107fff:System RAM|108000-10ffff:RAM buffer");
+  });
+
   test("a filler stands behind RAM, around what is there already", () => {
     const tree = new ResourceTree();
     reserveEarly(tree, entries);
