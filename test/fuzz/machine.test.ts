@@ -34,10 +34,10 @@ const LINES = [
   "1G%4G-1+12,64K%16M,64K%1M-2,1M%8G+7",
   "2G,4K$0xfee00000,0x4000000!0x100000000",
 ];
-const WORDS = [
-  ..."!@#$%-+,KMGTPE017 \\\u0000\u00e9",
-  ...["0x", "12", "exactmap", "18446744073709551615", "0xffffffffffffffff", ""],
-];
+const WORDS =
+  "! @ # $ % - + , K M G T P E 0 1 7 0x 12 \\ \u0000 \u00e9 exactmap 18446744073709551615".split(
+    " ",
+  );
 
 /** Some characters replaced, removed, doubled or put in, from `words` or from anywhere. */
 function mutate(prng: Prng, text: string, words: readonly string[]): string {
