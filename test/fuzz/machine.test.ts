@@ -42,7 +42,7 @@ const WORDS =
 /** Some characters replaced, removed, doubled or put in, from `words` or from anywhere. */
 function mutate(prng: Prng, text: string, words: readonly string[]): string {
   let mutated = text;
-  for (let left = 1 + prng.below(4); left > 0; left--) {
+  for (let left = 1 + prng.below(3); left > 0; left--) {
     const at = prng.below(mutated.length + 1);
     const length = prng.below(4);
     const put = [
@@ -171,7 +171,7 @@ probe: boot
       problems.push(...report(text, problem));
     }
     expect(problems).toEqual([]);
-    expect(accepted).toBeGreaterThan(100);
+    expect(accepted).toBeGreaterThan(50 * FACTOR);
   });
 
   const sizes = ["0", "1", "4096", "4K", "64K", "1M", "2M", "3M", "16M", "64M", "1G", "4G", "5G"];
