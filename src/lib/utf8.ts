@@ -47,6 +47,21 @@ function sequenceLength(bytes: Uint8Array, i: number, lead: number): number {
 
 /** Encodes a string; the inverse of {@link decodeUtf8}. Other lone surrogates become U+FFFD. */
 export function encodeUtf8(text: string): Uint8Array {
+  return encodeAscii(text) ?? encodeAny(text);
+}
+
+/** Most names are: no list has to grow for them. */
+function encodeAscii(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return undefined;
+    bytes[i] = code;
+  }
+  return bytes;
+}
+
+function encodeAny(text: string): Uint8Array {
   const bytes: number[] = [];
   for (const character of text) {
     const point = character.codePointAt(0) as number;

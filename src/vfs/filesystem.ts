@@ -77,7 +77,11 @@ export interface Attributes {
   readonly btime: Timespec | undefined;
 }
 
-/** An inode. Objects are cached: the same number gives the same object while it is held. */
+/**
+ * An inode. Objects are cached, so a number gives the same object while it is in use; one that was
+ * left alone for long may be made anew, so whoever has to recognise a file compares `filesystem`
+ * and `ino`.
+ */
 export interface Inode extends Iomappable {
   readonly filesystem: Filesystem;
   readonly ino: number;

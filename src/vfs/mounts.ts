@@ -125,7 +125,8 @@ export class MountTable {
   readonly root: Mount;
   /** Names that walks through this table have met. */
   readonly names = new NameCache();
-  readonly #mounts = new Map<Inode, Mount>();
+  /** In the order of mounting; only a few, so that they are searched one by one. */
+  readonly #mounts = new Set<Mount>();
 
   constructor(filesystem: Filesystem) {
     this.root = new Mount(filesystem, undefined);
@@ -134,13 +135,13 @@ export class MountTable {
   /** All mounts, the root first, then in the order of mounting. */
   *[Symbol.iterator](): Generator<Mount> {
     yield this.root;
-    yield* this.#mounts.values();
+    yield* this.#mounts;
   }
 
   /** The place that a walk reaches at `location`: the root of what is mounted there, or itself. */
   across(location: Location): Location {
     if (this.#mounts.size === 0) return location;
-    return this.#mounts.get(location.inode)?.root ?? location;
+    return this.#mountAt(location.inode)?.root ?? location;
   }
 
   /**
@@ -163,7 +164,7 @@ export class MountTable {
       throw new DaxError("EBUSY", { syscall: "mount", path, detail: `mounted at ${where}` });
     }
     const mount = new Mount(filesystem, at);
-    this.#mounts.set(at.inode, mount);
+    this.#mounts.add(mount);
     return mount;
   }
 
@@ -173,7 +174,7 @@ export class MountTable {
    */
   unmount(mount: Mount, options: UnmountOptions = {}): void {
     const at = mount.at;
-    if (at === undefined || this.#mounts.get(at.inode) !== mount) {
+    if (at === undefined || !this.#mounts.has(mount)) {
       throw new DaxError("EINVAL", {
         syscall: "umount",
         path: pathOf(mount.root),
@@ -181,7 +182,7 @@ export class MountTable {
       });
     }
     this.#release(mount, options);
-    this.#mounts.delete(at.inode);
+    this.#mounts.delete(mount);
     mount.end();
   }
 
@@ -195,9 +196,18 @@ export class MountTable {
     for (const mount of mounts) {
       if (!mount.live) continue;
       mount.revokeUsers(options.mediaCloses ?? false);
-      if (mount.at !== undefined) this.#mounts.delete(mount.at.inode);
+      this.#mounts.delete(mount);
       mount.end();
     }
+  }
+
+  /** By filesystem and number: a filesystem may have made the inode's object anew since. */
+  #mountAt({ filesystem, ino }: Inode): Mount | undefined {
+    for (const mount of this.#mounts) {
+      const { at } = mount;
+      if (at?.inode.ino === ino && at.inode.filesystem === filesystem) return mount;
+    }
+    return undefined;
   }
 
   #release(mount: Mount, options: UnmountOptions): void {

@@ -263,14 +263,14 @@ describe("entries", () => {
     view.setUint16(6, 3, true);
     bytes.set(encodeUtf8("abc"), 8);
     const old = { ...plain, featureIncompat: 0 };
-    const scanner = new EntryScanner(old, bytes, 0, 1024, "block");
+    const scanner = new EntryScanner(old, bytes, view, 0, 1024, "block");
     expect([scanner.next(), scanner.matches(encodeUtf8("abc")), scanner.fileType]).toEqual([
       true,
       true,
       0,
     ]);
     view.setUint16(6, 256, true);
-    const long = new EntryScanner(old, bytes, 0, 1024, "block");
+    const long = new EntryScanner(old, bytes, view, 0, 1024, "block");
     expect(codeOf(() => long.next())).toBe("EUCLEAN");
   });
 });

@@ -93,9 +93,9 @@ export class DirectoryBlocks {
   /** The entries of a block; those of an index block are all unused, but for the root's two. */
   scan(block: MetadataBlock, index: number): EntryScanner {
     const { superblock } = this.volume;
-    const { bytes } = block;
+    const { bytes, view } = block;
     const tail = superblock.metadataCsum && !this.isIndexBlock(block, index) ? TAIL : 0;
-    return new EntryScanner(superblock, bytes, 0, bytes.length - tail, this.where(index));
+    return new EntryScanner(superblock, bytes, view, 0, bytes.length - tail, this.where(index));
   }
 
   /** Index blocks other than the root look like one entry as long as the block. */

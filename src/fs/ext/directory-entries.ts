@@ -29,7 +29,7 @@ export function recordLength(stored: number, blockSize: number): number {
   return (stored & 0xfffc) | ((stored & 3) << 16);
 }
 
-/** Walks the entries of bytes `start` to `limit`, which they must tile exactly. */
+/** Walks the entries of bytes `start` to `limit`, which they must tile; `view` is of `bytes`. */
 export class EntryScanner {
   readonly #superblock: Superblock;
   readonly #bytes: Uint8Array;
@@ -51,13 +51,14 @@ export class EntryScanner {
   constructor(
     superblock: Superblock,
     bytes: Uint8Array,
+    view: DataView,
     start: number,
     limit: number,
     where: string,
   ) {
     this.#superblock = superblock;
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#view = view;
     this.#next = start;
     this.#limit = limit;
     this.#where = where;

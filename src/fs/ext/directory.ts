@@ -191,9 +191,15 @@ class InlineDirectory implements Directory {
     const { superblock } = this.#volume;
     const where = `inode ${this.#record.ino} inline directory`;
     const first = this.#record.blockBytes();
-    yield { scanner: new EntryScanner(superblock, first, 4, I_BLOCK_SIZE, where), base: 0 };
+    const view = viewOf(first);
+    yield { scanner: new EntryScanner(superblock, first, view, 4, I_BLOCK_SIZE, where), base: 0 };
     const rest = inlineRest(this.#volume, this.#record);
-    const scanner = new EntryScanner(superblock, rest, 0, rest.length, `${where} rest`);
+    const end = rest.length;
+    const scanner = new EntryScanner(superblock, rest, viewOf(rest), 0, end, `${where} rest`);
     yield { scanner, base: I_BLOCK_SIZE };
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 }

@@ -29,7 +29,7 @@ interface Node {
   readonly view: DataView;
   /** Where the header is. */
   readonly base: number;
-  readonly entries: number;
+  entries: number;
   readonly depth: number;
   /** For errors. */
   readonly where: string;
@@ -56,34 +56,32 @@ export function extentSegment(volume: Volume, record: InodeRecord, logical: numb
 }
 
 function readRoot(record: InodeRecord): Node {
-  const where = `inode ${record.ino} extent root`;
+  const { view } = record;
   const base = Ext4Inode.block.offset;
-  const depth = Ext4ExtentHeader.depth.get(record.view, base);
+  const depth = Ext4ExtentHeader.depth.get(view, base);
+  const where = `inode ${record.ino} extent root`;
   if (depth > EXT4_MAX_EXTENT_DEPTH) throw corrupt(where, "depth", depth, "above 5");
-  const bounds = { first: 0, limit: MAX_LOGICAL_BLOCKS };
-  return readHeader(record.view, base, I_BLOCK_SIZE, { where, depth, ...bounds });
+  const limit = MAX_LOGICAL_BLOCKS;
+  return checkHeader({ view, base, entries: 0, depth, first: 0, limit, where }, I_BLOCK_SIZE);
 }
 
-function readHeader(
-  view: DataView,
-  base: number,
-  room: number,
-  known: Omit<Node, "view" | "base" | "entries">,
-): Node {
-  const { where, depth: expected } = known;
+/** Checks the header of a node that is known but for its entries. `room` is in bytes. */
+function checkHeader(node: Node, room: number): Node {
+  const { view, base, where } = node;
   const magic = Ext4ExtentHeader.magic.get(view, base);
   if (magic !== EXT4_EXT_MAGIC) {
     throw corrupt(where, "magic", `0x${magic.toString(16)}`, "not 0xf30a");
   }
   const depth = Ext4ExtentHeader.depth.get(view, base);
-  if (depth !== expected) throw corrupt(where, "depth", depth, `here it must be ${expected}`);
+  if (depth !== node.depth) throw corrupt(where, "depth", depth, `here it must be ${node.depth}`);
   const max = Ext4ExtentHeader.max.get(view, base);
   const most = Math.floor((room - HEADER) / ENTRY);
   if (max === 0 || max > most) throw corrupt(where, "max", max, `not from 1 to ${most}`);
   const entries = Ext4ExtentHeader.entries.get(view, base);
   if (entries > max) throw corrupt(where, "entries", entries, `above its max of ${max}`);
   if (entries === 0 && depth > 0) throw corrupt(where, "entries", 0, "an index is never empty");
-  return { ...known, view, base, entries };
+  node.entries = entries;
+  return node;
 }
 
 /** The first logical block of an entry; leaf and index entries keep it in the same place. */
@@ -141,8 +139,8 @@ function readChild(volume: Volume, record: InodeRecord, parent: Node, entry: num
   const { view, bytes } = volume.blocks.get(number, parent.where, `entry ${entry} leaf`);
   const first = keyOf(parent, entry);
   const limit = entry + 1 < parent.entries ? keyOf(parent, entry + 1) : parent.limit;
-  const known = { where, depth: parent.depth - 1, first, limit };
-  const node = readHeader(view, 0, bytes.length, known);
+  const known = { view, base: 0, entries: 0, depth: parent.depth - 1, first, limit, where };
+  const node = checkHeader(known, bytes.length);
   checkTail(volume, record, number, where);
   return node;
 }

@@ -12,26 +12,32 @@ import { type InodeRecord, MAX_LOGICAL_BLOCKS } from "./inode-record.ts";
 import { HOLE, type Segment, UNWRITTEN } from "./runs.ts";
 import type { Volume } from "./volume.ts";
 
-/** Runs and maps that one filesystem remembers before the oldest maps are emptied. */
+/** Runs that one map remembers, and what all maps of a filesystem gather before old ones go. */
+const MAX_RUNS_OF_MAP = 16_384;
 const MAX_RUNS = 65_536;
 const MAX_MAPS = 4096;
 
-/** Keeps the memory of all maps of one filesystem within bounds. */
+/**
+ * Keeps the memory of all maps of one filesystem within bounds, in two generations: when the young
+ * one is large enough it becomes the old one, and maps that were only in the old one are emptied.
+ */
 export class MapBudget {
   #runs = 0;
-  /** Oldest first. */
-  readonly #maps = new Set<FileMap>();
+  #young = new Set<FileMap>();
+  #old = new Set<FileMap>();
 
-  /** Makes room for `runs` more in `map`, if need be by emptying maps, at last `map` itself. */
+  /** Notes that `map` has decoded `runs` more. */
   charge(map: FileMap, runs: number): void {
-    this.#maps.delete(map);
-    this.#maps.add(map);
-    for (const oldest of this.#maps) {
-      if (this.#runs + runs <= MAX_RUNS && this.#maps.size <= MAX_MAPS) break;
-      this.#runs -= oldest.clear();
-      if (oldest !== map) this.#maps.delete(oldest);
-    }
+    if (this.#runs + runs > MAX_RUNS / 2 || this.#young.size >= MAX_MAPS / 2) this.#turn();
+    this.#young.add(map);
     this.#runs += runs;
+  }
+
+  #turn(): void {
+    for (const map of this.#old) if (!this.#young.has(map)) map.clear();
+    this.#old = this.#young;
+    this.#young = new Set();
+    this.#runs = 0;
   }
 }
 
@@ -42,6 +48,7 @@ export class FileMap {
   /** By logical block, not overlapping. */
   #segments: Segment[] = [];
   #last: Segment | undefined;
+  #runs = 0;
 
   constructor(volume: Volume, record: InodeRecord) {
     this.#volume = volume;
@@ -69,13 +76,11 @@ export class FileMap {
     return kind === HOLE || kind === UNWRITTEN ? undefined : segment.blockOf(run, logical);
   }
 
-  /** Forgets everything; answers how many runs that were. */
-  clear(): number {
-    let runs = 0;
-    for (const segment of this.#segments) runs += segment.runs;
+  /** Forgets everything that was decoded. */
+  clear(): void {
     this.#segments = [];
+    this.#runs = 0;
     this.#last = undefined;
-    return runs;
   }
 
   #segment(logical: number): Segment {
@@ -103,7 +108,8 @@ export class FileMap {
     const extents = this.#record.has(EXT4_EXTENTS_FL);
     const read = extents ? extentSegment : blockMapSegment;
     const segment = read(this.#volume, this.#record, logical);
-    // Making room may empty this very map, so the place is looked up afterwards.
+    if (this.#runs + segment.runs > MAX_RUNS_OF_MAP) this.clear();
+    this.#runs += segment.runs;
     this.#volume.mapBudget.charge(this, segment.runs);
     this.#segments.splice(this.#place(logical), 0, segment);
     return segment;

@@ -12,10 +12,11 @@ import { corrupt } from "./corruption.ts";
 import { typeName } from "./features.ts";
 import { type DaxPolicy, ExtInode, type InodeOwner } from "./inode.ts";
 import { type InodeRecord, checkRecord } from "./inode-record.ts";
+import { Recent } from "./recent.ts";
 import { statfsOf } from "./statfs.ts";
 import type { Volume } from "./volume.ts";
 
-/** Inodes that are remembered, the least recently used going first. */
+/** Inodes that are remembered, those not used for longest going first. */
 const CACHED_INODES = 4096;
 
 /** How a mounted filesystem behaves. */
@@ -33,8 +34,7 @@ export class ExtFilesystem implements InodeOwner {
   readonly root: ExtInode;
   readonly #minixdf: boolean;
   #statfs: Statfs | undefined;
-  /** Least recently used first. */
-  readonly #inodes = new Map<number, ExtInode>();
+  readonly #inodes = new Recent<ExtInode>(CACHED_INODES);
 
   /** Reads the root. @throws EUCLEAN, EBADMSG, EIO */
   constructor(volume: Volume, { daxPolicy, minixdf }: Behaviour) {
@@ -43,14 +43,15 @@ export class ExtFilesystem implements InodeOwner {
     this.volume = volume;
     this.daxPolicy = daxPolicy;
     this.#minixdf = minixdf;
-    this.root = this.inodeOfEntry(EXT4_ROOT_INO, "superblock");
+    this.root = this.#load(EXT4_ROOT_INO, "superblock");
     if ((this.root.mode & 0o170000) !== S_IFDIR) {
       throw corrupt("root inode", "mode", `0o${this.root.mode.toString(8)}`, "not a directory");
     }
   }
 
   inode(ino: number): ExtInode {
-    const known = this.#recall(ino);
+    if (ino === EXT4_ROOT_INO) return this.root;
+    const known = this.#inodes.get(ino);
     if (known !== undefined) return known;
     const { inodes } = this.volume.superblock;
     const possible = Number.isInteger(ino) && ino >= 1 && ino <= inodes;
@@ -61,18 +62,8 @@ export class ExtFilesystem implements InodeOwner {
   }
 
   inodeOfEntry(ino: number, where: string): ExtInode {
-    const known = this.#recall(ino);
-    if (known !== undefined) return known;
-    const { inodes } = this.volume.superblock;
-    if (ino < 1 || ino > inodes || this.#isHidden(ino)) {
-      throw corrupt(where, "entry inode", ino, "no entry can name that inode");
-    }
-    const record = this.volume.record(ino);
-    if (record.links === 0) throw corrupt(where, "entry inode", ino, "that inode was deleted");
-    if (record.has(EXT4_EA_INODE_FL)) {
-      throw corrupt(where, "entry inode", ino, "that inode holds an attribute's value");
-    }
-    return this.#remember(record);
+    if (ino === EXT4_ROOT_INO) return this.root;
+    return this.#inodes.get(ino) ?? this.#load(ino, where);
   }
 
   statfs(): Statfs {
@@ -85,6 +76,19 @@ export class ExtFilesystem implements InodeOwner {
     this.volume.trace.event("ext.unmount", { device: this.device.name });
   }
 
+  #load(ino: number, where: string): ExtInode {
+    const { inodes } = this.volume.superblock;
+    if (ino < 1 || ino > inodes || this.#isHidden(ino)) {
+      throw corrupt(where, "entry inode", ino, "no entry can name that inode");
+    }
+    const record = this.volume.record(ino);
+    if (record.links === 0) throw corrupt(where, "entry inode", ino, "that inode was deleted");
+    if (record.has(EXT4_EA_INODE_FL)) {
+      throw corrupt(where, "entry inode", ino, "that inode holds an attribute's value");
+    }
+    return this.#remember(record);
+  }
+
   /** The filesystem's own inodes, which have no names. */
   #isHidden(ino: number): boolean {
     const { firstIno, usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum } =
@@ -93,26 +97,10 @@ export class ExtFilesystem implements InodeOwner {
     return [usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum].includes(ino);
   }
 
-  #recall(ino: number): ExtInode | undefined {
-    const known = this.#inodes.get(ino);
-    if (known === undefined) return undefined;
-    this.#inodes.delete(ino);
-    this.#inodes.set(ino, known);
-    return known;
-  }
-
   #remember(record: InodeRecord): ExtInode {
     checkRecord(this.volume.superblock, record);
     const inode = new ExtInode(this, record);
     this.#inodes.set(record.ino, inode);
-    if (this.#inodes.size > CACHED_INODES) {
-      for (const oldest of this.#inodes.keys()) {
-        // The root is held by the filesystem itself, and stays one object.
-        if (oldest === EXT4_ROOT_INO) continue;
-        this.#inodes.delete(oldest);
-        break;
-      }
-    }
     return inode;
   }
 }

@@ -20,6 +20,7 @@ import {
   plainDescriptorBlocks,
   superBlockNumber,
 } from "./geometry.ts";
+import { Recent } from "./recent.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** How many descriptors are remembered. */
@@ -47,7 +48,7 @@ export interface GroupDescriptor {
 export class Groups {
   readonly #superblock: Superblock;
   readonly #buffers: Buffers;
-  readonly #known = new Map<number, GroupDescriptor>();
+  readonly #known = new Recent<GroupDescriptor>(CACHED);
 
   constructor(superblock: Superblock, buffers: Buffers) {
     this.#superblock = superblock;
@@ -59,7 +60,6 @@ export class Groups {
     const known = this.#known.get(group);
     if (known !== undefined) return known;
     const descriptor = this.read(group);
-    if (this.#known.size >= CACHED) this.#known.clear();
     this.#known.set(group, descriptor);
     return descriptor;
   }

@@ -47,7 +47,6 @@ export const I_BLOCK_SIZE = 60;
 const { mode, linksCount, flags, generation, sizeLo, sizeHigh, checksumLo, block } = DI;
 const { extraIsize, checksumHi } = DX;
 const EXTRA = EXT4_GOOD_OLD_INODE_SIZE;
-const NO_BYTES = new Uint8Array(2);
 
 /** One inode as stored. */
 export class InodeRecord {
@@ -113,19 +112,19 @@ export class InodeRecord {
   }
 }
 
+/** Where a record is copied to have its checksum fields zeroed; nothing stays in it. */
+let scratch = new Uint8Array(256);
+
 /** What the checksum of an inode's bytes should be; 16 bits where there is no room for more. */
 export function inodeChecksum(record: InodeRecord): number {
   const { bytes, seed } = record;
-  const low = checksumLo.offset;
-  let crc = crc32c(seed, bytes.subarray(0, low));
-  crc = crc32c(crc, NO_BYTES);
-  crc = crc32c(crc, bytes.subarray(low + 2, EXTRA));
-  if (bytes.length === EXTRA) return crc & 0xffff;
+  if (scratch.length !== bytes.length) scratch = new Uint8Array(bytes.length);
+  scratch.set(bytes);
+  scratch.fill(0, checksumLo.offset, checksumLo.offset + checksumLo.size);
+  if (!hasChecksumHi(record)) return crc32c(seed, scratch) & 0xffff;
   const high = EXTRA + checksumHi.offset;
-  crc = crc32c(crc, bytes.subarray(EXTRA, high));
-  if (!hasChecksumHi(record)) return crc32c(crc, bytes.subarray(high)) & 0xffff;
-  crc = crc32c(crc, NO_BYTES);
-  return crc32c(crc, bytes.subarray(high + 2));
+  scratch.fill(0, high, high + checksumHi.size);
+  return crc32c(seed, scratch);
 }
 
 function hasChecksumHi(record: InodeRecord): boolean {

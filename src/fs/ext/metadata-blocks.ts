@@ -7,6 +7,7 @@
 import type { Buffers } from "../../block/buffers.ts";
 import { copyOut } from "../../lib/memory.ts";
 import { corrupt } from "./corruption.ts";
+import { Recent } from "./recent.ts";
 
 /** Bytes that the cache of one filesystem holds, unless sixteen blocks need more. */
 const CACHE_BYTES = 2 << 20;
@@ -45,16 +46,14 @@ export class MetadataBlocks {
   readonly #buffers: Buffers;
   readonly #first: number;
   readonly #blocks: number;
-  readonly #capacity: number;
-  /** Least recently used first. */
-  readonly #cache = new Map<number, MetadataBlock>();
+  readonly #cache: Recent<MetadataBlock>;
 
   /** `firstDataBlock` holds the superblock (or lies before it), so no metadata can. */
   constructor(buffers: Buffers, firstDataBlock: number, blocks: number) {
     this.#buffers = buffers;
     this.#first = firstDataBlock;
     this.#blocks = blocks;
-    this.#capacity = Math.max(16, Math.floor(CACHE_BYTES / buffers.blockSize));
+    this.#cache = new Recent(Math.max(16, Math.floor(CACHE_BYTES / buffers.blockSize)));
   }
 
   /** True when `count` blocks from `block` can belong to a file. */
@@ -68,11 +67,7 @@ export class MetadataBlocks {
    */
   get(block: number, what: string, field: string): MetadataBlock {
     const known = this.#cache.get(block);
-    if (known !== undefined) {
-      this.#cache.delete(block);
-      this.#cache.set(block, known);
-      return known;
-    }
+    if (known !== undefined) return known;
     if (!this.isInside(block, 1)) {
       throw corrupt(what, field, block, `not among the ${this.#blocks} blocks of the filesystem`);
     }
@@ -81,14 +76,6 @@ export class MetadataBlocks {
     copyOut(memory, at, bytes);
     const fresh = new MetadataBlock(block, bytes);
     this.#cache.set(block, fresh);
-    if (this.#cache.size > this.#capacity) this.#dropOldest();
     return fresh;
-  }
-
-  #dropOldest(): void {
-    for (const oldest of this.#cache.keys()) {
-      this.#cache.delete(oldest);
-      return;
-    }
   }
 }

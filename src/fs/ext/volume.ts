@@ -14,6 +14,9 @@ import { InodeRecord } from "./inode-record.ts";
 import { MetadataBlocks } from "./metadata-blocks.ts";
 import type { Superblock } from "./superblock.ts";
 
+/** Records of inodes share arrays of this size, so that a record kept for long keeps little else. */
+const SLAB_BYTES = 4096;
+
 /** A device, its superblock, and bounded caches of what was read of it. */
 export class Volume {
   readonly device: BlockDevice;
@@ -24,6 +27,8 @@ export class Volume {
   readonly groups: Groups;
   readonly mapBudget = new MapBudget();
   readonly trace: Tracer;
+  #slab = new Uint8Array(0);
+  #slabUsed = 0;
 
   constructor(superblock: Superblock, buffers: Buffers, trace: Tracer) {
     this.device = buffers.device;
@@ -45,9 +50,20 @@ export class Volume {
     const at = slot * inodeSize;
     const block = descriptor.inodeTable + Math.floor(at / blockSize);
     const { memory, at: start } = this.buffers.get(block, "inode table block");
-    const bytes = new Uint8Array(inodeSize);
+    const bytes = this.#takeBytes(inodeSize);
     copyOut(memory, start + (at % blockSize), bytes);
     return new InodeRecord(this.superblock, ino, bytes);
+  }
+
+  /** Room for one record: an allocation for each would cost more than reading it. */
+  #takeBytes(size: number): Uint8Array<ArrayBuffer> {
+    if (this.#slabUsed + size > this.#slab.length) {
+      this.#slab = new Uint8Array(Math.max(SLAB_BYTES, size));
+      this.#slabUsed = 0;
+    }
+    const start = this.#slabUsed;
+    this.#slabUsed = start + size;
+    return this.#slab.subarray(start, start + size);
   }
 
   /** Whether the inode lies in the part of its table that was never used. */
