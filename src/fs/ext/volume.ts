@@ -14,7 +14,7 @@ import { InodeRecord } from "./inode-record.ts";
 import { MetadataBlocks } from "./metadata-blocks.ts";
 import type { Superblock } from "./superblock.ts";
 
-/** Records of inodes share arrays of this size, so that a record kept for long keeps little else. */
+/** Records of inodes share arrays of this size, so that one kept for long keeps little else. */
 const SLAB_BYTES = 4096;
 
 /** A device, its superblock, and bounded caches of what was read of it. */
