@@ -175,7 +175,7 @@ test("poison that appears under a mapping is EHWPOISON at the access, and only t
   ]);
 });
 
-test("[2.35] a file truncated under a mapping: EFAULT behind its last page, no SIGBUS", () => {
+test("a file truncated under a mapping: EFAULT behind its last page, no SIGBUS", () => {
   const { inode, map } = mapped(noise(1, 3 * PAGE));
   const mapping = map();
   inode.size = PAGE + 10;
