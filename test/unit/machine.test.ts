@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { DaxHolder } from "../../src/dax/operations.ts";
 import { DaxError } from "../../src/lib/errno.ts";
+import { copyIn } from "../../src/lib/memory.ts";
 import type { MachineHost } from "../../src/machine/backing.ts";
 import { bootMachine } from "../../src/machine/boot.ts";
 import type { MachineInput } from "../../src/machine/input.ts";
@@ -10,6 +11,7 @@ import type { Media } from "../../src/media/media.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import { randomUuid } from "../../src/lib/uuid.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
+import { mbrImage } from "../support/partition-images.ts";
 
 const MIB = 2 ** 20;
 const holder: DaxHolder = { name: "ext4", notifyFailure: () => {} };
@@ -108,6 +110,16 @@ describe("[2.3] [2.4] booting", () => {
       message = String(error);
     }
     expect(message).toContain("did you mean pmem1?");
+  });
+
+  test("[2.9] sizes are 64-bit: what leaves the processor's addresses is no device", () => {
+    const machine = bootMachine({ memmap: ["2M!0x10000000000000", "2M!0xfffffffe00000", "2M!5G"] });
+    expect(machine.devices().map(({ physicalStart }) => physicalStart)).toEqual([
+      5 * 2 ** 30,
+      2 ** 52 - 2 * MIB,
+    ]);
+    expect(machine.memoryMap.filter(({ type }) => type === 12)).toHaveLength(3);
+    expect(machine.log.join("\n")).toContain("past the processor's addresses");
   });
 
   test("a RAM of more than any process has is only mapped", () => {
@@ -365,6 +377,34 @@ describe("files and bad blocks", () => {
     };
     expect(codeOf(() => bootMachine(input, counting))).toBe(code);
     expect(host.closed.toSorted()).toEqual(opened.toSorted());
+  });
+
+  test("partitions are devices of their own, with what survives in them", () => {
+    const host = new ToyHost();
+    host.add("disk", 8 * MIB);
+    const table = mbrImage((8 * MIB) / 512, [
+      { type: 0x83, start: 2048, sectors: 4096 },
+      { type: 0x83, start: 8192, sectors: 8192 },
+    ]);
+    copyIn(host.files.get("disk")!.window(0).memory, 0, table.subarray(0, 512));
+    const domains = [{ domain: "eadr", length: "2M" }, { domain: "adr" }] as const;
+    const machine = bootMachine({ pmem: { file: "disk", domains, start: "8G" } }, host);
+    expect(machine.devices().slice(1)).toMatchObject([
+      {
+        name: "pmem0p1",
+        kind: "partition",
+        parent: "pmem0",
+        size: 2 * MIB,
+        number: { major: 259, minor: 1 },
+        physicalStart: 8 * 2 ** 30 + MIB,
+        domains: [
+          { start: 0, length: MIB, domain: "eadr" },
+          { start: MIB, length: MIB, domain: "adr" },
+        ],
+      },
+      { name: "pmem0p2", physicalStart: 8 * 2 ** 30 + 4 * MIB, domains: [{ domain: "adr" }] },
+    ]);
+    expect(machine.disk("pmem0p2").sectors).toBe(8192);
   });
 
   test("without a host files are refused by name", () => {
