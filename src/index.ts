@@ -24,9 +24,19 @@ export { RamMedia } from "./media/ram.ts";
 export type { RamMediaOptions } from "./media/ram.ts";
 export { DaxDevice } from "./dax/dax-device.ts";
 export type { DaxCounters, DaxDeviceOptions } from "./dax/dax-device.ts";
-export type { AccessMode, DaxHolder, DaxOperations, DaxSpan } from "./dax/operations.ts";
-export type { DaxRange, Iomap, IomapIntent, Iomappable } from "./dax/iomap.ts";
-export type { BlockDevice } from "./block/block-device.ts";
+export type {
+  AccessMode,
+  DaxHolder,
+  DaxOperations,
+  DaxSpan,
+  PagePiece,
+  PageRange,
+} from "./dax/operations.ts";
+export type { DiskPartitions, WrapDevice } from "./block/disk-partitions.ts";
+export type { PoisonMap } from "./block/poison-map.ts";
+export type { Range } from "./lib/range-set.ts";
+export type { ByteStore, DaxRange, Iomap, IomapIntent, Iomappable } from "./dax/iomap.ts";
+export type { BlockDevice, QueueLimits } from "./block/block-device.ts";
 export { newDaxCounters } from "./dax/dax-device.ts";
 export { DaxHosts } from "./dax/hosts.ts";
 export { daxRead, daxWrite, daxZero } from "./dax/file-io.ts";

@@ -83,6 +83,7 @@ export class BadBlocks {
     this.add(Number(match[1]), Number(match[2] ?? 1));
   }
 
+  /** Bad runs, ascending. */
   *[Symbol.iterator](): IterableIterator<Range> {
     yield* this.#sectors;
   }

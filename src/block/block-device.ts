@@ -37,6 +37,7 @@ export interface BlockDevice extends ByteStore {
   read(sector: number, target: Uint8Array): void;
   /** `fua`: durable when it returns. @throws EIO, EROFS */
   write(sector: number, source: Uint8Array, flags?: { readonly fua?: boolean }): void;
+  /** Zeroes whole sectors, as a write of zeros would. @throws EIO, EROFS */
   writeZeroes(sector: number, sectors: number): void;
   /** @throws ENOTSUP where the device knows no discard */
   discard(sector: number, sectors: number): void;

@@ -23,6 +23,7 @@ export class PageTags {
     }
   }
 
+  /** Whether a page is marked. */
   isDirty(index: number): boolean {
     return this.#pages.hasTag(index, DIRTY);
   }

@@ -22,6 +22,7 @@ import { PmemOperations } from "./pmem-operations.ts";
 export interface RegionClaims {
   /** @throws EBUSY naming who has them */
   request(range: { readonly start: bigint; readonly length: bigint }, name: string): unknown;
+  /** Gives exactly that range back. */
   release(range: { readonly start: bigint; readonly length: bigint }): unknown;
 }
 

@@ -20,6 +20,7 @@ export class Bitmap {
     this.bytes = bytes;
   }
 
+  /** Whether a bit is set. */
   get(bit: number): boolean {
     this.#check(bit);
     return ((this.bytes[Math.floor(bit / 8)] as number) & (1 << (bit & 7))) !== 0;

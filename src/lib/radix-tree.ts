@@ -34,6 +34,7 @@ export class RadixTree<T> {
     return this.#size;
   }
 
+  /** The value at `index`; undefined when there is none. */
   get(index: number): T | undefined {
     assertIndex(index);
     if (index >= SLOTS ** this.#height) return undefined;
@@ -103,6 +104,7 @@ export class RadixTree<T> {
     return true;
   }
 
+  /** Whether there is an entry with the tag. */
   hasTag(index: number, tag: Tag): boolean {
     const leaf = this.#path(index)?.at(-1);
     return leaf !== undefined && isSet(leaf.tags[tag] as number, slotAt(index, 0));

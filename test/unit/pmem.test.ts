@@ -285,6 +285,28 @@ describe("durability of the disk", () => {
   });
 });
 
+describe("the driver of Linux 4.1", () => {
+  test("[2.78] [2.105] fails beyond its capacity and nowhere else", () => {
+    const { pmem } = pmemOf(2 * PAGE_SIZE, { profile: "v4.1" });
+    const { disk } = pmem;
+    const wrong: string[] = [];
+    for (let sector = 0; sector <= disk.sectors + 1; sector++) {
+      for (let sectors = 1; sectors <= disk.sectors + 1; sectors++) {
+        const code = sector + sectors <= disk.sectors ? undefined : "EIO";
+        const bytes = new Uint8Array(sectors * 512);
+        const got = [
+          codeOf(() => disk.read(sector, bytes)),
+          codeOf(() => disk.write(sector, bytes)),
+          codeOf(() => disk.writeZeroes(sector, sectors)),
+        ];
+        if (got.some((each) => each !== code)) wrong.push(`${sector}+${sectors}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(codeOf(() => disk.flush())).toBe(undefined);
+  });
+});
+
 describe("claims and removal", () => {
   test("[2.111] addresses that somebody has are EBUSY, and EINVAL in Linux 4.1's words", () => {
     const resources = new ResourceTree();
