@@ -14,6 +14,8 @@ export interface FakeDax {
   readonly poison: Set<number>;
   /** Byte ranges that were flushed, in order. */
   readonly flushed: [number, number][];
+  /** Whether loads meet memory that is gone. */
+  fault: boolean;
 }
 
 /** A device over bytes; with `short`, each translation answers a random part of the pages. */
@@ -46,10 +48,14 @@ export function fakeDax(
       return source.length;
     },
     flush: (pgoff, start, length) => void flushed.push([pgoff * PAGE_SIZE + start, length]),
+    checkFault: () => {
+      if (fake.fault) throw new DaxError("EIO", { detail: "the memory is gone" });
+    },
   };
   const writeCache = options.writeCache ?? true;
   const device = new DaxDevice({ name: "fake0", pages, operations, writeCache, synchronous: true });
-  return { device, bytes, poison, flushed };
+  const fake: FakeDax = { device, bytes, poison, flushed, fault: false };
+  return fake;
 }
 
 /** One extent of an {@link ExtentFile}. */

@@ -5,6 +5,7 @@ import { PAGE_SIZE } from "../../src/dax/operations.ts";
 import { createAxonram } from "../../src/drivers/axonram.ts";
 import { createBrd } from "../../src/drivers/brd.ts";
 import { createDcssblk, type Segment, type SegmentType } from "../../src/drivers/dcssblk.ts";
+import { createPmem } from "../../src/drivers/pmem.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import { pmemOf, SECTORS, segmentsOf } from "../support/block-devices.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
@@ -141,6 +142,19 @@ describe("what a driver decides", () => {
       "dax.recovery_write pmem0 0 0 4096",
       "dax.stitch pmem0 1 0",
     ]);
+  });
+
+  test("tracing a flush and a fence does not replace them", () => {
+    const media = new LineMedia(SIZE);
+    const trace = { event: (): void => {} };
+    const options = { name: "pmem0", media, start: 0, length: SIZE, physicalStart: 0, trace };
+    const { dax } = createPmem(options);
+    dax.copyFromIter(0, 5, [noise(1, 100)]);
+    dax.directAccess(1, 1).memory.setUint8(PAGE_SIZE, 7);
+    dax.flush(1, 0, 1);
+    dax.fence();
+    expect(same(media.durable.subarray(5, 105), noise(1, 100))).toBe(true);
+    expect(media.durable[PAGE_SIZE]).toBe(7);
   });
 
   test("[0.36] each extent says on which device it lies", () => {

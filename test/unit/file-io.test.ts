@@ -139,6 +139,14 @@ describe("reading", () => {
     expect(codeOf(() => daxZero(inode, 0, 8))).toBe("EUCLEAN");
   });
 
+  test("memory that is gone is EIO, though its loads gave zeros", () => {
+    const { fake, file } = plainFile();
+    fake.fault = true;
+    expect(codeOf(() => daxRead(file, new Uint8Array(8), 0))).toBe("EIO");
+    fake.fault = false;
+    expect(daxRead(file, new Uint8Array(8), 0)).toBe(8);
+  });
+
   test("a removed device is ENXIO", () => {
     const { fake, file } = plainFile();
     fake.device.kill();

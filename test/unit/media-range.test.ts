@@ -169,12 +169,19 @@ describe("write-back", () => {
     expect(media.flushed).toEqual([]);
     pmem.dax.flush(0, half + 70, 1);
     expect(media.flushed).toEqual([{ start: half + 70, length: 1 }]);
-    // A copy across the seam loses nothing of its adr part.
+    // Inside its adr part a copy may go around the cache, elsewhere it has no reason to.
+    pmem.dax.copyFromIter(0, 0, [noise(1, 1024)]);
+    expect(media.around).toEqual([]);
+    pmem.dax.copyFromIter(0, half, [noise(1, 1024)]);
+    expect(media.around).toEqual([{ start: half, length: 1024 }]);
+    // A copy across seams loses nothing of its adr part, and stays in the cache.
     const source = noise(9, 3 * PAGE_SIZE);
     pmem.dax.copyFromIter(0, half - PAGE_SIZE + 5, [source]);
     pmem.dax.fence();
     const kept = media.durable.subarray(half, half + 2 * PAGE_SIZE);
     expect(same(kept, source.subarray(PAGE_SIZE - 5, 3 * PAGE_SIZE - 5))).toBe(true);
+    pmem.dax.copyFromIter(1, half, [source]);
+    expect(media.around.length).toBe(1);
   });
 
   test("[4.9] one line costs one line, whatever the size of the device", () => {

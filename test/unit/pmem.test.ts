@@ -138,6 +138,15 @@ describe("bad blocks", () => {
     expect(same(back, noise(2, 512))).toBe(true);
   });
 
+  test("a write of a few good bytes leaves the table alone", () => {
+    const { pmem } = pmemOf(SIZE);
+    pmem.poison.table.add(16, 1);
+    pmem.disk.writeBytes(100, noise(1, 10));
+    pmem.disk.writeBytes(17 * 512 - 513, noise(1, 1));
+    pmem.disk.writeBytes(17 * 512, noise(1, 600));
+    expect(String(pmem.poison.table)).toBe("16 1\n");
+  });
+
   test("a write that clears only a part of the poison is EIO, with nothing stored", () => {
     const media = new PoisonMedia(new RamMedia(SIZE), { granularity: PAGE_SIZE });
     const { disk } = createPmem(options({ media }));
@@ -201,8 +210,10 @@ describe("bad blocks", () => {
   test("zeroing whole pages heals them, any number at once", () => {
     const { pmem, media } = pmemOf(SIZE);
     media.injectPoison(0, SIZE);
+    pmem.poison.table.add(3, 20);
     pmem.dax.zeroPageRange(0, PAGES);
     expect(media.badRanges()).toEqual([]);
+    expect(pmem.poison.table.total).toBe(0);
     expect(pmem.dax.counters.zeroedPages).toBe(PAGES);
   });
 
