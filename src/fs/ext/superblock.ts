@@ -169,8 +169,6 @@ function readChecksums(
     const stored = SB.checksum.get(raw, 0);
     const computed = crc32c(0xffff_ffff, bytes.subarray(0, SB.checksum.offset));
     if (stored !== computed) throw badChecksum("superblock", stored, computed);
-  } else if (storedSeed) {
-    throw corrupt("superblock", "feature", "metadata_csum_seed", "useless without metadata_csum");
   }
   const uuid = SB.uuid.get(raw, 0);
   return {
@@ -257,7 +255,7 @@ function readGeometry(
   deviceSize: number,
 ): Blocks & PerGroup & Descriptors & Groups {
   const range = readBlocks(raw, features, sizes, deviceSize);
-  const perGroup = readPerGroup(raw, features, sizes);
+  const perGroup = readPerGroup(raw, sizes);
   const groups = Math.ceil((range.blocks - range.firstDataBlock) / perGroup.blocksPerGroup);
   const inodes = SB.inodesCount.get(raw, 0);
   const expected = groups * perGroup.inodesPerGroup;
@@ -305,15 +303,13 @@ function readBlocks(raw: DataView, features: Features, sizes: Sizes, deviceSize:
   };
 }
 
-function readPerGroup(raw: DataView, features: Features, sizes: Sizes): PerGroup {
+function readPerGroup(raw: DataView, sizes: Sizes): PerGroup {
   const { blockSize, clusterRatio, inodeSize } = sizes;
   const bits = blockSize * 8;
-  const bigalloc = hasRoCompat(features, EXT4_FEATURE_RO_COMPAT_BIGALLOC);
   const blocksPerGroup = SB.blocksPerGroup.get(raw, 0);
-  const clustersPerGroup = bigalloc ? SB.clustersPerGroup.get(raw, 0) : blocksPerGroup;
+  const clustersPerGroup = SB.clustersPerGroup.get(raw, 0);
   if (clustersPerGroup === 0 || clustersPerGroup > bits) {
-    const field = bigalloc ? "clusters_per_group" : "blocks_per_group";
-    throw corrupt("superblock", field, clustersPerGroup, `not from 1 to ${bits}`);
+    throw corrupt("superblock", "clusters_per_group", clustersPerGroup, `not from 1 to ${bits}`);
   }
   if (blocksPerGroup !== clustersPerGroup * clusterRatio) {
     const rule = `its clusters hold ${clustersPerGroup * clusterRatio}`;
