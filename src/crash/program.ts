@@ -29,9 +29,18 @@ export interface Objection {
   readonly error?: unknown;
 }
 
+/** A function of the proof. */
+export type Part = "setup" | "workload" | "recover" | "check";
+
 /** The proof itself is wrong, so nothing can be said about the program. */
 export class HarnessFault extends Error {
   override readonly name = "HarnessFault";
+  readonly part: Part;
+
+  constructor(part: Part, message: string) {
+    super(message);
+    this.part = part;
+  }
 }
 
 /** Thrown at a load or store to end a run; never somebody's own error. */
@@ -57,11 +66,12 @@ export function objectionIn(result: unknown): Objection | undefined {
 }
 
 /** @throws HarnessFault when a part of the proof is asynchronous */
-export function refusePromise(part: string, result: unknown): void {
+export function refusePromise(part: Part, result: unknown): void {
   const then = (result as { then?: unknown } | null | undefined)?.then;
   if (typeof then !== "function") return;
   throw new HarnessFault(
-    `${part} returned a promise: power is cut between two stores, not between two promises; ` +
+    part,
+    "it returned a promise, but power is cut between two stores, not between two promises; " +
       "make it synchronous",
   );
 }

@@ -6,7 +6,10 @@
  * @module
  */
 import { LINE_BYTES, type Trace } from "../media/trace.ts";
-import type { Frontier } from "./frontier.ts";
+import { ModelledMedia } from "../media/modelled.ts";
+import { CrashImage } from "./crash-image.ts";
+import { type Exploration, zeroVolatile } from "./explorer.ts";
+import { type CrashPoint, Frontier } from "./frontier.ts";
 import { type Segment, type Torn, atomsIn, stepsOf } from "./versions.ts";
 
 const WORDS = LINE_BYTES / 4;
@@ -77,6 +80,24 @@ export class RawStates {
     const from = (this.#first[j] as number) + digit * WORDS;
     for (let i = 0; i < WORDS; i++) this.#words[to + i] = this.#contents[from + i] as number;
   }
+}
+
+/** Visits every raw state of every crash point of a workload; returns how many it visited. */
+export function visitRawStates(
+  { initial, modelled, trace, torn }: Exploration,
+  each: (bytes: Uint8Array, point: CrashPoint) => void,
+): number {
+  const media = new ModelledMedia(initial.length, modelled);
+  media.recorder.image.set(initial);
+  zeroVolatile(media);
+  const image = new CrashImage(media.recorder.image);
+  const frontier = new Frontier({ image, trace, classes: media.classes, torn, level: 0 });
+  let visited = 0;
+  for (const point of frontier.points()) {
+    const states = new RawStates(frontier, image.bytes, trace, torn);
+    visited += states.visit((bytes) => each(bytes, point));
+  }
+  return visited;
 }
 
 /** The contents of one line, equal ones included: as many as rule 4 counts. */

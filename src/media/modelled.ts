@@ -56,6 +56,14 @@ export const LineClass = {
 } as const;
 export type LineClass = (typeof LineClass)[keyof typeof LineClass];
 
+const DOMAINS: ReadonlySet<PersistenceDomain> = new Set(["adr", "eadr", "volatile"]);
+const CACHING: Readonly<Record<Caching, LineClass>> = {
+  "write-back": LineClass.cached,
+  "write-through": LineClass.writeThrough,
+  "write-combining": LineClass.writeThrough,
+  uncached: LineClass.inOrder,
+};
+
 /** Addresses are kept in 32 bits, which halves the trace. */
 const MAX_SIZE = 0xffff_ffc0;
 const NONE: readonly ByteRange[] = [];
@@ -152,19 +160,17 @@ function classesOf(
   const classes = new Uint8Array(size / LINE_BYTES);
   for (const range of caching) {
     checkBounds("modelled", size, range.start, range.length);
-    fillLines(classes, range, classOfCaching(range.caching));
+    const lineClass = CACHING[range.caching] as LineClass | undefined;
+    if (lineClass === undefined) throw refusal(`caching "${range.caching}" is not known`);
+    fillLines(classes, range, lineClass);
   }
   for (const range of domains) {
+    if (!DOMAINS.has(range.domain)) throw refusal(`domain "${range.domain}" is not known`);
     if (range.domain === "eadr") fillLines(classes, range, LineClass.inOrder);
     else if (range.domain === "volatile") fillLines(classes, range, LineClass.volatile);
     else checkBorders(range);
   }
   return classes;
-}
-
-function classOfCaching(caching: Caching): LineClass {
-  if (caching === "write-back") return LineClass.cached;
-  return caching === "uncached" ? LineClass.inOrder : LineClass.writeThrough;
 }
 
 function fillLines(classes: Uint8Array, range: ByteRange, value: LineClass): void {

@@ -186,3 +186,44 @@ export function naiveTallies(
   walk(trace, initial, 0);
   return tallies;
 }
+
+/**
+ * The smallest counter-example of a single power cut: the fewest lines that do not hold their
+ * newest content, and the first crash point at which so few are enough; `undefined` when nothing
+ * fails.
+ */
+export function naiveSmallest(
+  found: readonly Instant[],
+  labels: readonly unknown[],
+  options: ModelledOptions,
+  program: Program,
+): { lines: number; point: number } | undefined {
+  let best: { lines: number; point: number } | undefined;
+  for (const [point, { lines, acked }] of found.entries()) {
+    for (const image of images(lines)) {
+      const old = lines.filter((all, line) => {
+        const newest = all.at(-1)!;
+        return newest.some((byte, i) => byte !== image[line * 64 + i]);
+      }).length;
+      if (best !== undefined && old >= best.lines) continue;
+      if (fails(program, image, options, labels.slice(0, acked))) best = { lines: old, point };
+    }
+  }
+  return best;
+}
+
+function fails(
+  program: Program,
+  image: Uint8Array,
+  options: ModelledOptions,
+  acked: readonly unknown[],
+): boolean {
+  const media = new ModelledMedia(image.length, options);
+  media.recorder.image.set(image);
+  try {
+    const said = program.check(media, acked, program.recover?.(media));
+    return said === false || (typeof said === "string" && said !== "");
+  } catch {
+    return true;
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * The prover: records a workload, explores what a power cut may leave of it, and turns what was
+ * found into a verdict.
+ *
+ * @module
+ */
+import { CallSites } from "../lib/call-site.ts";
+import { mapMedia } from "../media/mapping.ts";
+import type { ModelledMedia } from "../media/modelled.ts";
+import type { Trace } from "../media/trace.ts";
+import { type Budget, type Exploration, type Findings, explore } from "./explorer.ts";
+import { tellCuts } from "./notes.ts";
+import type { Failure } from "./failure.ts";
+import { type Program, wordsOf } from "./program.ts";
+import {
+  DEFAULT_BUDGET,
+  DEFAULT_DEPTH,
+  type Proof,
+  type ProveSettings,
+  modelledOf,
+} from "./proof.ts";
+import { type Recording, type Workload, record } from "./record.ts";
+import { redundantFlushes } from "./redundant.ts";
+import { findRemedy } from "./remedy.ts";
+import { mustReplay, replay } from "./replay.ts";
+import { simplify } from "./simplify.ts";
+import { sumOf } from "./tally.ts";
+import type { HarnessBroken, Lost, Measure, NotMeasured, Survived, Verdict } from "./verdict.ts";
+
+/** A proof as the explorer takes it; for measuring. @throws RecordingFault */
+export function explorationOf<Label, Recovered>(proof: Proof<Label, Recovered>): Exploration {
+  const prover = new Prover(proof);
+  return prover.explorationOf(prover.record());
+}
+
+/** Proves one proof that has the shape of one. */
+export class Prover {
+  readonly #proof: Proof;
+  readonly #settings: ProveSettings;
+  readonly #budget: Budget;
+  readonly #work: Workload;
+  readonly #program: Program;
+  readonly #notes: string[] = [];
+
+  constructor(proof: Proof, settings: ProveSettings = {}) {
+    this.#proof = proof;
+    this.#settings = settings;
+    this.#budget = { ...DEFAULT_BUDGET, ...proof.budget };
+    const { size } = proof;
+    const work = {
+      size,
+      modelled: modelledOf(proof),
+      workload: (media: ModelledMedia, ack: (label: unknown) => void) =>
+        proof.workload({ mapping: mapMedia(media), ack }),
+    };
+    this.#work =
+      proof.setup === undefined
+        ? work
+        : { ...work, setup: (media) => proof.setup?.({ mapping: mapMedia(media) }) };
+    this.#program = programOf(proof);
+  }
+
+  record(): Recording {
+    return record(this.#work, this.#budget.steps);
+  }
+
+  explorationOf({ initial, trace }: Recording): Exploration {
+    const { torn = "prefix", depth = DEFAULT_DEPTH } = this.#proof;
+    return {
+      initial,
+      modelled: this.#work.modelled,
+      trace,
+      program: this.#program,
+      torn,
+      depth,
+      budget: this.#budget,
+      ...this.#settings,
+    };
+  }
+
+  verdict(): Verdict {
+    const recording = this.record();
+    const unfit = this.#unfit(recording);
+    if (unfit !== undefined) return unfit;
+    const what = this.explorationOf(recording);
+    const found = explore(what);
+    if (found.unmeasurable !== undefined) return this.#notMeasured(found.unmeasurable);
+    if (found.failure !== undefined) return this.#lost(what, found, found.failure);
+    if (found.loads === 0) {
+      return this.#notMeasured("neither recover nor check loaded anything: they looked at nothing");
+    }
+    const [{ covered, space } = { covered: 0n, space: 0n }] = found.tallies;
+    if (found.cut) {
+      const why = `the budget of ${this.#budget.leaves} leaves was hit`;
+      return { ...this.#notMeasured(why), share: { covered, space } };
+    }
+    return this.#survived(what, found);
+  }
+
+  /** Reasons not to explore at all. */
+  #unfit({ trace, unobserved, aliased }: Recording): NotMeasured | undefined {
+    if (unobserved !== undefined) {
+      return this.#notMeasured(
+        `bytes ${unobserved.start}+${unobserved.length} changed through mapping.bytes, where ` +
+          "stores are not observed; use store, copyIn or fill",
+      );
+    }
+    if (trace.stores === 0) return this.#notMeasured("the workload stored nothing");
+    if (aliased) {
+      this.#notes.push("mapping.bytes was handed out; nothing was seen to change through it");
+    }
+    if (trace.labels.length === 0) {
+      this.#notes.push(
+        "the workload acknowledged nothing: no promise was tested, only what check says of states",
+      );
+    }
+    return undefined;
+  }
+
+  #survived(what: Exploration, found: Findings): Verdict {
+    const suspicious = found.flushes.some(({ clean, needless }) => clean + needless > 0);
+    const flushes = new Set(suspicious ? found.flushes.map(({ event }) => event) : []);
+    const again = this.#again(what.trace, new CallSites(), (event) => flushes.has(event));
+    if (again instanceof Difference) return this.#notMeasured(again.message);
+    const survived: Survived = {
+      kind: "Survived",
+      ...this.#measure(what, found),
+      redundantFlushes: redundantFlushes(again, found.flushes),
+    };
+    return survived;
+  }
+
+  #lost(what: Exploration, found: Findings, failure: Failure): Verdict {
+    const sites = new CallSites();
+    const again = this.#again(what.trace, sites, () => true);
+    if (again instanceof Difference) return this.#notMeasured(again.message);
+    const shown = { ...what, trace: again };
+    const told = replay(shown, failure.cuts, sites);
+    if (told?.objection?.said !== failure.objection.said) {
+      return this.#notMeasured(
+        "recovery or check is not deterministic: a failing state did not fail again the same way " +
+          `("${failure.objection.said}" first, "${told?.objection?.said ?? "content"}" then)`,
+      );
+    }
+    const fault = this.#programmingError(told.objection.error, failure.lostLines);
+    if (fault !== undefined) return broken(this.#proof.name, told.objection.phase, fault);
+    const remedy = findRemedy(shown, failure, sites);
+    const plain = simplify(shown, failure);
+    const plainly = mustReplay(shown, plain.cuts, sites);
+    const lost: Lost = {
+      kind: "Lost",
+      ...this.#measure(what, found),
+      failing: sumOf(found.tallies).failing,
+      complete: !found.cut,
+      counterExample: { ...plain.objection, cuts: tellCuts(shown, plain, plainly) },
+      missing: remedy.missing,
+      noRemedy: remedy.missing === undefined ? remedy.why : undefined,
+    };
+    return lost;
+  }
+
+  /**
+   * A call of something that is no function, although no store was lost: the proof does not work.
+   * With stores lost it may be what corrupt bytes did to the program.
+   */
+  #programmingError(error: unknown, lostLines: number): string | undefined {
+    if (lostLines > 0) return undefined;
+    const name = error instanceof Error ? error.name : "";
+    if (name !== "TypeError" && name !== "ReferenceError") return undefined;
+    return `it threw although every store had arrived: ${wordsOf(error)}`;
+  }
+
+  /** The workload's trace once more, with call sites; the runs must not differ. */
+  #again(trace: Trace, sites: CallSites, wanted: (event: number) => boolean): Trace | Difference {
+    const again = record(this.#work, this.#budget.steps, { sites, wanted }).trace;
+    const event = trace.firstDifference(again);
+    if (event === undefined) return again;
+    return new Difference(
+      `the workload is not deterministic: run again, it differs from event ${event} on; ` +
+        "make its state inside workload(), and ask no clock",
+    );
+  }
+
+  #measure(what: Exploration, found: Findings): Measure {
+    const total = sumOf(found.tallies);
+    return {
+      name: this.#proof.name,
+      torn: what.torn,
+      space: total.space,
+      leaves: total.leaves,
+      crashPoints: total.crashPoints,
+      depths: found.tallies,
+      events: what.trace.count,
+      acks: what.trace.labels.length,
+      notes: this.#notes,
+    };
+  }
+
+  #notMeasured(why: string): NotMeasured {
+    return { kind: "NotMeasured", name: this.#proof.name, why };
+  }
+}
+
+class Difference extends Error {}
+
+/** The verdict on a proof that does not work. */
+export function broken(
+  name: string,
+  phase: HarnessBroken["phase"],
+  said: string,
+  error?: unknown,
+): HarnessBroken {
+  return { kind: "HarnessBroken", name, phase, said, ...(error === undefined ? {} : { error }) };
+}
+
+function programOf(proof: Proof): Program {
+  const program: Program = {
+    check: (media, acked, recovered) => proof.check({ mapping: mapMedia(media), acked, recovered }),
+  };
+  if (proof.recover === undefined) return program;
+  return { ...program, recover: (media) => proof.recover?.({ mapping: mapMedia(media) }) };
+}
