@@ -1,6 +1,6 @@
 /**
- * Outside programs and libraries that judge our work. One that is missing skips its tests, and the
- * title says how to install it.
+ * Judges: programs and libraries that are not ours. A missing one skips its tests with the reason
+ * and the command that installs it; in CI none may be missing.
  */
 import { spawnSync } from "node:child_process";
 
@@ -12,6 +12,7 @@ export interface Judge {
 }
 
 function judge(present: boolean, install: string): Judge {
+  if (!present && process.env["CI"] !== undefined) throw new Error(`missing in CI: ${install}`);
   return { missing: !present, hint: present ? "" : ` (skipped: ${install})` };
 }
 
