@@ -1,0 +1,81 @@
+/**
+ * The matrix: for every variant, `daxkit tar` says what the kernel's loop mount says, member by
+ * member, with owners, modes, times, links and extended attributes.
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makeImage } from "./images.ts";
+import { needLoopMount, withLoopMount } from "./judge.ts";
+import { makeSourceTree } from "./source-tree.ts";
+import { VARIANTS } from "./variants.ts";
+
+const daxkit = resolve(import.meta.dirname, "../../dist/cli/main.js");
+const absence = needLoopMount(
+  "mke2fs",
+  "e2fsck",
+  "tar",
+  "python3",
+  "setfattr",
+  "setfacl",
+  "fallocate",
+);
+const GNU_TAR = [
+  "--sort=name",
+  "--format=posix",
+  "--numeric-owner",
+  "--xattrs",
+  "--xattrs-include=*",
+];
+const whole = process.env["CI"] !== undefined || process.env["DAXKIT_MATRIX"] === "whole";
+const variants = VARIANTS.filter((variant) => whole || variant.short === true);
+
+let folder = "";
+let mount = "";
+
+/** The archive as lines of JSON, by a reader that is neither GNU's nor ours. */
+function members(archive: string): string[] {
+  const script = join(import.meta.dirname, "tar-members.py");
+  const fd = fs.openSync(archive, "r");
+  const reader = spawnSync("python3", [script], {
+    stdio: [fd, "pipe", "pipe"],
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+  });
+  fs.closeSync(fd);
+  if (reader.status !== 0) throw new Error(`tar-members.py: ${reader.stderr}`);
+  return reader.stdout.trimEnd().split("\n");
+}
+
+describe.skipIf(absence.skip)(`daxkit tar equals the kernel's mount${absence.reason}`, () => {
+  beforeAll(() => {
+    folder = fs.mkdtempSync(join(tmpdir(), "daxkit-matrix-"));
+    mount = join(folder, "mount");
+    fs.mkdirSync(mount);
+    fs.mkdirSync(join(folder, "source"));
+    makeSourceTree(join(folder, "source"), 1);
+  });
+
+  afterAll(() => {
+    fs.rmSync(folder, { recursive: true, force: true });
+  });
+
+  test.for(variants)("$name", ({ life, ...rest }) => {
+    const made = makeImage({ life, ...rest }, join(folder, "source"), folder, mount);
+    const theirs = join(folder, "theirs.tar");
+    const ours = join(folder, "ours.tar");
+    withLoopMount(made.reference, mount, life === "dirty" ? "rw" : "ro", (root) => {
+      execFileSync("tar", ["-C", root, ...GNU_TAR, "-cf", theirs, "."], { stdio: "pipe" });
+    });
+    execFileSync(process.execPath, [daxkit, "tar", made.image, "-f", ours], { stdio: "pipe" });
+    const expected = members(theirs);
+    expect(expected.length).toBeGreaterThan(2700);
+    expect(members(ours)).toEqual(expected);
+    const check = spawnSync(process.execPath, [daxkit, "check", made.image], { encoding: "utf8" });
+    expect(check.stdout + check.stderr).not.toContain("error");
+    expect(check.status).toBe(0);
+    for (const path of [made.image, made.reference, theirs, ours]) fs.unlinkSync(path);
+  });
+});
