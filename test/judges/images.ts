@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { age, dirty } from "./ageing.ts";
-import { withLoopMount } from "./judge.ts";
+import { withLoopMount } from "./loop-mount.ts";
 import type { Variant } from "./variants.ts";
 
 /** Where one variant lives while it is judged. */

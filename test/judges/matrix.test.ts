@@ -8,20 +8,17 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeImage } from "./images.ts";
-import { needLoopMount, withLoopMount } from "./judge.ts";
+import { programs } from "./judge.ts";
+import { loopMounts, withLoopMount } from "./loop-mount.ts";
 import { makeSourceTree } from "./source-tree.ts";
 import { VARIANTS } from "./variants.ts";
 
 const daxkit = resolve(import.meta.dirname, "../../dist/cli/main.js");
-const absence = needLoopMount(
-  "mke2fs",
-  "e2fsck",
-  "tar",
-  "python3",
-  "setfattr",
-  "setfacl",
-  "fallocate",
+const tools = programs(
+  ["mke2fs", "tar", "python3", "setfattr", "setfacl", "fallocate"],
+  "apt-get install e2fsprogs tar python3 attr acl util-linux",
 );
+const kernel = loopMounts();
 const GNU_TAR = [
   "--sort=name",
   "--format=posix",
@@ -49,33 +46,38 @@ function members(archive: string): string[] {
   return reader.stdout.trimEnd().split("\n");
 }
 
-describe.skipIf(absence.skip)(`daxkit tar equals the kernel's mount${absence.reason}`, () => {
-  beforeAll(() => {
-    folder = fs.mkdtempSync(join(tmpdir(), "daxkit-matrix-"));
-    mount = join(folder, "mount");
-    fs.mkdirSync(mount);
-    fs.mkdirSync(join(folder, "source"));
-    makeSourceTree(join(folder, "source"), 1);
-  });
-
-  afterAll(() => {
-    fs.rmSync(folder, { recursive: true, force: true });
-  });
-
-  test.for(variants)("$name", ({ life, ...rest }) => {
-    const made = makeImage({ life, ...rest }, join(folder, "source"), folder, mount);
-    const theirs = join(folder, "theirs.tar");
-    const ours = join(folder, "ours.tar");
-    withLoopMount(made.reference, mount, life === "dirty" ? "rw" : "ro", (root) => {
-      execFileSync("tar", ["-C", root, ...GNU_TAR, "-cf", theirs, "."], { stdio: "pipe" });
+describe.skipIf(tools.missing || kernel.missing)(
+  `daxkit tar equals the kernel's mount${tools.hint}${kernel.hint}`,
+  () => {
+    beforeAll(() => {
+      folder = fs.mkdtempSync(join(tmpdir(), "daxkit-matrix-"));
+      mount = join(folder, "mount");
+      fs.mkdirSync(mount);
+      fs.mkdirSync(join(folder, "source"));
+      makeSourceTree(join(folder, "source"), 1);
     });
-    execFileSync(process.execPath, [daxkit, "tar", made.image, "-f", ours], { stdio: "pipe" });
-    const expected = members(theirs);
-    expect(expected.length).toBeGreaterThan(2700);
-    expect(members(ours)).toEqual(expected);
-    const check = spawnSync(process.execPath, [daxkit, "check", made.image], { encoding: "utf8" });
-    expect(check.stdout + check.stderr).not.toContain("error");
-    expect(check.status).toBe(0);
-    for (const path of [made.image, made.reference, theirs, ours]) fs.unlinkSync(path);
-  });
-});
+
+    afterAll(() => {
+      fs.rmSync(folder, { recursive: true, force: true });
+    });
+
+    test.for(variants)("$name", ({ life, ...rest }) => {
+      const made = makeImage({ life, ...rest }, join(folder, "source"), folder, mount);
+      const theirs = join(folder, "theirs.tar");
+      const ours = join(folder, "ours.tar");
+      withLoopMount(made.reference, mount, life === "dirty" ? "rw" : "ro", (root) => {
+        execFileSync("tar", ["-C", root, ...GNU_TAR, "-cf", theirs, "."], { stdio: "pipe" });
+      });
+      execFileSync(process.execPath, [daxkit, "tar", made.image, "-f", ours], { stdio: "pipe" });
+      const expected = members(theirs);
+      expect(expected.length).toBeGreaterThan(2700);
+      expect(members(ours)).toEqual(expected);
+      const check = spawnSync(process.execPath, [daxkit, "check", made.image], {
+        encoding: "utf8",
+      });
+      expect(check.stdout + check.stderr).not.toContain("error");
+      expect(check.status).toBe(0);
+      for (const path of [made.image, made.reference, theirs, ours]) fs.unlinkSync(path);
+    });
+  },
+);
