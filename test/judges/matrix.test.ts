@@ -46,6 +46,19 @@ function members(archive: string): string[] {
   return reader.stdout.trimEnd().split("\n");
 }
 
+/** The first few members that only one of the two has: all of them would fill pages. */
+function differences(theirs: readonly string[], ours: readonly string[]): string[] {
+  const [kernel, daxkit] = [new Set(theirs), new Set(ours)];
+  const missing = theirs.filter((member) => !daxkit.has(member));
+  const surplus = ours.filter((member) => !kernel.has(member));
+  const order = missing.length + surplus.length === 0 && theirs.join() !== ours.join();
+  return [
+    ...missing.slice(0, 3).map((member) => `only the kernel, ${missing.length} in all: ${member}`),
+    ...surplus.slice(0, 3).map((member) => `only daxkit, ${surplus.length} in all: ${member}`),
+    ...(order ? ["the same members in another order"] : []),
+  ];
+}
+
 describe.skipIf(tools.missing || kernel.missing)(
   `daxkit tar equals the kernel's mount${tools.hint}${kernel.hint}`,
   () => {
@@ -71,7 +84,7 @@ describe.skipIf(tools.missing || kernel.missing)(
       execFileSync(process.execPath, [daxkit, "tar", made.image, "-f", ours], { stdio: "pipe" });
       const expected = members(theirs);
       expect(expected.length).toBeGreaterThan(2700);
-      expect(members(ours)).toEqual(expected);
+      expect(differences(expected, members(ours))).toEqual([]);
       const check = spawnSync(process.execPath, [daxkit, "check", made.image], {
         encoding: "utf8",
       });
