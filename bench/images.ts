@@ -32,7 +32,8 @@ export function folderWithFile(root: string, name: string, length: number): stri
   const folder = join(root, "source");
   mkdirSync(folder);
   const block = new Uint8Array(1 << 20);
-  new Prng(1).fill(block);
+  const random = new Prng(1);
+  for (let i = 0; i < block.length; i++) block[i] = random.below(256);
   const bytes = Buffer.alloc(length);
   for (let at = 0; at < length; at += block.length) {
     block[0] = at / block.length;

@@ -29,9 +29,9 @@ const image = makeImage(join(root, "image"), "128M", folderWithManyFiles(root, C
 function readOurs(): number {
   const volume = openVolume(image);
   let bytes = 0;
-  for (const directory of volume.fs.readdirSync("/") as string[]) {
+  for (const directory of volume.fs.readdirSync("/")) {
     if (directory === "lost+found") continue;
-    for (const name of volume.fs.readdirSync(`/${directory}`) as string[]) {
+    for (const name of volume.fs.readdirSync(`/${directory}`)) {
       bytes += volume.fs.readFileSync(`/${directory}/${name}`).length;
     }
   }

@@ -15,10 +15,12 @@ import { man } from "./commands/man.ts";
 import { prove } from "./commands/prove.ts";
 import { stat } from "./commands/stat.ts";
 import { tar } from "./commands/tar.ts";
+import { tour } from "./commands/tour.ts";
 import { tree } from "./commands/tree.ts";
 
 /** Every command, in the order of help. */
 export const commands: readonly Command[] = [
+  tour,
   ls,
   tree,
   cat,

@@ -5,9 +5,10 @@
  */
 import { relative } from "node:path";
 import { type Proof, type ProveSettings, prove } from "../crash/prove.ts";
-import type { Torn, Verdict } from "../crash/prove.ts";
+import type { ReportOptions, Style, Torn, Verdict } from "../crash/prove.ts";
 import type { PersistenceDomain } from "../media/media.ts";
 import { loadProgram } from "../node/load-program.ts";
+import type { Style as TerminalStyle, Terminal } from "./terminal.ts";
 
 /** What the command line says instead of the proof. */
 export interface ProveOptions {
@@ -83,8 +84,21 @@ function withOptions(proof: Proof, options: ProveOptions): Proof {
   return changed;
 }
 
+const STYLES = {
+  good: "good",
+  bad: "bad",
+  unsure: "warning",
+  strong: "heading",
+  faint: "faint",
+} as const satisfies Record<Style, TerminalStyle>;
+
+/** How a report looks on this terminal. */
+export function reportFor(terminal: Terminal): ReportOptions {
+  return { shorten: shortenPath, paint: (style, text) => terminal.style(STYLES[style], text) };
+}
+
 /** Paths below the working directory as people type them. */
-export function shortenPath(file: string): string {
+function shortenPath(file: string): string {
   const short = relative(process.cwd(), file);
   return short === "" || short.startsWith("..") ? file : short;
 }

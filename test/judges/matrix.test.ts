@@ -13,12 +13,12 @@ import { loopMounts, withLoopMount } from "./loop-mount.ts";
 import { makeSourceTree } from "./source-tree.ts";
 import { VARIANTS } from "./variants.ts";
 
-const daxkit = resolve(import.meta.dirname, "../../dist/cli/main.js");
+const command = resolve(import.meta.dirname, "../../dist/cli/main.js");
 const tools = programs(
   ["mke2fs", "tar", "python3", "setfattr", "setfacl", "fallocate"],
   "apt-get install e2fsprogs tar python3 attr acl util-linux",
 );
-const kernel = loopMounts();
+const mounts = loopMounts();
 const GNU_TAR = [
   "--sort=name",
   "--format=posix",
@@ -59,8 +59,8 @@ function differences(theirs: readonly string[], ours: readonly string[]): string
   ];
 }
 
-describe.skipIf(tools.missing || kernel.missing)(
-  `daxkit tar equals the kernel's mount${tools.hint}${kernel.hint}`,
+describe.skipIf(tools.missing || mounts.missing)(
+  `daxkit tar equals the kernel's mount${tools.hint}${mounts.hint}`,
   () => {
     beforeAll(() => {
       folder = fs.mkdtempSync(join(tmpdir(), "daxkit-matrix-"));
@@ -81,11 +81,11 @@ describe.skipIf(tools.missing || kernel.missing)(
       withLoopMount(made.reference, mount, life === "dirty" ? "rw" : "ro", (root) => {
         execFileSync("tar", ["-C", root, ...GNU_TAR, "-cf", theirs, "."], { stdio: "pipe" });
       });
-      execFileSync(process.execPath, [daxkit, "tar", made.image, "-f", ours], { stdio: "pipe" });
+      execFileSync(process.execPath, [command, "tar", made.image, "-f", ours], { stdio: "pipe" });
       const expected = members(theirs);
       expect(expected.length).toBeGreaterThan(2700);
       expect(differences(expected, members(ours))).toEqual([]);
-      const check = spawnSync(process.execPath, [daxkit, "check", made.image], {
+      const check = spawnSync(process.execPath, [command, "check", made.image], {
         encoding: "utf8",
       });
       expect(check.stdout + check.stderr).not.toContain("error");

@@ -42,7 +42,6 @@ export const VARIANTS: readonly Variant[] = [
   variant("ext4-4k", "-t ext4 -b 4096", "aged", { short: true }),
   variant("ext4-4k-dirty", "-t ext4 -b 4096", "dirty"),
   variant("ext4-journal-data", "-t ext4 -b 4096", "dirty", { mount: "data=journal" }),
-  variant("ext4-fast-commit", "-t ext4 -b 4096 -O fast_commit", "dirty"),
   variant("ext4-128", "-t ext4 -b 4096 -I 128"),
   variant("ext4-1024", "-t ext4 -b 4096 -I 1024"),
   variant("ext4-nocsum", "-t ext4 -b 4096 -O ^metadata_csum,^64bit", "dirty"),

@@ -3,21 +3,12 @@
  *
  * @module
  */
-import type { Style, Torn, Verdict } from "../../crash/prove.ts";
+import type { Torn, Verdict } from "../../crash/prove.ts";
 import type { PersistenceDomain } from "../../media/media.ts";
 import { STATUS_FAILED, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
-import type { Style as TerminalStyle, Terminal } from "../terminal.ts";
 
 /** Nothing bad was found, and not everything was looked at. */
 const STATUS_NOT_MEASURED = 3;
-
-const STYLES = {
-  good: "good",
-  bad: "bad",
-  unsure: "warning",
-  strong: "heading",
-  faint: "faint",
-} as const satisfies Record<Style, TerminalStyle>;
 
 /** The worst of several verdicts decides; a finding is worse than no answer. */
 function statusOf(verdicts: readonly Verdict[]): number {
@@ -71,7 +62,7 @@ export const prove = command({
   },
   async run({ operands, values, json, out, terminal }) {
     const { report, toJson } = await import("../../crash/prove.ts");
-    const { proveFile, shortenPath } = await import("../proofs.ts");
+    const { proveFile, reportFor } = await import("../proofs.ts");
     const { torn, domain, depth, budget } = values;
     const options = {
       ...(torn === undefined ? {} : { torn: torn as Torn }),
@@ -92,8 +83,7 @@ export const prove = command({
         if (json) out.json({ file: path, ...(toJson(verdict) as object) });
         else {
           if (verdicts.length > 0) out.line();
-          const paint = painter(terminal);
-          for (const line of report(verdict, { shorten: shortenPath, paint })) out.line(line);
+          for (const line of report(verdict, reportFor(terminal))) out.line(line);
         }
         out.flush();
         verdicts.push(verdict);
@@ -102,7 +92,3 @@ export const prove = command({
     return statusOf(verdicts);
   },
 });
-
-function painter(terminal: Terminal): (style: Style, text: string) => string {
-  return (style, text) => terminal.style(STYLES[style], text);
-}
