@@ -264,6 +264,27 @@ describe("superblock copies", () => {
   });
 });
 
+describe("media that fail", () => {
+  test("poison under metadata is EIO and names what lies there; the rest is read", () => {
+    const disk = daxDisk(fixtureImage("ext4-default"));
+    const filesystem = mountDisk(disk.disk);
+    const { addr } = find(filesystem, "dir").iomapBegin(0, 1, "read");
+    disk.poison.add(addr / 4096);
+    const damaged = mountDisk(disk.disk);
+    const list = (): unknown => [...find(damaged, "dir").readdir(0)];
+    expect(codeOf(list)).toBe("EIO");
+    expect(list).toThrow(/inode \d+ directory block 0 \d+ lies on poisoned memory/u);
+    expect(find(damaged, "a/b/c/deep").size).toBe(160);
+  });
+
+  test("a removed device is ENXIO", () => {
+    const disk = daxDisk(fixtureImage("ext4-default"));
+    const filesystem = mountDisk(disk.disk);
+    disk.device.kill();
+    expect(codeOf(() => find(filesystem, "a/b"))).toBe("ENXIO");
+  });
+});
+
 test("unmounting forgets, and a number that is in use is found again", () => {
   const filesystem = ext.mount(daxDisk(fixtureImage("ext4-default")).disk, {}, still);
   const { ino } = find(filesystem, "big");
