@@ -86,8 +86,8 @@ class Writer {
       ...this.#missing(verdict),
       ...cuts.flatMap((cut) => this.#cut(cut)),
       "",
-      `  ${count(failing)} of ${plural(space, "state")} fail, at ` +
-        `${plural(crashPoints, "crash point")}; checked in ${plural(leaves, "run")}`,
+      `  ${count(failing)} of ${plural(space, "state")} fail; ` +
+        `${plural(crashPoints, "crash point")}, checked in ${plural(leaves, "run")}`,
       ...(verdict.complete ? [] : ["  the budget was hit: not every state was checked"]),
       ...this.#measure(verdict),
       ...this.#notes(verdict),
@@ -128,7 +128,7 @@ class Writer {
     return `${phase} ${how === "hung" ? "hangs" : "throws"}`;
   }
 
-  /** What is lost, and when, in two lines a power cut. */
+  /** What is lost, when, and what was promised by then. */
   #summary(cuts: readonly PowerCut[]): string[] {
     return cuts.flatMap((cut) => {
       const lost = cut.lost.map((line) => {
@@ -138,6 +138,7 @@ class Writer {
       return [
         ...(lost.length > 0 ? [this.#head("lost", lost.join("; "))] : []),
         this.#head("power cut", this.#instant(cut)),
+        ...(cut.during === "workload" ? [this.#head("promised", promises(cut.acked))] : []),
       ];
     });
   }
@@ -147,12 +148,10 @@ class Writer {
     return first === undefined ? "" : `, stored by ${this.#event(first)}`;
   }
 
-  #instant({ during, before, done, acked }: PowerCut): string {
-    const where = `in the ${during}`;
-    const promised = during === "workload" ? `; promised by then: ${promises(acked)}` : "";
-    if (before.kind === "end") return `${where} at its end${promised}`;
+  #instant({ during, before, done }: PowerCut): string {
+    if (before.kind === "end") return `in the ${during} at its end`;
     const when = done > 0 ? `${plural(done, "byte")} into` : "before";
-    return `${where} ${when} ${this.#event(before)}${promised}`;
+    return `in the ${during} ${when} ${this.#event(before)}`;
   }
 
   #missing({ missing, noRemedy }: Lost): string[] {
@@ -169,12 +168,13 @@ class Writer {
       flush === undefined
         ? "fence()"
         : `${fence ? "persist" : "flush"}(${flush.offset}, ${flush.length})`;
-    const words =
-      `${this.#paint("good", `mapping.${call}`)} after ${this.#event(after)}, ` +
-      `before ${this.#event(before)}`;
-    if (times === 1) return [this.#head(head, words)];
-    const often = `here, and ${plural(times - 1, "more time")} in this ${during}`;
-    return [this.#head(head, words), this.#head("", often)];
+    const where = during === "recovery" ? " of the recovery" : "";
+    const rows = [
+      `${this.#paint("good", `mapping.${call}`)} after ${this.#event(after)}${where},`,
+      `before ${this.#event(before)}${times > 1 ? "," : ""}`,
+      ...(times > 1 ? [`here and ${plural(times - 1, "more time")} in this ${during}`] : []),
+    ];
+    return rows.map((row, i) => this.#head(i === 0 ? head : "", row));
   }
 
   #cut(cut: PowerCut): string[] {
@@ -263,10 +263,9 @@ class Writer {
   #measure({ depths, torn }: Measure): string[] {
     const rows = depths.flatMap(({ crashPoints, space, leaves }, depth) => {
       if (crashPoints === 0) return [];
-      const where =
-        depth === 0 ? "cut in the workload" : `and ${plural(depth, "time")} in recovery`;
+      const cuts = depth === 0 ? "one power cut" : `${depth + 1} power cuts in a row`;
       const what = `${plural(space, "state")} at ${plural(crashPoints, "crash point")}`;
-      return [`    ${where}: ${what}, ${plural(leaves, "run")}`];
+      return [`    ${cuts}: ${what}, ${plural(leaves, "run")}`];
     });
     return [...(rows.length > 1 ? rows : []), `  bulk copies tear by ${torn}`];
   }

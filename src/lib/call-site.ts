@@ -29,7 +29,9 @@ export function framesOf(stack: string): Frame[] {
     if (match === null) return [];
     const [, name, file = "", line, column] = match;
     const frame = { file, line: Number(line), column: Number(column) };
-    return [name === undefined || name === "" ? frame : { ...frame, function: name }];
+    // Methods of object literals are "Object.append" to V8; the object says nothing.
+    const plain = name?.replace(/^Object\./u, "") ?? "";
+    return [plain === "" ? frame : { ...frame, function: plain }];
   });
 }
 
