@@ -27,6 +27,7 @@ const tasks = {
   bench: () => run(bin("tsx"), [join(root, "bench/run.ts"), ...rest]),
   requirements: () => run(bin("tsx"), [join(root, "scripts/requirements.ts"), ...rest]),
   "format-docs": () => run(bin("tsx"), [join(root, "scripts/format-docs.ts"), ...rest]),
+  readme: () => run(bin("tsx"), [join(root, "scripts/readme.ts"), ...rest]),
   build: () => 0,
 };
 
