@@ -27,6 +27,9 @@ const images = {
   dax4k: "checksum v3, 4 KiB blocks, written through dax",
   ext3: "no checksums, block maps",
   dj: "data=journal, an orphan",
+  fc: "fast commits on top of full ones",
+  "fc-names": "fast commits that create, remove and rename",
+  "fc-data": "fast commits that append, punch, preallocate and truncate",
 };
 
 describe.each(Object.entries(images))("%s: %s", (name) => {

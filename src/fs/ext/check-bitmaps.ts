@@ -7,8 +7,8 @@ import { EXT4_BG_BLOCK_UNINIT, EXT4_BG_INODE_UNINIT } from "../../format/ext-gro
 import { crc32c } from "../../lib/crc32c.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { type CheckContext, type RawDescriptor, hex } from "./check-context.ts";
-import { fixedBlocks, readDescriptor } from "./check-groups.ts";
-import { groupLength, groupStart, inodeTableBlocks } from "./geometry.ts";
+import { initialBlockBitmap, readDescriptor } from "./check-groups.ts";
+import { groupLength, groupStart } from "./geometry.ts";
 
 /** Totals over all groups. */
 interface Totals {
@@ -198,22 +198,8 @@ class BlockBitmap extends GroupBitmap {
     return this.context.used.chunkBits(this.descriptor.group);
   }
 
-  /** Only what the filesystem itself keeps in the group. */
   protected initial(): Uint8Array {
-    const { superblock } = this.context;
-    const bits = new Uint8Array(superblock.blockSize);
-    const end = this.#start + groupLength(superblock, this.descriptor.group);
-    const set = (block: number): void => {
-      if (block < this.#start || block >= end) return;
-      const bit = Math.floor((block - this.#start) / superblock.clusterRatio);
-      bits[bit >> 3] = (bits[bit >> 3] as number) | (1 << (bit & 7));
-    };
-    for (const block of fixedBlocks(this.context, this.descriptor.group)) set(block);
-    set(this.descriptor.blockBitmap);
-    set(this.descriptor.inodeBitmap);
-    const table = inodeTableBlocks(superblock);
-    for (let i = 0; i < table; i++) set(this.descriptor.inodeTable + i);
-    return bits;
+    return initialBlockBitmap(this.context, this.descriptor);
   }
 }
 

@@ -5,7 +5,6 @@
  * @module
  */
 import type { Buffers } from "../../block/buffers.ts";
-import type { Environment } from "../../lib/environment.ts";
 import { copyOf } from "../../lib/memory.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { DirectoryTable, NumberTable, SparseBits, SparseCounts } from "./check-tables.ts";
@@ -70,8 +69,8 @@ export interface RawDescriptor {
 /** What a check is given to work with. */
 export interface GivenToCheck {
   readonly raw: DataView;
-  readonly env: Environment;
   readonly dirty: boolean;
+  readonly fastCommits: boolean;
   readonly findings: Findings;
 }
 
@@ -79,12 +78,13 @@ export interface GivenToCheck {
 export class CheckContext {
   readonly superblock: Superblock;
   readonly buffers: Buffers;
-  readonly env: Environment;
   readonly findings: Findings;
   /** The superblock's 1024 bytes as stored (or replayed). */
   readonly raw: DataView;
   /** The journal was replayed, or is to be: the superblock's totals may be stale. */
   readonly dirty: boolean;
+  /** Fast commits were replayed, which leave the links of directories as they were. */
+  readonly fastCommits: boolean;
 
   /** Clusters in use, counted from the first data block; one chunk for each group. */
   readonly used: SparseBits;
@@ -118,8 +118,8 @@ export class CheckContext {
     this.superblock = superblock;
     this.buffers = buffers;
     this.raw = given.raw;
-    this.env = given.env;
     this.dirty = given.dirty;
+    this.fastCommits = given.fastCommits;
     this.findings = given.findings;
     const { clustersPerGroup, blocksPerGroup, inodesPerGroup } = superblock;
     this.used = new SparseBits(clustersPerGroup);

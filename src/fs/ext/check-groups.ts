@@ -134,7 +134,7 @@ function claimOwn(context: CheckContext, block: number): boolean {
 }
 
 /** Where the superblock, its copies and the descriptors lie; reserved descriptors follow them. */
-export function* fixedBlocks(context: CheckContext, group: number): Generator<number> {
+function* fixedBlocks(context: CheckContext, group: number): Generator<number> {
   const { superblock } = context;
   const { blocks, reservedGdtBlocks, firstDataBlock } = superblock;
   const copy = hasSuper(superblock, group);
@@ -184,4 +184,29 @@ function claimPlace(
     context.error("ext.group.overlap", where, text);
   }
   return true;
+}
+
+/**
+ * The block bitmap of a group that has none on the media: only what the filesystem itself keeps
+ * there is in use. Bits behind the group's end are clear.
+ */
+export function initialBlockBitmap(
+  context: CheckContext,
+  descriptor: RawDescriptor,
+): Uint8Array<ArrayBuffer> {
+  const { superblock } = context;
+  const bits = new Uint8Array(superblock.blockSize);
+  const start = groupStart(superblock, descriptor.group);
+  const end = start + groupLength(superblock, descriptor.group);
+  const set = (block: number): void => {
+    if (block < start || block >= end) return;
+    const bit = Math.floor((block - start) / superblock.clusterRatio);
+    bits[bit >> 3] = (bits[bit >> 3] as number) | (1 << (bit & 7));
+  };
+  for (const block of fixedBlocks(context, descriptor.group)) set(block);
+  set(descriptor.blockBitmap);
+  set(descriptor.inodeBitmap);
+  const table = inodeTableBlocks(superblock);
+  for (let i = 0; i < table; i++) set(descriptor.inodeTable + i);
+  return bits;
 }

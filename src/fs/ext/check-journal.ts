@@ -20,14 +20,17 @@ import { Volume } from "./volume.ts";
 
 const WHERE = "journal";
 
-/** Checks the journal and lets what it holds win over the media. @throws EIO */
+/**
+ * Checks the journal and lets what it holds win over the media; answers whether fast commits were
+ * among it. @throws EIO
+ */
 export function checkJournal(
   superblock: Superblock,
   buffers: Buffers,
   env: Environment,
   findings: Findings,
-): void {
-  if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return;
+): boolean {
+  if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return false;
   try {
     const volume = new Volume(superblock, buffers, env.trace);
     const log = openJournal(volume);
@@ -37,8 +40,11 @@ export function checkJournal(
       findings.warning("ext.journal.aborted", WHERE, text);
     }
     if (hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) {
-      noteReplay(findings, replayInto(volume, log));
-    } else if (start !== 0) {
+      const statistics = replayInto(volume, log);
+      noteReplay(findings, statistics);
+      return statistics.fastCommitTags > 0;
+    }
+    if (start !== 0) {
       const text = `start is ${start}, expected 0, as the superblock asks for no recovery`;
       findings.error("ext.journal.start", WHERE, text);
     }
@@ -46,6 +52,7 @@ export function checkJournal(
     if (!isDaxError(error, "EUCLEAN", "EBADMSG", "ENOTSUP")) throw error;
     findings.error("ext.journal", WHERE, error.detail ?? error.message);
   }
+  return false;
 }
 
 function noteReplay(findings: Findings, statistics: JournalStatistics): void {

@@ -77,15 +77,15 @@ function openForCheck(
   const before = parseForCheck(raw, device, findings);
   if (before === undefined) return undefined;
   const buffers = new Buffers(device, before.blockSize);
-  checkJournal(before, buffers, env, findings);
+  const fastCommits = checkJournal(before, buffers, env, findings);
   const dirty = hasIncompat(before, EXT4_FEATURE_INCOMPAT_RECOVER);
   if (buffers.overlaid === 0) {
-    return new CheckContext(before, buffers, { raw, env, dirty, findings });
+    return new CheckContext(before, buffers, { raw, dirty, fastCommits, findings });
   }
   const replayed = replayedSuperblock(buffers);
   const after = parseForCheck(replayed, device, findings);
   if (after === undefined || after.blockSize !== before.blockSize) return undefined;
-  return new CheckContext(after, buffers, { raw: replayed, env, dirty, findings });
+  return new CheckContext(after, buffers, { raw: replayed, dirty, fastCommits, findings });
 }
 
 function replayedSuperblock(buffers: Buffers): DataView<ArrayBuffer> {

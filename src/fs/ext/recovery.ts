@@ -13,6 +13,7 @@ import type { Tracer } from "../../lib/environment.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { corrupt, unsupported } from "./corruption.ts";
 import { hasCompat, hasIncompat } from "./features.ts";
+import { replayFastCommits } from "./fast-commit-replay.ts";
 import { FileMap } from "./file-map.ts";
 import { JournalLog } from "./journal-log.ts";
 import { type JournalStatistics, overlayReplay, replayLog } from "./journal-replay.ts";
@@ -48,6 +49,10 @@ export function openJournal(volume: Volume): JournalLog {
 export function replayInto(volume: Volume, log: JournalLog): JournalStatistics {
   const replay = replayLog(log);
   overlayReplay(volume.buffers, replay);
+  if (replay.fastCommits.tags > 0) {
+    const superblock = rereadSuperblock(volume.superblock, volume.buffers);
+    replayFastCommits(superblock, volume.buffers, replay.fastCommits);
+  }
   const { firstTransaction, endTransaction, replayed } = replay.statistics;
   volume.trace.event("ext.recovery", { firstTransaction, endTransaction, blocks: replayed });
   return replay.statistics;

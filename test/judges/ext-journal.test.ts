@@ -1,0 +1,141 @@
+/**
+ * Journals that Linux left dirty on loop mounts: the replayed blocks against the ones that
+ * `e2fsck -E journal_only` writes, block for block, and the check against what Linux left.
+ */
+import { spawnSync } from "node:child_process";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Buffers } from "../../src/block/buffers.ts";
+import { RamDisk } from "../../src/block/ram-disk.ts";
+import { ext } from "../../src/fs/ext/ext.ts";
+import { FileMap } from "../../src/fs/ext/file-map.ts";
+import { type JournalReplay, replayLog } from "../../src/fs/ext/journal-replay.ts";
+import { openJournal } from "../../src/fs/ext/recovery.ts";
+import { readSuperblock } from "../../src/fs/ext/superblock.ts";
+import { Volume } from "../../src/fs/ext/volume.ts";
+import { silent } from "../../src/lib/environment.ts";
+import { same } from "../support/bytes.ts";
+import { manifestOf, mountBytes, still } from "../support/ext-images.ts";
+import { probed, programs } from "./judge.ts";
+
+const crashScript = join(import.meta.dirname, "..", "support", "crash-mount.py");
+const tools = ["mke2fs", "e2fsck", "mount", "umount", "python3"];
+const e2fsprogs = programs(tools, "apt-get install e2fsprogs util-linux python3");
+const loop = probed(canMount, "run as root where loop mounts are allowed");
+const judge = e2fsprogs.missing ? e2fsprogs : loop;
+
+/** What a dirty image is made with: arguments of mke2fs, mount options, rounds of work. */
+const KINDS: Readonly<Record<string, readonly [mkfs: string, mount: string, rounds: number]>> = {
+  "checksum v3, 64bit, 4k": ["-t ext4 -b 4096", "", 7],
+  "checksum v3, 64bit, 1k": ["-t ext4 -b 1024", "", 7],
+  "checksum v3, 32 bit, 1k": ["-t ext4 -b 1024 -O ^64bit", "", 7],
+  "no checksums, 64bit, 4k": ["-t ext4 -b 4096 -O ^metadata_csum", "", 7],
+  "no checksums, 32 bit, 1k": ["-t ext4 -b 1024 -O ^64bit,^metadata_csum", "", 7],
+  "checksum v1": ["-t ext4 -b 1024 -O ^metadata_csum", ",journal_checksum", 7],
+  "async commit": ["-t ext4 -b 4096", ",journal_async_commit,data=writeback", 7],
+  "ext3, block maps": ["-t ext3 -b 1024", "", 7],
+  "a log that wrapped": ["-t ext4 -b 1024 -J size=1", "", 40],
+  "data=journal, 1k": ["-t ext4 -b 1024", ",data=journal", 7],
+  "data=journal on ext3, 4k": ["-t ext3 -b 4096", ",data=journal", 7],
+  bigalloc: ["-t ext4 -b 4096 -O bigalloc", "", 7],
+  "inline data, orphan file, 2k": [
+    "-t ext4 -b 2048 -O inline_data,orphan_file,metadata_csum_seed",
+    "",
+    7,
+  ],
+};
+
+function run(command: string, args: readonly string[]): void {
+  const { status, stderr } = spawnSync(command, args, { encoding: "utf8" });
+  // e2fsck answers 1 when it has changed something.
+  if (status !== 0 && !(command === "e2fsck" && status === 1))
+    throw new Error(`${command} ${args.join(" ")}: ${stderr}`);
+}
+
+function canMount(): boolean {
+  if (process.getuid?.() !== 0) return false;
+  const folder = mkdtempSync(join(tmpdir(), "daxkit-probe-"));
+  const image = join(folder, "probe.img");
+  try {
+    writeFileSync(image, "");
+    truncateSync(image, 8 << 20);
+    run("mke2fs", ["-q", "-F", image]);
+    run("mount", ["-o", "loop", image, folder]);
+    run("umount", [folder]);
+    return true;
+  } catch {
+    return false;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "daxkit-journal-"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Makes a dirty image; its path. */
+function crash(kind: string, seed: number): string {
+  const [mkfs, options, rounds] = KINDS[kind] as (typeof KINDS)[string];
+  const path = join(folder, `${seed}.img`);
+  const mount = join(folder, `${seed}.mount`);
+  writeFileSync(path, "");
+  truncateSync(path, 48 << 20);
+  run("mke2fs", ["-q", "-F", ...mkfs.split(" "), path]);
+  mkdirSync(mount);
+  run("python3", [crashScript, path, mount, options, String(rounds), String(seed)]);
+  return path;
+}
+
+interface Replayed {
+  readonly replay: JournalReplay;
+  readonly blockSize: number;
+  /** Blocks in which the judge writes more than the log says: both superblocks. */
+  readonly superblocks: ReadonlySet<number>;
+}
+
+function replayed(image: Uint8Array): Replayed {
+  const disk = new RamDisk({ name: "ram0", bytes: image });
+  const superblock = readSuperblock(disk);
+  const { blockSize, journalInum } = superblock;
+  const volume = new Volume(superblock, new Buffers(disk, blockSize), silent);
+  const replay = replayLog(openJournal(volume));
+  const journal = new FileMap(volume, volume.record(journalInum)).blockOf(0) as number;
+  return { replay, blockSize, superblocks: new Set([journal, Math.floor(1024 / blockSize)]) };
+}
+
+/** Blocks that are not as the judge left them, the superblocks left out. */
+function differences(before: Uint8Array, after: Uint8Array): number[] {
+  const { replay, blockSize, superblocks } = replayed(before);
+  const wrong: number[] = [];
+  for (let block = 0; block * blockSize < before.length; block++) {
+    const [from, to] = [block * blockSize, (block + 1) * blockSize];
+    const ours = replay.blocks.get(block) ?? before.subarray(from, to);
+    if (!superblocks.has(block) && !same(ours, after.subarray(from, to))) wrong.push(block);
+  }
+  return wrong;
+}
+
+describe.skipIf(judge.missing)(`journals that Linux left dirty${judge.hint}`, () => {
+  test.each(Object.keys(KINDS).map((kind, i) => [kind, i] as const))("%s", (kind, seed) => {
+    const path = crash(kind, seed);
+    const before = readFileSync(path);
+    const findings = [...ext.check(new RamDisk({ name: "ram0", bytes: before }), still)];
+    expect(findings.filter(({ severity }) => severity !== "note")).toEqual([]);
+    expect(findings.map(({ code }) => code)).toContain("ext.journal.dirty");
+    const ours = manifestOf(mountBytes(before));
+
+    copyFileSync(path, `${path}.judge`);
+    run("e2fsck", ["-y", "-E", "journal_only", `${path}.judge`]);
+    const after = readFileSync(`${path}.judge`);
+    expect(differences(before, after)).toEqual([]);
+    expect(manifestOf(mountBytes(after))).toEqual(ours);
+    rmSync(path);
+    rmSync(`${path}.judge`);
+  });
+});
