@@ -136,7 +136,8 @@ export class ReplayDirectory {
       this.#names.set(decodeUtf8(bytes), { ino, logical });
     }
     if (this.#names.size > MOST_NAMES) throw this.#corrupt("number of names", "it is too large");
-    if (logical > this.#rooms.length) throw this.#corrupt(`block ${this.#rooms.length}`, "is a hole");
+    if (logical > this.#rooms.length)
+      throw this.#corrupt(`block ${this.#rooms.length}`, "is a hole");
     this.#rooms[logical] = this.#indexed ? 0 : room;
   }
 
