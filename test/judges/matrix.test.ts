@@ -46,6 +46,14 @@ function members(archive: string): string[] {
   return reader.stdout.trimEnd().split("\n");
 }
 
+const same = (archive: readonly string[]): readonly string[] => archive;
+
+function withoutDirectoryTimes(archive: readonly string[]): string[] {
+  return archive.map((line) =>
+    line.includes('"type": "5"') ? line.replace(/"mtime": "[0-9.]+"/u, '"mtime": "any"') : line,
+  );
+}
+
 /** The first few members that only one of the two has: all of them would fill pages. */
 function differences(theirs: readonly string[], ours: readonly string[]): string[] {
   const [kernel, daxkit] = [new Set(theirs), new Set(ours)];
@@ -82,9 +90,10 @@ describe.skipIf(tools.missing || mounts.missing)(
         execFileSync("tar", ["-C", root, ...GNU_TAR, "-cf", theirs, "."], { stdio: "pipe" });
       });
       execFileSync(process.execPath, [command, "tar", made.image, "-f", ours], { stdio: "pipe" });
+      const comparable = rest.replayDatesDirectories === true ? withoutDirectoryTimes : same;
       const expected = members(theirs);
       expect(expected.length).toBeGreaterThan(2700);
-      expect(differences(expected, members(ours))).toEqual([]);
+      expect(differences(comparable(expected), comparable(members(ours)))).toEqual([]);
       const check = spawnSync(process.execPath, [command, "check", made.image], {
         encoding: "utf8",
       });
