@@ -10,6 +10,8 @@ import { completion } from "./commands/completion.ts";
 import { cp } from "./commands/cp.ts";
 import { df } from "./commands/df.ts";
 import { extents } from "./commands/extents.ts";
+import { iomem } from "./commands/iomem.ts";
+import { list } from "./commands/list.ts";
 import { ls } from "./commands/ls.ts";
 import { man } from "./commands/man.ts";
 import { prove } from "./commands/prove.ts";
@@ -17,10 +19,14 @@ import { stat } from "./commands/stat.ts";
 import { tar } from "./commands/tar.ts";
 import { tour } from "./commands/tour.ts";
 import { tree } from "./commands/tree.ts";
+import { up } from "./commands/up.ts";
 
 /** Every command, in the order of help. */
 export const commands: readonly Command[] = [
   tour,
+  up,
+  iomem,
+  list,
   ls,
   tree,
   cat,

@@ -1,0 +1,55 @@
+/**
+ * `daxkit list`.
+ *
+ * @module
+ */
+import { STATUS_OK, command } from "../command.ts";
+import { MACHINE_OPERAND, MACHINE_OPTIONS, withMachine } from "../machines.ts";
+
+export const list = command({
+  name: "list",
+  summary: "list regions and namespaces of a machine, as ndctl does",
+  description: [
+    "Boots the machine and prints what 'ndctl list' prints of one like it, with the same " +
+      "options, keys and order. The output is JSON in any case. Without -B, -D or -R it lists " +
+      "namespaces; if there is nothing to list it prints nothing.",
+  ],
+  json: "document",
+  operands: [MACHINE_OPERAND],
+  options: {
+    buses: { type: "flag", short: "B", text: "list buses" },
+    dimms: { type: "flag", short: "D", text: "list memory modules" },
+    regions: { type: "flag", short: "R", text: "list regions" },
+    namespaces: { type: "flag", short: "N", text: "list namespaces" },
+    idle: { type: "flag", short: "i", text: "list what is disabled, too" },
+    human: { type: "flag", short: "u", text: "print sizes for people" },
+    "media-errors": { type: "flag", short: "M", text: "list bad blocks" },
+    ...MACHINE_OPTIONS,
+  },
+  examples: [
+    { line: "daxkit list -RNu examples/machine.yaml", text: "regions with their namespaces" },
+    {
+      line: "daxkit list --pmem size=64M,domain=eadr | jq -r .[].blockdev",
+      text: "names of disks, for a script",
+    },
+  ],
+  async run(invocation) {
+    const { values, out } = invocation;
+    const { ndctlList, listText } = await import("../../machine/list.ts");
+    const { buses, dimms, regions, namespaces, idle, human } = values;
+    const options = {
+      buses,
+      dimms,
+      regions,
+      idle,
+      human,
+      mediaErrors: values["media-errors"],
+      // Asked for nothing, it lists namespaces; the listing knows that, if nobody says otherwise.
+      ...(namespaces ? { namespaces } : {}),
+    };
+    return withMachine(invocation, (machine) => {
+      out.text(listText(ndctlList(machine, options)));
+      return STATUS_OK;
+    });
+  },
+});

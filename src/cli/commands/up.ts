@@ -1,0 +1,123 @@
+/**
+ * `daxkit up`.
+ *
+ * @module
+ */
+import { formatSize } from "../../lib/size.ts";
+import type { Machine, MachineDevice } from "../../machine/machine.ts";
+import { type Invocation, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
+import { oneLine } from "../errors.ts";
+import { MACHINE_OPERAND, MACHINE_OPTIONS, bootFrom } from "../machines.ts";
+
+const OPTIONS = {
+  verbose: { type: "flag", short: "v", text: "print what the kernel would have said" },
+  ...MACHINE_OPTIONS,
+} as const;
+
+type UpInvocation = Pick<Invocation<typeof OPTIONS>, "values" | "json" | "out" | "terminal">;
+
+/** What ends it. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+export const up = command({
+  name: "up",
+  summary: "boot a machine and stay up until interrupted",
+  description: [
+    "Boots the machine, prints its devices, and keeps its files locked until SIGINT or SIGTERM " +
+      "ends it cleanly. On a terminal it prints for people, otherwise JSON lines: 'boot', " +
+      "'device' or 'refused' for each device, 'up', and 'down'.",
+    "A device that cannot be attached does not stop the others.",
+  ],
+  json: "lines",
+  operands: [MACHINE_OPERAND],
+  options: OPTIONS,
+  examples: [
+    { line: "daxkit up examples/machine.yaml", text: "boots the machine of the example" },
+    { line: "daxkit up --pmem nv0.img,size=64M --brd 16M", text: "boots one from flags" },
+  ],
+  statuses: { 1: "a device could not be attached" },
+  async run(invocation) {
+    const { out } = invocation;
+    const { machine, milliseconds } = await bootFrom(invocation);
+    try {
+      const show = out.isTerminal && !invocation.json ? showForPeople : showAsJson;
+      // A signal between the last line and the handler would end it without a shutdown.
+      const ended = waitForSignal();
+      show(machine, milliseconds, invocation);
+      out.flush();
+      const signal = await ended;
+      machine.shutdown();
+      if (show === showAsJson) out.json({ event: "down", signal });
+      else out.line(`\nshut down by ${signal}`);
+    } finally {
+      machine.shutdown();
+    }
+    return machine.failures.length > 0 ? STATUS_FINDING : STATUS_OK;
+  },
+});
+
+/** Handlers alone do not keep a process alive. */
+async function waitForSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    const alive = setInterval(() => {}, 2 ** 30);
+    const stop = (signal: string): void => {
+      clearInterval(alive);
+      for (const each of SIGNALS) process.removeListener(each, stop);
+      resolve(signal);
+    };
+    for (const each of SIGNALS) process.on(each, stop);
+  });
+}
+
+function showAsJson(machine: Machine, milliseconds: number, { values, out }: UpInvocation): void {
+  const { name, profile, seed } = machine.description;
+  const { uuid } = machine;
+  out.json({
+    event: "boot",
+    name,
+    uuid,
+    profile,
+    seed,
+    milliseconds: Number(milliseconds.toFixed(1)),
+  });
+  if (values.verbose) for (const text of machine.log) out.json({ event: "log", text });
+  for (const device of machine.devices()) out.json({ event: "device", ...device });
+  for (const { slot, error } of machine.failures) {
+    out.json({ event: "refused", name: slot.name, code: error.code, message: error.message });
+  }
+  out.json({ event: "up", pid: process.pid });
+}
+
+function showForPeople(
+  machine: Machine,
+  milliseconds: number,
+  { values, out, terminal }: UpInvocation,
+): void {
+  const { name, profile } = machine.description;
+  const title = terminal.style("heading", name);
+  out.line(`${title} (Linux ${profile}), booted in ${milliseconds.toFixed(1)} ms`);
+  if (values.verbose) for (const text of machine.log) out.line(terminal.style("faint", text));
+  for (const device of machine.devices()) {
+    const label = terminal.style("name", device.name.padEnd(8));
+    out.line(`  ${label} ${formatSize(device.size).padStart(10)}  ${wordsOf(device)}`);
+  }
+  for (const { error } of machine.failures) terminal.message(oneLine(error));
+  out.line("up; Ctrl-C ends it");
+}
+
+const SURVIVES = {
+  adr: "keeps what was flushed",
+  eadr: "keeps every store",
+  volatile: "keeps nothing",
+} as const;
+
+function wordsOf({ domains, physicalStart, namespace, readOnly, file }: MachineDevice): string {
+  const kinds = [...new Set(domains.map(({ domain }) => domain))];
+  return [
+    kinds.map((domain) => `${domain}: ${SURVIVES[domain]}`).join(", "),
+    ...(physicalStart === undefined ? [] : [`at 0x${physicalStart.toString(16)}`]),
+    ...(namespace === undefined ? [] : [namespace]),
+    ...(readOnly ? ["read-only"] : []),
+    ...(file === undefined ? [] : [`in ${file}`]),
+  ].join("; ");
+}
