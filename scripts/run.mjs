@@ -25,6 +25,7 @@ const tasks = {
   start: () => run(process.execPath, [join(root, "dist/cli/main.js"), "tour", ...rest]),
   test: () => run(bin("vitest"), ["run", ...rest]),
   bench: () => run(bin("tsx"), [join(root, "bench/run.ts"), ...rest]),
+  fuzz: () => run(bin("tsx"), [join(root, "scripts/fuzz.ts"), ...rest]),
   requirements: () => run(bin("tsx"), [join(root, "scripts/requirements.ts"), ...rest]),
   "format-docs": () => run(bin("tsx"), [join(root, "scripts/format-docs.ts"), ...rest]),
   readme: () => run(bin("tsx"), [join(root, "scripts/readme.ts"), ...rest]),

@@ -21,6 +21,7 @@ import { Volume } from "../../src/fs/ext/volume.ts";
 import { crc32c, crc32cLe32 } from "../../src/lib/crc32c.ts";
 import { silent } from "../../src/lib/environment.ts";
 import type { Field } from "../../src/lib/struct.ts";
+import { PatchedBytes } from "./patched-bytes.ts";
 
 /** A field to change: of which structure, at which byte of the image. */
 export interface Spot {
@@ -29,16 +30,12 @@ export interface Spot {
 }
 
 /** An image that can be damaged and restored. */
-export class ExtEditor {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly view: DataView<ArrayBuffer>;
+export class ExtEditor extends PatchedBytes {
   /** Of the image as it was at first. */
   readonly volume: Volume;
-  readonly #undo: [at: number, old: Uint8Array][] = [];
 
   constructor(bytes: Uint8Array<ArrayBuffer>) {
-    this.bytes = bytes;
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    super(bytes);
     const disk = new RamDisk({ name: "ram0", bytes: Uint8Array.from(bytes) });
     const superblock = readSuperblock(disk);
     this.volume = new Volume(superblock, new Buffers(disk, superblock.blockSize), silent);
@@ -49,25 +46,11 @@ export class ExtEditor {
     return this.volume.superblock.blockSize;
   }
 
-  /** Puts everything back. */
-  restore(): void {
-    for (const [at, old] of this.#undo.toReversed()) this.bytes.set(old, at);
-    this.#undo.length = 0;
-  }
-
-  /** Changes bytes. */
-  write(at: number, bytes: Uint8Array): void {
-    this.#undo.push([at, this.bytes.slice(at, at + bytes.length)]);
-    this.bytes.set(bytes, at);
-  }
-
   /** Changes a number. */
   set({ base, field }: Spot, value: number): void {
-    this.#undo.push([
-      base + field.offset,
-      this.bytes.slice(base + field.offset, base + field.offset + field.size),
-    ]);
-    field.set(this.view, base, value);
+    const bytes = new Uint8Array(field.size);
+    field.set(new DataView(bytes.buffer), -field.offset, value);
+    this.write(base + field.offset, bytes);
   }
 
   /** Byte of the image at which an inode starts. */

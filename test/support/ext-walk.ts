@@ -2,48 +2,40 @@
  * Asks a mounted filesystem everything, within a budget of steps, and lets only typed errors pass.
  */
 import { daxRead } from "../../src/dax/file-io.ts";
-import { isDaxError } from "../../src/lib/errno.ts";
+import type { ErrnoCode } from "../../src/lib/errno.ts";
 import type { Prng } from "../../src/lib/prng.ts";
 import type { Filesystem, Inode } from "../../src/vfs/filesystem.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../../src/vfs/modes.ts";
+import type { CaseNotes } from "./fuzz.ts";
 
 /** What a damaged image may answer. */
-const ALLOWED = ["EUCLEAN", "EBADMSG", "ENOTSUP", "ESTALE"] as const;
+const ALLOWED: ReadonlySet<ErrnoCode> = new Set(["EUCLEAN", "EBADMSG", "ENOTSUP", "ESTALE"]);
 
 /** How far one walk goes. */
 const MAX_INODES = 400;
 const MAX_ENTRIES = 3000;
 const MAX_MAPS = 100;
 
-/** Counts of what a walk met. */
-export interface WalkResult {
-  inodes: number;
-  errors: number;
-}
-
 /** Walks everything below the root once. @throws whatever is no typed error of a damaged image */
-export function walkEverything(filesystem: Filesystem, prng: Prng): WalkResult {
-  const result: WalkResult = { inodes: 0, errors: 0 };
-  const attempt = <T>(body: () => T): T | undefined => {
-    try {
-      return body();
-    } catch (error) {
-      if (!isDaxError(error, ...ALLOWED)) throw error;
-      if (error.code !== "ESTALE") result.errors++;
-      return undefined;
+export function walkEverything(filesystem: Filesystem, prng: Prng, notes: CaseNotes): void {
+  const attempt: Attempt = (body) => {
+    const before = notes.errors.length;
+    const answer = notes.attempt(body);
+    for (const code of notes.errors.slice(before)) {
+      if (!ALLOWED.has(code)) throw new Error(`${code} is no answer of a damaged image`);
     }
+    return answer;
   };
+  let inodes = 0;
   const seen = new Set<number>();
   const pending: Inode[] = [filesystem.root];
   attempt(() => filesystem.statfs());
   for (let inode = pending.pop(); inode !== undefined; inode = pending.pop()) {
-    if (seen.has(inode.ino) || result.inodes >= MAX_INODES) continue;
+    if (seen.has(inode.ino) || inodes++ >= MAX_INODES) continue;
     seen.add(inode.ino);
-    result.inodes++;
     visit(inode, prng, attempt, pending);
   }
   for (let i = 0; i < 5; i++) attempt(() => filesystem.inode(prng.below(5000)).attributes());
-  return result;
 }
 
 type Attempt = <T>(body: () => T) => T | undefined;
