@@ -18,6 +18,8 @@ export type {
   Stitched,
   Window,
 } from "./media/media.ts";
+export { ModelledMedia } from "./media/modelled.ts";
+export type { CachedRange, Caching, ModelledOptions } from "./media/modelled.ts";
 export { PoisonMedia } from "./media/poison.ts";
 export type { PoisonOptions } from "./media/poison.ts";
 export { RamMedia } from "./media/ram.ts";

@@ -158,7 +158,7 @@ class Explorer {
       this.#explore(frontier, [], (point) => {
         this.#limit = budget.leaves - reserve * --this.#left;
         this.#atLimit = false;
-        return trace.labels.slice(0, point.acked);
+        return Object.freeze(trace.labels.slice(0, point.acked));
       });
     } catch (error) {
       if (error instanceof Unmeasurable) return error.message;

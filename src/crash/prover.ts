@@ -6,12 +6,13 @@
  */
 import { CallSites } from "../lib/call-site.ts";
 import { mapMedia } from "../media/mapping.ts";
-import type { ModelledMedia } from "../media/modelled.ts";
+import { LineClass, ModelledMedia } from "../media/modelled.ts";
 import type { Trace } from "../media/trace.ts";
 import { type Budget, type Exploration, type Findings, explore } from "./explorer.ts";
 import { tellCuts } from "./notes.ts";
 import type { Failure } from "./failure.ts";
-import { type Program, wordsOf } from "./program.ts";
+import { countCrashPoints } from "./frontier.ts";
+import type { Objection, Program } from "./program.ts";
 import {
   DEFAULT_BUDGET,
   DEFAULT_DEPTH,
@@ -22,7 +23,8 @@ import {
 import { type Recording, type Workload, record } from "./record.ts";
 import { redundantFlushes } from "./redundant.ts";
 import { findRemedy } from "./remedy.ts";
-import { mustReplay, replay } from "./replay.ts";
+import { type Replay, mustReplay, replay } from "./replay.ts";
+import { StepCounter, recoverAndCheck } from "./run.ts";
 import { simplify } from "./simplify.ts";
 import { sumOf } from "./tally.ts";
 import type { HarnessBroken, Lost, Measure, NotMeasured, Survived, Verdict } from "./verdict.ts";
@@ -122,6 +124,12 @@ export class Prover {
     const flushes = new Set(suspicious ? found.flushes.map(({ event }) => event) : []);
     const again = this.#again(what.trace, new CallSites(), (event) => flushes.has(event));
     if (again instanceof Difference) return this.#notMeasured(again.message);
+    if (what.trace.labels.length > 0 && acceptsNothing(what)) {
+      this.#notes.push(
+        "the check is content with the media as it was before the workload, whatever was " +
+          "promised: can it fail at all?",
+      );
+    }
     const survived: Survived = {
       kind: "Survived",
       ...this.#measure(what, found),
@@ -142,8 +150,8 @@ export class Prover {
           `("${failure.objection.said}" first, "${told?.objection?.said ?? "content"}" then)`,
       );
     }
-    const fault = this.#programmingError(told.objection.error, failure.lostLines);
-    if (fault !== undefined) return broken(this.#proof.name, told.objection.phase, fault);
+    const fault = programmingError(what);
+    if (fault !== undefined) return broken(this.#proof.name, fault.phase, fault.said, fault.error);
     const remedy = findRemedy(shown, failure, sites);
     const plain = simplify(shown, failure);
     const plainly = mustReplay(shown, plain.cuts, sites);
@@ -157,17 +165,6 @@ export class Prover {
       noRemedy: remedy.missing === undefined ? remedy.why : undefined,
     };
     return lost;
-  }
-
-  /**
-   * A call of something that is no function, although no store was lost: the proof does not work.
-   * With stores lost it may be what corrupt bytes did to the program.
-   */
-  #programmingError(error: unknown, lostLines: number): string | undefined {
-    if (lostLines > 0) return undefined;
-    const name = error instanceof Error ? error.name : "";
-    if (name !== "TypeError" && name !== "ReferenceError") return undefined;
-    return `it threw although every store had arrived: ${wordsOf(error)}`;
   }
 
   /** The workload's trace once more, with call sites; the runs must not differ. */
@@ -202,6 +199,37 @@ export class Prover {
 }
 
 class Difference extends Error {}
+
+/**
+ * A call of something that is no function, although the workload ended and every store arrived: the
+ * proof does not work. In any other state it may be what half-written bytes did to the program.
+ */
+function programmingError(what: Exploration): Objection | undefined {
+  const objection = wholeState(what)?.objection;
+  const { error } = objection ?? {};
+  const name = error instanceof Error ? error.name : "";
+  if (objection === undefined || !["TypeError", "ReferenceError"].includes(name)) return undefined;
+  const said = `it throws although every store has arrived: ${objection.said}`;
+  return { ...objection, said };
+}
+
+/** Power goes when the workload is done and everything has arrived. */
+function wholeState(what: Exploration): Replay | undefined {
+  const { classes } = new ModelledMedia(what.initial.length, what.modelled);
+  if (classes.includes(LineClass.volatile)) return undefined;
+  const end = countCrashPoints(what.trace, classes) - 1;
+  return replay(what, [{ point: end, old: new Map() }]);
+}
+
+/** Whether the check accepts the media as it was before the workload, whatever was promised. */
+function acceptsNothing({ initial, modelled, trace, program, budget }: Exploration): boolean {
+  const media = new ModelledMedia(initial.length, modelled);
+  media.recorder.image.set(initial);
+  const counter = new StepCounter(budget.steps);
+  media.recorder.observer = counter;
+  const { labels: acked } = trace;
+  return recoverAndCheck(media, { program, acked, counter, record: false }) === undefined;
+}
 
 /** The verdict on a proof that does not work. */
 export function broken(

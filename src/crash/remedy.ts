@@ -5,7 +5,8 @@
  * the program comes there. More durability only ever removes states, so every remedy must remove
  * the failing state at hand; that is why the search may go from one failing state to the next and
  * try, at each, the few insertions that remove it. It deepens by cost (a flush 1, a fence 1), so
- * the first remedy found is a smallest one. Each is verified by exploring the amended traces.
+ * the first remedy found is a smallest one. Each is verified by exploring every state of the amended
+ * traces.
  *
  * @module
  */
@@ -16,6 +17,7 @@ import type { Failure } from "./failure.ts";
 import { noteOf } from "./notes.ts";
 import { fatesIn } from "./fates.ts";
 import { type Replay, type ReplayedCut, replay } from "./replay.ts";
+import { sumOf } from "./tally.ts";
 import type { Insertion } from "./verdict.ts";
 import type { Torn } from "./versions.ts";
 
@@ -30,6 +32,9 @@ interface Patch {
 export type Remedy =
   | { readonly missing: readonly Insertion[] }
   | { readonly missing: undefined; readonly why: string };
+
+/** What exploring a patched program found: a failing state, none, or no answer. */
+type Outcome = Failure | "survives" | "unknown";
 
 /** Most flushes and fences that a remedy may add. */
 const MOST_INSERTIONS = 4;
@@ -50,7 +55,9 @@ class Search {
   readonly #seen = new Set<string>();
   /** Places at which a recovery lacks something. */
   readonly #recoveryPlaces = new Set<number>();
-  #explored = 0;
+  readonly #outcomes = new Map<string, Outcome>();
+  /** Leaves explored. */
+  #leaves = 0;
   /** Whether a branch ended for want of room rather than of ideas. */
   #deeper = false;
   #cut = false;
@@ -85,39 +92,45 @@ class Search {
   }
 
   /** The patches that make everything survive, using at most `room` more, or `undefined`. */
-  #search(
-    patches: readonly Patch[],
-    failure: Failure | undefined,
-    room: number,
-  ): readonly Patch[] | undefined {
-    if (failure === undefined) return this.#isVerified(patches) ? patches : undefined;
-    const amended = this.#amended(patches);
-    const shown = replay(amended, failure.cuts, this.#sites);
+  #search(patches: readonly Patch[], failure: Failure, room: number): readonly Patch[] | undefined {
+    const shown = replay(this.#amended(patches), failure.cuts, this.#sites);
     for (const fix of shown === undefined ? [] : this.#fixesFor(shown, failure)) {
       const next = [...patches, ...fix.filter((patch) => !hasPatch(patches, patch))];
-      if (next.length === patches.length) continue;
+      if (next.length === patches.length || this.#seen.has(keyOf(next))) continue;
       if (next.length > patches.length + room) {
         this.#deeper = true;
         continue;
       }
-      const key = keyOf(next);
-      if (this.#seen.has(key)) continue;
-      this.#seen.add(key);
-      if (++this.#explored > MOST_EXPLORED) {
-        this.#cut = true;
-        return undefined;
-      }
-      const found = explore({ ...this.#amended(next), stopAtFirst: true });
-      if (found.unmeasurable !== undefined) continue;
-      if (found.cut && found.failure === undefined) {
-        this.#cut = true;
-        continue;
-      }
-      const left = room - (next.length - patches.length);
-      const solution = this.#search(next, found.failure, left);
+      this.#seen.add(keyOf(next));
+      const outcome = this.#explore(next);
+      if (outcome === "survives") return next;
+      if (outcome === "unknown") continue;
+      const solution = this.#search(next, outcome, room - (next.length - patches.length));
       if (solution !== undefined) return solution;
     }
     return undefined;
+  }
+
+  /** What becomes of the patched program: every state is checked, up to the first that fails. */
+  #explore(patches: readonly Patch[]): Outcome {
+    const key = keyOf(patches);
+    const known = this.#outcomes.get(key);
+    if (known !== undefined) return known;
+    const left = this.#what.budget.leaves - this.#leaves;
+    if (this.#outcomes.size >= MOST_EXPLORED || left < 1) {
+      this.#cut = true;
+      return "unknown";
+    }
+    const budget = { ...this.#what.budget, leaves: left };
+    const found = explore({ ...this.#amended(patches), budget, stopAtFirst: true });
+    this.#leaves += sumOf(found.tallies).leaves;
+    let outcome: Outcome = found.failure ?? "survives";
+    if (found.unmeasurable !== undefined || (found.failure === undefined && found.cut)) {
+      this.#cut = true;
+      outcome = "unknown";
+    }
+    this.#outcomes.set(key, outcome);
+    return outcome;
   }
 
   /** Every way to remove the failing state: one of its old versions must have become durable. */
@@ -135,11 +148,6 @@ class Search {
     }
     // Cheap ones first; among equals those that come first in the program.
     return [...fixes.values()].toSorted((a, b) => a.length - b.length);
-  }
-
-  #isVerified(patches: readonly Patch[]): boolean {
-    const found = explore(this.#amended(patches));
-    return found.failure === undefined && !found.cut && found.unmeasurable === undefined;
   }
 
   #amended(patches: readonly Patch[]): Exploration {

@@ -81,7 +81,8 @@ export function replay(
     const media = mediaWith(what, standing.left);
     media.recorder.observer = looks;
     if (sites !== undefined) media.trace.captureSites(sites);
-    const acked = what.trace.labels.slice(0, done[0]?.point.acked ?? standing.point.acked);
+    const promised = done[0]?.point.acked ?? standing.point.acked;
+    const acked = Object.freeze(what.trace.labels.slice(0, promised));
     objection = recoverAndCheck(media, {
       program: what.program,
       acked,

@@ -5,8 +5,21 @@ import { describe, expect, test } from "vitest";
 import missingFlush from "../../examples/log-missing-flush.ts";
 import oneEpoch from "../../examples/log-one-epoch.ts";
 import right from "../../examples/log-right.ts";
+import { explore } from "../../src/crash/explorer.ts";
+import type { Program } from "../../src/crash/program.ts";
 import { prove, report } from "../../src/crash/prove.ts";
+import { explorationOf } from "../../src/crash/prover.ts";
+import { visitRawStates } from "../../src/crash/raw-states.ts";
+import { ModelledMedia } from "../../src/media/modelled.ts";
 import { lostBy, survivedBy } from "../support/verdicts.ts";
+
+function isContent(program: Program, media: ModelledMedia, acked: readonly unknown[]): boolean {
+  try {
+    return program.check(media, acked, program.recover?.(media)) === true;
+  } catch {
+    return false;
+  }
+}
 
 const shorten = (file: string) => file.replace(/^.*\/examples\//u, "examples/");
 
@@ -70,6 +83,26 @@ describe("the append-only log", () => {
     survivedBy({ ...oneEpoch, domain: "eadr" });
     const gone = lostBy({ ...right, domain: "volatile" });
     expect(gone.missing).toBe(undefined);
+  });
+
+  test("[X1] brute force over every raw state finds as many that fail", () => {
+    for (const torn of ["prefix", "atoms", "line"] as const) {
+      for (const proof of [right, missingFlush, oneEpoch]) {
+        const what = explorationOf({ ...proof, torn });
+        const { program, trace, initial } = what;
+        const media = new ModelledMedia(initial.length);
+        media.recorder.recording = false;
+        let failing = 0;
+        const visited = visitRawStates(what, (bytes, { acked }) => {
+          media.recorder.image.set(bytes);
+          if (isContent(program, media, trace.labels.slice(0, acked))) return;
+          failing++;
+        });
+        const [tally] = explore(what).tallies;
+        expect(BigInt(visited)).toBe(tally?.space);
+        expect(BigInt(failing)).toBe(tally?.failing);
+      }
+    }
   });
 
   test("the same proof gives the same verdict", () => {

@@ -72,6 +72,12 @@ describe("Survived", () => {
     expect(report(verdict).join("\n")).toContain("acknowledged nothing");
   });
 
+  test("notes a check that seems unable to fail", () => {
+    const blind = { ...counter };
+    blind.check = ({ mapping }) => mapping.u64(0) < 99n;
+    expect(survivedBy(blind).notes).toEqual([expect.stringContaining("can it fail at all?")]);
+  });
+
   test("notes raw bytes that were handed out and not stored through", () => {
     const verdict = survivedBy({
       ...counter,
@@ -87,10 +93,11 @@ describe("Survived", () => {
     const verdict = survivedBy({
       ...counter,
       setup: ({ mapping }) => mapping.setU64(64, 42n),
-      check: ({ mapping }) => mapping.u64(64) === 42n,
+      check: ({ mapping, acked }) =>
+        mapping.u64(64) === 42n && mapping.u64(0) >= BigInt(acked.length),
     });
     expect(verdict.space).toBe(7n);
-    expect(verdict.leaves).toBe(4);
+    expect(verdict.notes).toEqual([]);
   });
 });
 
@@ -341,6 +348,21 @@ describe("HarnessBroken", () => {
     const verdict = brokenBy({ ...counter, check });
     expect(verdict).toMatchObject({ phase: "check" });
     expect(verdict.said).toContain("TypeError");
+  });
+
+  test("but half a state may well make a program call what is not there", () => {
+    const fragile = { ...counter, domain: "eadr" as const };
+    fragile.workload = ({ mapping }) => {
+      mapping.setU64(0, 1);
+      mapping.setU64(8, 64);
+      mapping.setU64(64, 5);
+    };
+    fragile.check = ({ mapping }) => {
+      const at = [undefined, { offset: mapping.u64(8) }][Number(mapping.u64(0))];
+      return (at as { offset: bigint }).offset > 0n;
+    };
+    const { counterExample } = lostBy(fragile);
+    expect(counterExample).toMatchObject({ how: "threw", said: expect.stringContaining("Type") });
   });
 
   test("a proof that is none", () => {
