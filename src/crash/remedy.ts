@@ -1,12 +1,12 @@
 /**
  * The remedy: the smallest set of flushes and fences whose addition makes every state survive.
  *
- * An insertion stands at a call site, because that is where a programmer adds it: it acts each time
- * the program comes there. More durability only ever removes states, so every remedy must remove
- * the failing state at hand; that is why the search may go from one failing state to the next and
- * try, at each, the few insertions that remove it. It deepens by cost (a flush 1, a fence 1), so
- * the first remedy found is a smallest one. Each is verified by exploring every state of the amended
- * traces.
+ * An insertion stands at a place in the source, because that is where a programmer adds it: it acts
+ * each time the program comes there. More durability only ever removes states, so every remedy must
+ * remove the failing state at hand; that is why the search may go from one failing state to the
+ * next and try, at each, the few insertions that remove it. It deepens by cost (a flush 1, a fence
+ * 1), so the first remedy found is a smallest one. Each is verified by exploring every state of the
+ * amended traces.
  *
  * @module
  */
