@@ -32,8 +32,9 @@ export interface LongOptions {
   readonly shownTarget: (target: string) => string;
 }
 
-type Align = "left" | "right";
-const ALIGN: readonly Align[] = ["right", "left", "right", "left", "left", "right", "left"];
+/** `owner`: names to the left, numbers to the right. */
+type Align = "left" | "right" | "owner";
+const ALIGN: readonly Align[] = ["right", "left", "right", "owner", "owner", "right", "left"];
 
 /** A line for each file. */
 export function longLines(files: readonly Listed[], options: LongOptions): string[] {
@@ -97,5 +98,6 @@ function targetOf(inode: Inode | undefined, options: LongOptions): string {
 }
 
 function pad(cell: string, width: number, align: Align): string {
-  return align === "left" ? cell.padEnd(width) : cell.padStart(width);
+  const right = align === "right" || (align === "owner" && /^\d+$/u.test(cell));
+  return right ? cell.padStart(width) : cell.padEnd(width);
 }
