@@ -6,7 +6,10 @@ import type { Media } from "../../src/media/media.ts";
 import { ModelledMedia } from "../../src/media/modelled.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { RamMedia } from "../../src/media/ram.ts";
+import { openFileMedia } from "../../src/node/file-media.ts";
+import log from "../../examples/log-right.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
+import { scratch } from "../support/scratch.ts";
 
 const SIZE = 3 * 4096;
 const kinds: readonly (readonly [string, () => Media])[] = [
@@ -94,6 +97,20 @@ describe.each(kinds)("a mapping of %s", (_name, make) => {
     media.close();
     for (const call of calls) expect(codeOf(() => call(0))).toBe("ENXIO");
   });
+});
+
+test("a program that was proved on modelled memory runs on a file as it is", () => {
+  const path = scratch();
+  for (let run = 0; run < 2; run++) {
+    const media = openFileMedia(path, { create: log.size });
+    const mapping = mapMedia(media);
+    const promised: string[] = [];
+    if (run === 0) log.workload({ mapping, ack: (text) => void promised.push(text) });
+    const recovered = log.recover?.({ mapping }) ?? [];
+    expect(recovered).toEqual(["power is on", "so far so good", "still here"]);
+    expect(log.check({ mapping, acked: promised, recovered })).toBe(true);
+    media.close();
+  }
 });
 
 test("bytes are the media itself, where it lies in one piece", () => {
