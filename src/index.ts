@@ -5,6 +5,15 @@
  */
 export { AssertionError, assert, DaxError, Errno, isDaxError } from "./lib/errno.ts";
 export type { ErrnoCode, ErrorContext } from "./lib/errno.ts";
+export { Bitmap } from "./lib/bitmap.ts";
+export { crc32c, crc32cLe32 } from "./lib/crc32c.ts";
+export { Prng } from "./lib/prng.ts";
+export { RadixTree } from "./lib/radix-tree.ts";
+export type { Tag } from "./lib/radix-tree.ts";
+export { RangeSet } from "./lib/range-set.ts";
+export { decode, shapeOf, sizeof, struct } from "./lib/struct.ts";
+export type { Cursor, Decoded, Field, Fields, Shape } from "./lib/struct.ts";
+export { copyIn, copyOf, copyOut, fill } from "./lib/memory.ts";
 export type { Memory } from "./lib/memory.ts";
 export type { Environment, Timespec, Tracer } from "./lib/environment.ts";
 export type {
@@ -18,8 +27,9 @@ export type {
   Stitched,
   Window,
 } from "./media/media.ts";
-export { ModelledMedia } from "./media/modelled.ts";
+export { LineClass, ModelledMedia } from "./media/modelled.ts";
 export type { CachedRange, Caching, ModelledOptions } from "./media/modelled.ts";
+export { Mapping as MediaMapping, mapMedia } from "./media/mapping.ts";
 export { PoisonMedia } from "./media/poison.ts";
 export type { PoisonOptions } from "./media/poison.ts";
 export { RamMedia } from "./media/ram.ts";
