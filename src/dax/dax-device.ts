@@ -351,8 +351,9 @@ export class DaxDevice {
 
   #checkBytes(syscall: string, pgoff: number, start: number, length: number): void {
     const first = pgoff * PAGE_SIZE + start;
-    if (first >= 0 && length >= 0 && length <= this.pages * PAGE_SIZE - first) return;
-    throw new DaxError(Number.isFinite(first) && length >= 0 ? "ERANGE" : "EINVAL", {
+    const whole = Number.isInteger(pgoff) && Number.isInteger(first) && length % 1 === 0;
+    if (whole && first >= 0 && length >= 0 && length <= this.pages * PAGE_SIZE - first) return;
+    throw new DaxError(whole && length >= 0 ? "ERANGE" : "EINVAL", {
       syscall,
       detail: `${this.name}: bytes ${first}+${length} leave the device of ${this.pages} pages`,
     });
