@@ -48,6 +48,7 @@ export class Terminal {
   readonly #err: Output;
   readonly #plain: boolean;
   readonly #now: () => number;
+  #progress: Progress | undefined;
 
   constructor(out: Output, err: Output, options: TerminalOptions = {}) {
     const environment = options.environment ?? process.env;
@@ -72,6 +73,7 @@ export class Terminal {
 
   /** One line on standard error: `daxkit ls: …`. */
   message(text: string, style: Style = "bad"): void {
+    this.#progress?.finish();
     const coloured = this.#err.isTerminal && !this.#plain;
     const label = coloured ? paint(style, `${this.label}:`) : `${this.label}:`;
     this.#err.line(`${label} ${printable(text)}`);
@@ -80,13 +82,15 @@ export class Terminal {
 
   /** Several lines on standard error, as they are. */
   report(text: string): void {
+    this.#progress?.finish();
     this.#err.text(text);
     this.#err.flush();
   }
 
   /** Progress of a piece of work, on a terminal only and only when it takes its time. */
   progress(what: string): Progress {
-    return new Progress(this.#err, what, this.#now);
+    this.#progress = new Progress(this.#err, what, this.#now);
+    return this.#progress;
   }
 }
 

@@ -237,6 +237,16 @@ test("progress waits a second, speaks ten times a second, and cleans up", () => 
   expect(at.stderr()).toBe(shown);
 });
 
+test("a message takes the progress line away first", () => {
+  let clock = 0;
+  const { at, terminal } = terminalOn(true, { NO_COLOR: "1" }, () => clock);
+  const progress = terminal.progress("reading");
+  clock = 2000;
+  progress.step(1, 0, "files");
+  terminal.message("a warning");
+  expect(at.stderr()).toBe("\r\u001B[Kreading: 1 files\r\u001B[Kdaxkit: a warning\n");
+});
+
 test("there is no progress without a terminal", () => {
   let clock = 0;
   const { at, terminal } = terminalOn(false, {}, () => clock);

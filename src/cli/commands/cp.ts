@@ -44,22 +44,29 @@ export const cp = command({
     const target = operands.at(-1) ?? "";
     return withImages(invocation, (images) => {
       const progress = terminal.progress("copying");
-      let count = 0;
+      const done = { files: 0, bytes: 0 };
+      const show = (bytes: number): void => {
+        const mebibytes = Math.floor((done.bytes + bytes) / 2 ** 20);
+        progress.step(done.files, 0, `files, ${mebibytes} MiB`);
+      };
       const copy = ({ image, path, volume }: OpenedPath): void => {
         if (!values.recursive && isDirectory(volume.tree.lstat(path).mode)) {
           throw new DaxError("EISDIR", { syscall: "cp", path, detail: "-r copies directories" });
         }
-        copyOut(volume, path, target, {
+        const { bytes } = copyOut(volume, path, target, {
           onFile(file) {
-            progress.step(++count, 0, "files");
+            done.files++;
+            show(0);
             if (json) out.json({ image, path: file });
             else if (values.verbose) out.line(shownName(out, file));
           },
+          onBytes: show,
           onWarning(text) {
             images.status = STATUS_FAILED;
             terminal.message(text, "warning");
           },
         });
+        done.bytes += bytes;
       };
       try {
         images.each(words, copy);

@@ -10,6 +10,8 @@ import { shownName } from "../names.ts";
 import { Output, writeAll } from "../output.ts";
 import { isOperatingError } from "../errors.ts";
 
+const MIB = 2 ** 20;
+
 export const tar = command({
   name: "tar",
   summary: "print an image, or a part of it, as a tar stream",
@@ -50,7 +52,7 @@ export const tar = command({
       const sink = (bytes: Uint8Array): void => {
         stream.bytes(bytes);
         total += bytes.length;
-        progress.step(total >> 20, 0, "MiB");
+        progress.step(Math.floor(total / MIB), 0, "MiB");
       };
       try {
         tarSubtree(volume, path, sink, {

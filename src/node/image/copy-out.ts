@@ -40,6 +40,8 @@ export interface CopyOptions {
   readonly onWarning?: (text: string) => void;
   /** Hears of each file before it is copied; its path in the image. */
   readonly onFile?: (path: string) => void;
+  /** Hears how many bytes of content are copied, after every MiB or less. */
+  readonly onBytes?: (bytes: number) => void;
 }
 
 /** What was copied. */
@@ -205,6 +207,7 @@ class Copy {
       }
       at += count;
       this.#bytes += count;
+      this.#options.onBytes?.(this.#bytes);
     }
   }
 
