@@ -127,6 +127,22 @@ describe.skipIf(!has("bash"))("completion in bash (needs bash)", () => {
     expect(complete("man", "--", "-")).toEqual([]);
   });
 
+  test("offers file names, spaces and all, for operands and options", () => {
+    writeFileSync(join(folder, "disk one.img"), "");
+    expect(complete("ls", "-l", "di")).toEqual(["disk one.img"]);
+    expect(complete("tar", "-f", "disk")).toEqual(["disk one.img"]);
+    expect(complete("tar", "--file", "=", "disk")).toEqual(["disk one.img"]);
+    expect(complete("cat", "--", "di")).toEqual(["disk one.img"]);
+  });
+
+  test("offers the words of an option, and nothing where any text may stand", () => {
+    expect(complete("prove", "--torn", "a")).toEqual(["atoms"]);
+    expect(complete("prove", "--torn", "=", "")).toEqual(["atoms", "line", "prefix"]);
+    expect(complete("ls", "--partition", "")).toEqual([]);
+    expect(complete("ls", "disk one.img", ":", "/e")).toEqual([]);
+    expect(complete("nonsense", "di")).toEqual([]);
+  });
+
   test("offers the words of an operand", () => {
     expect(complete("completion", "")).toEqual(["bash", "zsh"]);
     expect(complete("completion", "z")).toEqual(["zsh"]);
@@ -160,5 +176,8 @@ describe.skipIf(!has("zsh"))("completion in zsh (needs zsh)", () => {
     expect(complete("daxkit compl")).toBe("daxkit completion ");
     expect(complete("daxkit man --js")).toBe("daxkit man --json ");
     expect(complete("daxkit completion z")).toBe("daxkit completion zsh ");
+    expect(complete("daxkit prove --torn=at")).toBe("daxkit prove --torn=atoms ");
+    writeFileSync(join(folder, "disk.two"), "");
+    expect(complete("daxkit ls -l disk.t")).toBe("daxkit ls -l disk.two ");
   });
 });
