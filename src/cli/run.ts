@@ -44,7 +44,7 @@ export async function runCommandLine(argv: readonly string[], at: Surroundings):
 async function dispatch(argv: readonly string[], at: Surroundings): Promise<number> {
   const [first, ...rest] = argv;
   if (first === undefined) throw new UsageError("COMMAND is missing");
-  if (first === "--help" || first === "-h") return help(rest, at);
+  if (first === "--help" || first === "-h" || first === "help") return help(rest, at);
   if (first === "--version") return version(rest, at);
   if (first.startsWith("-")) {
     throw new UsageError(`option '${first}' stands behind the command: daxkit COMMAND ${first}`);

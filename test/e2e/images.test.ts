@@ -151,6 +151,7 @@ describe("what cannot be done is one line with a code, and status 2", () => {
     [["ls", "--partition=4", "disk.img"], "daxkit ls: ENXIO: "],
     [["ls", "a.img:/none"], "daxkit ls: ENOENT: no such file or directory, stat 'a.img:/none'"],
     [["cat", "a.img:/a"], "daxkit cat: EISDIR: illegal operation on a directory, read 'a.img:/a'"],
+    [["tree", "a.img:/big"], "daxkit tree: ENOTDIR: not a directory, scandir 'a.img:/big'"],
     [["cat", "a.img:/big/x"], "daxkit cat: ENOTDIR: not a directory, open 'a.img:/big/x'"],
     [["ls", "-"], "daxkit ls: usage: "],
     [["ls"], "daxkit ls: usage: IMAGE[:PATH] is missing"],

@@ -151,6 +151,7 @@ test("--help, of all and of one, and the table itself as JSON", async () => {
   const one = await typed(["good", "--help"], [good]);
   expect(one.stdout).toContain("Usage: daxkit good [OPTION]... [FILE]...");
   expect((await typed(["--help", "good"], [good])).stdout).toBe(one.stdout);
+  expect((await typed(["help", "good"], [good])).stdout).toBe(one.stdout);
   const table = JSON.parse((await typed(["--help", "--json"], [good])).stdout);
   expect(table).toMatchObject([{ name: "good", json: "document" }]);
   const page = JSON.parse((await typed(["good", "--help", "--json"], [good])).stdout);

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { DaxError } from "../../lib/errno.ts";
+import { DaxError } from "../../lib/errno.ts";
+import { isDirectory } from "../../vfs/modes.ts";
 import { command } from "../command.ts";
 import {
   IMAGE_EXCLUSIVE,
@@ -50,10 +51,12 @@ export const tree = command({
         const onError = (error: DaxError): void => images.complain(inImage(error, image, path));
         const options: TreeOptions = { all, directories, level, onError };
         const start = volume.tree.stat(path);
-        const visits = treeVisits(start, path, options, total);
+        if (!isDirectory(start.mode)) throw new DaxError("ENOTDIR", { syscall: "scandir", path });
+        const count = json ? { directories: 0, files: 0 } : total;
+        const visits = treeVisits(start, path, options, count);
         const title = `${image}:${path}`;
         if (json) {
-          for (const piece of treeJson(title, visits, total, onError)) out.text(piece);
+          for (const piece of treeJson(title, visits, count, onError)) out.text(piece);
           return;
         }
         out.line(names.colouredName(terminal, out, title, start.mode));
