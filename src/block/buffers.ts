@@ -59,6 +59,17 @@ export class Buffers implements ByteStore {
   }
 
   /**
+   * Fills `target` from byte `within` of a block. Unlike loads through what `get` answers, it says
+   * when the memory was gone: zeros read from a file that was cut are no metadata.
+   * @throws EUCLEAN for a block outside the device, EIO
+   */
+  read(block: number, target: Uint8Array, what: string, within = 0): void {
+    const { memory, at } = this.get(block, what);
+    copyOut(memory, at + within, target);
+    this.#range?.device.checkFault();
+  }
+
+  /**
    * From now on `get(block)` and `readBytes` answer `bytes` (aliased, not copied); nothing is
    * written to the device. @throws EUCLEAN for a block outside the device
    */

@@ -1,6 +1,9 @@
 /**
  * A file cut behind our back: typed errors at the next checked call, and the process lives.
  */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { libc } from "../../src/node/libc.unsafe.ts";
 import { answerOf, runChild } from "../support/child.ts";
@@ -102,3 +105,15 @@ test.skipIf(without !== "")(
     expect(runChild("truncated", [scratch(), "foreign"]).signal).toBe("SIGBUS");
   },
 );
+
+test.skipIf(without !== "")(`metadata that is gone is EIO and no hole${without}`, () => {
+  const image = scratch();
+  const fixture = join(import.meta.dirname, "../../fixtures/ext/ext2-1k.img.gz");
+  writeFileSync(image, gunzipSync(readFileSync(fixture)));
+  expect(answerOf("truncated-image", [image, "/big", "/again"])).toEqual({
+    size: 1_048_576,
+    first: expect.stringMatching(/^EIO .* is gone: the file was cut to 4096 of/u),
+    again: expect.stringMatching(/^EIO .*inode \d+ block map \d+ lies on poisoned memory/u),
+    inode: expect.stringMatching(/^EIO .* is gone: the file was cut to 4096 of/u),
+  });
+});

@@ -5,7 +5,6 @@
  * @module
  */
 import type { Buffers } from "../../block/buffers.ts";
-import { copyOf } from "../../lib/memory.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { DirectoryTable, NumberTable, SparseBits, SparseCounts } from "./check-tables.ts";
 import { hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
@@ -162,8 +161,9 @@ export class CheckContext {
 
   /** A private copy of a block. @throws EIO, EUCLEAN outside the device */
   read(block: number, what: string): DataView<ArrayBuffer> {
-    const { memory, at } = this.buffers.get(block, what);
-    return new DataView(copyOf(memory, at, this.buffers.blockSize).buffer);
+    const bytes = new Uint8Array(this.buffers.blockSize);
+    this.buffers.read(block, bytes, what);
+    return new DataView(bytes.buffer);
   }
 
   /** The cluster of a block, counted from the first data block. */

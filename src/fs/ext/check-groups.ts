@@ -15,7 +15,6 @@ import {
   EXT4_FEATURE_INCOMPAT_MMP,
 } from "../../format/ext-superblock.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
-import { copyOut } from "../../lib/memory.ts";
 import { type Field, sizeof } from "../../lib/struct.ts";
 import { type CheckContext, type RawDescriptor, hex } from "./check-context.ts";
 import {
@@ -33,9 +32,9 @@ import { descriptorChecksum } from "./groups.ts";
 function descriptorBytes(context: CheckContext, group: number): Uint8Array<ArrayBuffer> {
   const { descriptorsPerBlock, descSize } = context.superblock;
   const block = descriptorBlock(context.superblock, Math.floor(group / descriptorsPerBlock));
-  const { memory, at } = context.buffers.get(block, "group descriptors");
   const bytes = new Uint8Array(Math.max(descSize, sizeof(GD)));
-  copyOut(memory, at + (group % descriptorsPerBlock) * descSize, bytes.subarray(0, descSize));
+  const within = (group % descriptorsPerBlock) * descSize;
+  context.buffers.read(block, bytes.subarray(0, descSize), "group descriptors", within);
   return bytes;
 }
 

@@ -5,7 +5,6 @@
  * @module
  */
 import { EXT4_BG_INODE_UNINIT } from "../../format/ext-group.ts";
-import { copyOf } from "../../lib/memory.ts";
 import type { CheckContext, RawDescriptor } from "./check-context.ts";
 import { readDescriptor } from "./check-groups.ts";
 import { CheckedInode } from "./check-inode-record.ts";
@@ -27,8 +26,9 @@ export function readInode(context: CheckContext, ino: number): CheckedInode | un
   const { inodeTable } = readDescriptor(context, group);
   const at = ((ino - 1) % inodesPerGroup) * inodeSize;
   const block = inodeTable + Math.floor(at / blockSize);
-  const { memory, at: start } = context.buffers.get(block, "inode table");
-  return new CheckedInode(context, ino, copyOf(memory, start + (at % blockSize), inodeSize));
+  const bytes = new Uint8Array(inodeSize);
+  context.buffers.read(block, bytes, "inode table", at % blockSize);
+  return new CheckedInode(context, ino, bytes);
 }
 
 /** All inodes of all tables that may hold something, in ascending order. @throws EIO */
@@ -41,9 +41,9 @@ export function* allInodes(context: CheckContext): Generator<CheckedInode> {
     const first = group * inodesPerGroup + 1;
     for (let i = 0; i < count; i += perBlock) {
       const block = descriptor.inodeTable + i / perBlock;
-      const { memory, at } = context.buffers.get(block, "inode table");
       for (let k = 0; k < perBlock && i + k < count; k++) {
-        const bytes = copyOf(memory, at + k * inodeSize, inodeSize);
+        const bytes = new Uint8Array(inodeSize);
+        context.buffers.read(block, bytes, "inode table", k * inodeSize);
         yield new CheckedInode(context, first + i + k, bytes);
       }
     }

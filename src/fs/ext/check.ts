@@ -17,7 +17,6 @@ import {
 } from "../../format/ext-superblock.ts";
 import type { Environment } from "../../lib/environment.ts";
 import { isDaxError } from "../../lib/errno.ts";
-import { copyOf } from "../../lib/memory.ts";
 import { sizeof } from "../../lib/struct.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { checkBitmaps } from "./check-bitmaps.ts";
@@ -90,9 +89,9 @@ function openForCheck(
 
 function replayedSuperblock(buffers: Buffers): DataView<ArrayBuffer> {
   const block = Math.floor(EXT4_SUPERBLOCK_OFFSET / buffers.blockSize);
-  const { memory, at } = buffers.get(block, "superblock");
-  const within = EXT4_SUPERBLOCK_OFFSET % buffers.blockSize;
-  return new DataView(copyOf(memory, at + within, sizeof(SB)).buffer);
+  const bytes = new Uint8Array(sizeof(SB));
+  buffers.read(block, bytes, "superblock", EXT4_SUPERBLOCK_OFFSET % buffers.blockSize);
+  return new DataView(bytes.buffer);
 }
 
 /** The passes in their order: each believes what the ones before it have collected. */

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { copyOut } from "../../lib/memory.ts";
 import type { FileMap } from "./file-map.ts";
 import type { Volume } from "./volume.ts";
 
@@ -15,9 +14,6 @@ export function readContents(volume: Volume, map: FileMap, target: Uint8Array): 
     const piece = target.subarray(done, done + blockSize);
     const block = map.blockOf(done / blockSize);
     if (block === undefined) piece.fill(0);
-    else {
-      const { memory, at } = volume.buffers.get(block, "file block");
-      copyOut(memory, at, piece);
-    }
+    else volume.buffers.read(block, piece, "file block");
   }
 }

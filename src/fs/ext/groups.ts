@@ -8,7 +8,6 @@ import { EXT4_BG_INODE_UNINIT, Ext4GroupDesc as GD } from "../../format/ext-grou
 import { EXT4_FEATURE_INCOMPAT_FLEX_BG } from "../../format/ext-superblock.ts";
 import { crc16 } from "../../lib/crc16.ts";
 import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
-import { copyOut } from "../../lib/memory.ts";
 import { type Field, sizeof } from "../../lib/struct.ts";
 import { badChecksum, corrupt } from "./corruption.ts";
 import { hasIncompat } from "./features.ts";
@@ -79,9 +78,9 @@ export class Groups {
     const index = Math.floor(group / descriptorsPerBlock);
     const block = descriptorBlock(this.#superblock, index);
     if (block >= blocks) throw corrupt(`group ${group}`, "descriptor block", block, "past the end");
-    const { memory, at } = this.#buffers.get(block, "group descriptors");
     const bytes = new Uint8Array(Math.max(descSize, sizeof(GD)));
-    copyOut(memory, at + (group % descriptorsPerBlock) * descSize, bytes.subarray(0, descSize));
+    const within = (group % descriptorsPerBlock) * descSize;
+    this.#buffers.read(block, bytes.subarray(0, descSize), "group descriptors", within);
     return bytes;
   }
 }

@@ -22,7 +22,6 @@ import {
 } from "../../format/jbd2.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import { DaxError, type ErrnoCode } from "../../lib/errno.ts";
-import { copyOf } from "../../lib/memory.ts";
 import { type Decoded, decode, sizeof } from "../../lib/struct.ts";
 
 /** Where the blocks of a journal lie; a journal file may be fragmented. */
@@ -129,8 +128,8 @@ export class JournalLog {
   #readPhysical(n: number): LogBlock {
     const block = this.#map.physical(n);
     if (block === undefined) this.fail("EUCLEAN", `block ${n} of the journal file is a hole`);
-    const { memory, at } = this.#buffers.get(block, "journal block");
-    const bytes = copyOf(memory, at, this.#buffers.blockSize);
+    const bytes = new Uint8Array(this.#buffers.blockSize);
+    this.#buffers.read(block, bytes, "journal block");
     return { bytes, view: new DataView(bytes.buffer) };
   }
 

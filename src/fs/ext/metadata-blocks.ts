@@ -5,7 +5,6 @@
  * @module
  */
 import type { Buffers } from "../../block/buffers.ts";
-import { copyOut } from "../../lib/memory.ts";
 import { corrupt } from "./corruption.ts";
 import { Recent } from "./recent.ts";
 
@@ -72,8 +71,7 @@ export class MetadataBlocks {
       throw corrupt(what, field, block, `not among the ${this.#blocks} blocks of the filesystem`);
     }
     const bytes = new Uint8Array(this.#buffers.blockSize);
-    const { memory, at } = this.#buffers.get(block, what);
-    copyOut(memory, at, bytes);
+    this.#buffers.read(block, bytes, what);
     const fresh = new MetadataBlock(block, bytes);
     this.#cache.set(block, fresh);
     return fresh;

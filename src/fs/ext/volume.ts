@@ -6,7 +6,6 @@
 import type { BlockDevice } from "../../block/block-device.ts";
 import type { Buffers } from "../../block/buffers.ts";
 import type { Tracer } from "../../lib/environment.ts";
-import { copyOut } from "../../lib/memory.ts";
 import { corrupt } from "./corruption.ts";
 import { MapBudget } from "./file-map.ts";
 import { type GroupDescriptor, Groups } from "./groups.ts";
@@ -49,9 +48,8 @@ export class Volume {
     const { descriptor, slot } = this.#place(ino);
     const at = slot * inodeSize;
     const block = descriptor.inodeTable + Math.floor(at / blockSize);
-    const { memory, at: start } = this.buffers.get(block, "inode table block");
     const bytes = this.#takeBytes(inodeSize);
-    copyOut(memory, start + (at % blockSize), bytes);
+    this.buffers.read(block, bytes, "inode table block", at % blockSize);
     return new InodeRecord(this.superblock, ino, bytes);
   }
 
