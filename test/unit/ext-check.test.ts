@@ -1,6 +1,8 @@
 /**
  * The check of ext filesystems: silent about clean images, and every kind of damage by its name.
  */
+import { readFileSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
@@ -19,6 +21,27 @@ test.each(EXT_FIXTURES)("%s, as Linux unmounted it, yields nothing", (name) => {
   const before = Uint8Array.from(image);
   expect(check(image)).toEqual([]);
   expect(same(image, before)).toBe(true);
+});
+
+test("docs/ext-check.md lists every code", () => {
+  const root = join(import.meta.dirname, "..", "..");
+  const folder = join(root, "src", "fs", "ext");
+  const sources = readdirSync(folder).filter((name) => name.startsWith("check"));
+  const codes = sources.flatMap((name) => {
+    const text = readFileSync(join(folder, name), "utf8");
+    return [...text.matchAll(/"(ext\.[a-z.-]+)"/gu)].map(([, code]) => code as string);
+  });
+  const listed = new Set<string>();
+  const table = readFileSync(join(root, "docs", "ext-check.md"), "utf8");
+  for (const [, cell] of table.matchAll(/^\| (ext\.[^|]+)\|/gmu)) {
+    let group = "";
+    for (const code of (cell as string).trim().split(", ")) {
+      // ".flags" stands for the same group as the code before it.
+      if (!code.startsWith(".")) group = code.slice(0, code.lastIndexOf("."));
+      listed.add(code.startsWith(".") ? group + code : code);
+    }
+  }
+  expect(codes.filter((code) => !listed.has(code))).toEqual([]);
 });
 
 /** Damages the first fixture that has what the mutation needs. */

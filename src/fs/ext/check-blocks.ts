@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  EXT4_EA_INODE_FL,
   EXT4_EXTENTS_FL,
   EXT4_INLINE_DATA_FL,
   EXT4_RESIZE_INO,
@@ -19,7 +20,7 @@ import type { CheckContext } from "./check-context.ts";
 import type { CheckedInode } from "./check-inode-record.ts";
 import { SparseBits } from "./check-tables.ts";
 import { type MapVisitor, walkMap } from "./check-map.ts";
-import { checkAttributeBlock } from "./check-xattr.ts";
+import { type ValueCost, checkAttributeBlock } from "./check-xattr.ts";
 
 /** What the walk over an inode's map found out. */
 interface Tally {
@@ -32,19 +33,20 @@ interface Tally {
 }
 
 /**
- * Claims and checks all blocks of an inode. `valueBlocks` is what attribute values in inodes of
- * their own cost it; `orphan`: a truncation may be under way, so sizes need not match.
+ * Claims and checks all blocks of an inode. `values` is what attribute values in inodes of
+ * their own cost it, of those in the inode; `orphan`: a truncation may be under way, so sizes need not match.
  * @throws EIO
  */
 export function checkBlocks(
   context: CheckContext,
   inode: CheckedInode,
-  valueBlocks: number,
+  values: ValueCost,
   orphan: boolean,
 ): void {
   const { clusterRatio } = context.superblock;
-  const attributes = checkAttributeBlock(context, inode).blocks + valueBlocks;
-  const tally = { clusters: attributes / clusterRatio, lastBlock: -1, lastWritten: -1 };
+  const attributes = checkAttributeBlock(context, inode);
+  const blocks = attributes.blocks + values.blocks;
+  const tally = { clusters: blocks / clusterRatio, lastBlock: -1, lastWritten: -1 };
   if (inode.hasBlocks) {
     const resize = inode.ino === EXT4_RESIZE_INO;
     const visitor = resize
@@ -59,6 +61,9 @@ export function checkBlocks(
       inode.where,
       "a directory has no blocks, expected at least 1",
     );
+  }
+  if (!inode.has(EXT4_EA_INODE_FL)) {
+    context.quota.add(inode, tally.clusters, 1 + values.inodes + attributes.inodes);
   }
   if (!orphan) checkSize(context, inode, tally);
   checkBlockCount(context, inode, tally);

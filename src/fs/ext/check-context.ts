@@ -6,6 +6,7 @@
  */
 import type { Buffers } from "../../block/buffers.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
+import { QuotaUsage } from "./check-quota-usage.ts";
 import { DirectoryTable, NumberTable, SparseBits, SparseCounts } from "./check-tables.ts";
 import { hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
 import type { Superblock } from "./superblock.ts";
@@ -106,10 +107,14 @@ export class CheckContext {
   readonly links: SparseCounts;
   /** Inodes that refer to each attribute block. */
   readonly attributeBlocks = new NumberTable();
-  /** Sectors that the values in the attribute block's own inodes cost each of its users. */
+  /** Blocks that an attribute block's values in inodes of their own cost each of its users. */
   readonly attributeValues = new NumberTable();
+  /** How many such inodes there are for each attribute block. */
+  readonly attributeValueInodes = new NumberTable();
   /** References to each inode that holds an attribute's value. */
   readonly valueInodes = new NumberTable();
+  /** What users, groups and projects use. */
+  readonly quota: QuotaUsage;
   largeFiles = 0;
   largeDirectories = 0;
 
@@ -129,6 +134,7 @@ export class CheckContext {
     this.inodesRegular = new SparseBits(inodesPerGroup);
     this.orphans = new SparseBits(inodesPerGroup);
     this.tablesLost = new SparseBits(4096);
+    this.quota = new QuotaUsage(superblock);
     this.links = new SparseCounts(inodesPerGroup);
   }
 

@@ -98,6 +98,21 @@ export class CheckedInode {
     return DI.sizeLo.get(this.view, 0) + this.sizeHigh * TWO_32;
   }
 
+  /** 32-bit owner and group. */
+  get uid(): number {
+    return DI.uid.get(this.view, 0) + DI.uidHigh.get(this.view, 0) * 0x1_0000;
+  }
+
+  get gid(): number {
+    return DI.gid.get(this.view, 0) + DI.gidHigh.get(this.view, 0) * 0x1_0000;
+  }
+
+  /** The project, 0 where the inode has no room for one. */
+  get projectId(): number {
+    const { offset, size } = DX.projid;
+    return this.extraSize >= offset + size ? DX.projid.get(this.view, EXTRA) : 0;
+  }
+
   get sizeHigh(): number {
     return DI.sizeHigh.get(this.view, 0);
   }

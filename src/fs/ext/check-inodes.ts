@@ -26,7 +26,7 @@ import { checkFields, checkFlags, checkExtraSize, checkKind } from "./check-inod
 import type { CheckedInode } from "./check-inode-record.ts";
 import { allInodes } from "./check-inode-table.ts";
 import { walkMap } from "./check-map.ts";
-import { checkInodeAttributes } from "./check-xattr.ts";
+import { NO_VALUES, checkInodeAttributes } from "./check-xattr.ts";
 
 /** Checks all inodes, and notes which are in use. */
 export function* checkInodes(context: CheckContext): Generator<Finding> {
@@ -161,7 +161,7 @@ class InodePass {
         const text = `the ${what} has mode 0${inode.mode.toString(8)}, expected a regular file`;
         this.#context.error("ext.inode.reserved", inode.where, text);
       }
-      checkBlocks(this.#context, inode, 0, false);
+      checkBlocks(this.#context, inode, NO_VALUES, false);
       return false;
     }
     if (inode.links !== 0 || inode.blockCount !== 0 || inode.blockWord(0) !== 0) {
@@ -184,7 +184,7 @@ class InodePass {
       const text = `a reserved inode has mode 0${mode.toString(8)}`;
       this.#context.error("ext.inode.reserved", inode.where, text);
     }
-    checkBlocks(this.#context, inode, 0, false);
+    checkBlocks(this.#context, inode, NO_VALUES, false);
     return false;
   }
 
@@ -197,7 +197,8 @@ class InodePass {
     }
     context.inodesUsed.add(index);
     checkFields(context, inode);
-    const values = checkExtraSize(context, inode) ? checkInodeAttributes(context, inode).blocks : 0;
+    const believed = checkExtraSize(context, inode);
+    const values = believed ? checkInodeAttributes(context, inode) : NO_VALUES;
     if (inode.isDirectory) {
       context.inodesDirectory.add(index);
       context.directories.push(inode.ino);

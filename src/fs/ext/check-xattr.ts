@@ -28,9 +28,11 @@ const ENTRY = sizeof(XE);
 /** What the attributes of an inode cost it, beside their own block: blocks and inodes of values. */
 export interface ValueCost {
   readonly blocks: number;
+  readonly inodes: number;
 }
 
-const NOTHING: ValueCost = { blocks: 0 };
+/** No value lies in an inode of its own. */
+export const NO_VALUES: ValueCost = { blocks: 0, inodes: 0 };
 
 /** A run of entries: byte offsets are from `base`, values end at `limit`. */
 interface Area {
@@ -49,8 +51,8 @@ interface Area {
 export function checkInodeAttributes(context: CheckContext, inode: CheckedInode): ValueCost {
   const { bytes, view, extraSize } = inode;
   const start = EXTRA + extraSize;
-  if (bytes.length <= EXTRA || extraSize >= bytes.length - EXTRA - 4) return NOTHING;
-  if (view.getUint32(start, true) !== EXT4_XATTR_MAGIC) return NOTHING;
+  if (bytes.length <= EXTRA || extraSize >= bytes.length - EXTRA - 4) return NO_VALUES;
+  if (view.getUint32(start, true) !== EXT4_XATTR_MAGIC) return NO_VALUES;
   const first = start + 4;
   const where = inode.where;
   const area = { bytes, view, first, base: first, limit: bytes.length, inInode: true, where };
@@ -60,19 +62,20 @@ export function checkInodeAttributes(context: CheckContext, inode: CheckedInode)
 /** Checks the attribute block of an inode, once for all that share it. @throws EIO */
 export function checkAttributeBlock(context: CheckContext, inode: CheckedInode): ValueCost {
   const block = inode.fileAcl;
-  if (block === 0) return NOTHING;
+  if (block === 0) return NO_VALUES;
   const ratio = context.superblock.clusterRatio;
   if (!context.compat(EXT4_FEATURE_COMPAT_EXT_ATTR) || !context.isInside(block)) {
     const rule = context.isInside(block)
       ? "without the ext_attr feature"
       : "outside the filesystem";
     context.error("ext.xattr.block", inode.where, `attribute block is ${block}, ${rule}`);
-    return NOTHING;
+    return NO_VALUES;
   }
   const seen = context.attributeBlocks.get(block);
   if (seen !== undefined) {
     context.attributeBlocks.set(block, seen + 1);
-    return { blocks: ratio + (context.attributeValues.get(block) ?? 0) };
+    const inodes = context.attributeValueInodes.get(block) ?? 0;
+    return { blocks: ratio + (context.attributeValues.get(block) ?? 0), inodes };
   }
   const where = `attribute block ${block} of inode ${inode.ino}`;
   const view = context.read(block, "attribute block");
@@ -95,9 +98,10 @@ export function checkAttributeBlock(context: CheckContext, inode: CheckedInode):
     inInode: false,
     where,
   };
-  const { blocks } = new AreaCheck(context, inode, area, 0).run();
+  const { blocks, inodes } = new AreaCheck(context, inode, area, 0).run();
   if (blocks > 0) context.attributeValues.set(block, blocks);
-  return { blocks: ratio + blocks };
+  if (inodes > 0) context.attributeValueInodes.set(block, inodes);
+  return { blocks: ratio + blocks, inodes };
 }
 
 function checkBlockChecksum(
@@ -147,6 +151,7 @@ class AreaCheck {
   readonly #area: Area;
   readonly #taken: Taken;
   #blocks = 0;
+  #inodes = 0;
 
   /** The area's own header starts at `header`. */
   constructor(context: CheckContext, inode: CheckedInode, area: Area, header: number) {
@@ -163,18 +168,22 @@ class AreaCheck {
     while (at + 4 <= limit && view.getUint32(at, true) !== 0) {
       if (at + ENTRY > limit) {
         this.#report("attribute entry", `at byte ${at} leaves the area`);
-        return { blocks: this.#blocks };
+        return this.#cost;
       }
       const length = ENTRY + padded(XE.nameLen.get(view, at));
       const wrong = this.#entry(at, length);
       if (wrong !== undefined) {
         this.#report(`attribute entry at byte ${at}`, wrong);
-        return { blocks: this.#blocks };
+        return this.#cost;
       }
       at += length;
     }
     if (!this.#taken.take(at, 4)) this.#report("attribute list", "has no room for its end");
-    return { blocks: this.#blocks };
+    return this.#cost;
+  }
+
+  get #cost(): ValueCost {
+    return { blocks: this.#blocks, inodes: this.#inodes };
   }
 
   #report(what: string, text: string): void {
@@ -231,6 +240,7 @@ class AreaCheck {
       const size = XE.valueSize.get(view, at);
       this.#blocks += Math.ceil(size / clusterSize) * clusterRatio;
     }
+    this.#inodes++;
     if (!holder.has(EXT4_EA_INODE_FL)) return `has its value in inode ${ino} without that flag`;
     return undefined;
   }

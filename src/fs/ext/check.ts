@@ -27,6 +27,7 @@ import { checkInodes } from "./check-inodes.ts";
 import { checkJournal } from "./check-journal.ts";
 import { checkConnections, checkLinks } from "./check-links.ts";
 import { checkOrphans } from "./check-orphans.ts";
+import { checkQuota } from "./check-quota.ts";
 import { checkResizeInode } from "./check-resize.ts";
 import { checkShared } from "./check-shared.ts";
 import { checkSuperblock, parseForCheck, readRawSuperblock } from "./check-superblock.ts";
@@ -94,8 +95,16 @@ function replayedSuperblock(buffers: Buffers): DataView<ArrayBuffer> {
   return new DataView(bytes.buffer);
 }
 
+/** Groups that are checked at most: 2 PiB with 4 KiB blocks. */
+const MOST_GROUPS = 1 << 24;
+
 /** The passes in their order: each believes what the ones before it have collected. */
 function* passes(context: CheckContext): Generator<Finding> {
+  const { groups } = context.superblock;
+  if (groups > MOST_GROUPS) {
+    yield stopped("superblock", `${groups} groups are more than can be checked here`);
+    return;
+  }
   checkSuperblock(context);
   yield* context.findings.take();
   yield* checkGroups(context);
@@ -109,4 +118,5 @@ function* passes(context: CheckContext): Generator<Finding> {
   yield* checkConnections(context);
   yield* checkLinks(context);
   yield* checkBitmaps(context);
+  yield* checkQuota(context);
 }
