@@ -33,8 +33,9 @@ interface Tally {
 }
 
 /**
- * Claims and checks all blocks of an inode. `values` is what attribute values in inodes of
- * their own cost it, of those in the inode; `orphan`: a truncation may be under way, so sizes need not match.
+ * Claims and checks all blocks of an inode. `values` is what attribute values in inodes of their
+ * own cost it, of those in the inode; `orphan`: a truncation may be under way, so sizes need not
+ * match.
  * @throws EIO
  */
 export function checkBlocks(
