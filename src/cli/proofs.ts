@@ -8,6 +8,7 @@ import { type Proof, type ProveSettings, prove } from "../crash/prove.ts";
 import type { ReportOptions, Style, Torn, Verdict } from "../crash/prove.ts";
 import type { PersistenceDomain } from "../media/media.ts";
 import { loadProgram } from "../node/load-program.ts";
+import { CallTimeout, type Watch, runWatched } from "../node/watched-run.ts";
 import type { Style as TerminalStyle, Terminal } from "./terminal.ts";
 
 /** What the command line says instead of the proof. */
@@ -17,7 +18,12 @@ export interface ProveOptions {
   readonly domain?: PersistenceDomain;
   /** Leaves. */
   readonly budget?: number;
+  /** Seconds that one call of the proof's functions may take; 30 unless told otherwise. */
+  readonly patience?: number;
 }
+
+/** What ten million steps on a busy machine stay below. */
+const PATIENCE = 30;
 
 /** One proof of a file, and how it ended. */
 export interface ProvedFile {
@@ -47,8 +53,37 @@ export async function proveFile(
   }
   return proofs.map((proof) => {
     const { name } = proof;
-    return { name, verdict: prove(withOptions(proof, options), settings) };
+    return { name, verdict: proveWatched(withOptions(proof, options), options, settings) };
   });
+}
+
+/** Steps are counted, but a loop that neither loads nor stores makes none. */
+function proveWatched(
+  proof: Proof,
+  { patience = PATIENCE }: ProveOptions,
+  settings: ProveSettings,
+): Verdict {
+  try {
+    return runWatched(patience, (watch) => prove(watched(proof, watch), settings));
+  } catch (error) {
+    if (!(error instanceof CallTimeout)) throw error;
+    const said = `it did not end within ${patience} s; give --patience if it needs longer`;
+    const phase = error.what as (typeof PARTS)[number];
+    return { kind: "HarnessBroken", name: proof.name, phase, said };
+  }
+}
+
+const PARTS = ["setup", "workload", "recover", "check"] as const;
+
+function watched(proof: Proof, watch: Watch): Proof {
+  const changed = { ...proof } as Record<string, unknown>;
+  for (const part of PARTS) {
+    const body: unknown = proof[part];
+    if (typeof body !== "function") continue;
+    changed[part] = (given: unknown): unknown =>
+      watch.call(part, () => body.call(proof, given) as unknown);
+  }
+  return changed as unknown as Proof;
 }
 
 function broken(path: string, said: string, error?: unknown): ProvedFile {

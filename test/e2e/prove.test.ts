@@ -102,3 +102,22 @@ test("what is no proof is status 2, and says why", () => {
   expect(prove(".").err).toContain("EISDIR");
   expect(prove("log-right.ts", "--torn", "sideways").status).toBe(2);
 });
+
+test.each(["workload", "recover", "check"])("%s that never ends is broken: status 2", (part) => {
+  const parts = {
+    workload: "mapping.setU64(0, 1); mapping.persist(0, 8); ack(1);",
+    recover: "mapping.u64(0);",
+    check: "mapping.u64(0);",
+    [part]: "mapping.setU64(64, 1); for (;;);",
+  };
+  const name = file(
+    `endless-${part}.js`,
+    `export default { name: "endless", size: 128,
+       workload({ mapping, ack }) { ${parts["workload"]} },
+       recover({ mapping }) { ${parts["recover"]} },
+       check({ mapping }) { ${parts["check"]} } };`,
+  );
+  const { status, out } = prove(name, "--patience", "1");
+  expect(out).toContain(`${part}: it did not end within 1 s`);
+  expect(status).toBe(2);
+});

@@ -47,6 +47,7 @@ export const prove = command({
     },
     depth: { type: "count", value: "N", text: "power cuts in a row" },
     budget: { type: "count", value: "LEAVES", text: "runs of recovery and check before it ends" },
+    patience: { type: "count", value: "SECONDS", text: "what one call of its functions may take" },
   },
   examples: [
     { line: "daxkit prove examples/log-right.ts", text: "proves a log that is right" },
@@ -63,12 +64,13 @@ export const prove = command({
   async run({ operands, values, json, out, terminal }) {
     const { report, toJson } = await import("../../crash/prove.ts");
     const { proveFile, reportFor } = await import("../proofs.ts");
-    const { torn, domain, depth, budget } = values;
+    const { torn, domain, depth, budget, patience } = values;
     const options = {
       ...(torn === undefined ? {} : { torn: torn as Torn }),
       ...(domain === undefined ? {} : { domain: domain as PersistenceDomain }),
       ...(depth === undefined ? {} : { depth }),
       ...(budget === undefined ? {} : { budget }),
+      ...(patience === undefined ? {} : { patience }),
     };
     const verdicts: Verdict[] = [];
     using progress = terminal.progress("proving");
