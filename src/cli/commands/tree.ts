@@ -47,11 +47,13 @@ export const tree = command({
     const { all, directories, level = Number.POSITIVE_INFINITY } = values;
     return withImages(invocation, (images) => {
       const total = { directories: 0, files: 0 };
+      let drawn = false;
       const draw = ({ image, path, volume }: OpenedPath): void => {
         const onError = (error: DaxError): void => images.complain(inImage(error, image, path));
         const options: TreeOptions = { all, directories, level, onError };
         const start = volume.tree.stat(path);
         if (!isDirectory(start.mode)) throw new DaxError("ENOTDIR", { syscall: "scandir", path });
+        drawn = true;
         const count = json ? { directories: 0, files: 0 } : total;
         const visits = treeVisits(start, path, options, count);
         const title = `${image}:${path}`;
@@ -68,7 +70,7 @@ export const tree = command({
         }
       };
       images.each(operands, draw);
-      if (json) return;
+      if (json || !drawn) return;
       const folders = many(total.directories, "directory", "directories");
       out.line();
       out.line(directories ? folders : `${folders}, ${many(total.files, "file", "files")}`);
