@@ -31,13 +31,14 @@ export interface TreeLine {
   readonly visit: Visit;
 }
 
-/** What tree(1) shows below a directory, counted in `count`. */
+/** What tree(1) shows below a directory, counted in `count` together with the directory itself. */
 export function* treeVisits(
   start: Inode,
   path: string,
   options: TreeOptions,
   count: TreeCount,
 ): Generator<Visit> {
+  count.directories++;
   const visits = descend(start, path, {
     onError: options.onError,
     keep: (entry, directory) => isShown(entry, directory, options),
@@ -55,13 +56,16 @@ export function modeOf({ inode, entry }: Visit): number {
   return inode?.mode ?? entry.type << 12;
 }
 
+/** As tree(1) sets it: with no-break spaces, so that no mailer folds them. */
+const PIPE = "│\u00A0\u00A0 ";
+
 /** The drawing, line by line. */
 export function* treeLines(visits: Iterable<Visit>): Generator<TreeLine> {
   const stems: string[] = [];
   for (const visit of visits) {
     stems.length = visit.depth;
     yield { branch: `${stems.join("")}${visit.last ? "└── " : "├── "}`, visit };
-    stems.push(visit.last ? "    " : "│   ");
+    stems.push(visit.last ? "    " : PIPE);
   }
 }
 

@@ -12,6 +12,7 @@ import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
 
 const tools = programs(["filefrag", "stat", "df", "find"], "apt-get install e2fsprogs coreutils");
+const trees = programs(["tree"], "apt-get install tree");
 const kernel = loopMounts();
 const IMAGES = ["ext4-default", "ext2-1k"] as const;
 
@@ -69,6 +70,14 @@ describe.skipIf(tools.missing || kernel.missing)(
             numbers(theirs("df", [letters, "."], mount)),
           );
         }
+      });
+    });
+
+    test.skipIf(trees.missing)(`tree draws what tree(1) draws${trees.hint}`, () => {
+      writeFileSync(join(cwd, "i.img"), fixtureImage("ext4-default"));
+      withLoopMount(join(cwd, "i.img"), join(cwd, "mount"), "ro", (mount) => {
+        const drawn = theirs("tree", ["-n", "--charset=UTF-8"], mount);
+        expect(ours("tree", "i.img").replace("./\n", ".\n")).toBe(drawn);
       });
     });
   },

@@ -229,14 +229,14 @@ describe("tree", () => {
     const { lines, count } = draw(true, false, 9);
     expect(lines).toEqual([
       "├── etc",
-      "│   ├── .hidden",
-      "│   │   └── inside",
-      "│   └── passwd",
+      "│\u00A0\u00A0 ├── .hidden",
+      "│\u00A0\u00A0 │\u00A0\u00A0 └── inside",
+      "│\u00A0\u00A0 └── passwd",
       "├── link",
       "├── null",
       "└── z\udcff",
     ]);
-    expect(count).toEqual({ directories: 2, files: 5 });
+    expect(count).toEqual({ directories: 3, files: 5 });
   });
 
   test("hides dot files, stops at a level, and shows directories alone", () => {
@@ -271,9 +271,9 @@ describe("tree", () => {
           { type: "file", name: "z\udcff" },
         ],
       },
-      { type: "report", directories: 2, files: 5 },
+      { type: "report", directories: 3, files: 5 },
     ]);
-    expect(drawJson(toy)).toContain('"directories":20002');
+    expect(drawJson(toy)).toContain('"directories":20003');
   });
 });
 
