@@ -102,6 +102,9 @@ export function whatIsWrongWith(proof: Proof): string | undefined {
   for (const [key, value] of Object.entries(budget)) {
     if (!Number.isSafeInteger(value) || value < 1) return `budget.${key}: ${value}; give 1 or more`;
   }
+  if (proof.domain !== undefined && proof.domains !== undefined) {
+    return "domain and domains: give one of them";
+  }
   try {
     // eslint-disable-next-line no-new -- only to hear what it refuses
     new ModelledMedia(proof.size, modelledOf(proof));

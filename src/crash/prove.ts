@@ -44,8 +44,9 @@ export function defineProof<Label, Recovered>(
 }
 
 /**
- * Proves a program, or shows the smallest state in which it lost something. Never throws: whatever
- * goes wrong is a verdict. The same proof gives the same verdict.
+ * Proves a program, or shows the smallest state in which it lost something. Whatever goes wrong in
+ * the program or in its proof is a verdict. The same proof gives the same verdict.
+ * @throws AssertionError for a bug of daxkit only
  */
 export function prove<Label, Recovered>(
   proof: Proof<Label, Recovered>,

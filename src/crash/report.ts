@@ -195,7 +195,7 @@ class Writer {
   #row(entry: TimelineEntry, { before, done }: PowerCut): Cell[] {
     const { fate, number } = entry;
     let cell: Cell = [""];
-    if (number === before.number && done === 0) cell = ["<- power cut", "bad"];
+    if (number === before.number) cell = [done > 0 ? "TORN  <- power cut" : "<- power cut", "bad"];
     else if (fate === "lost" || fate === "torn") cell = [fate.toUpperCase(), "bad"];
     else if (fate !== undefined) cell = [fate, fate === "arrived" ? "strong" : "faint"];
     return [[String(number)], [whatOf(entry)], [placeOf(entry.site, this.#shorten), "faint"], cell];
