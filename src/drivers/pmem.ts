@@ -150,7 +150,9 @@ export class Pmem {
  */
 export function createPmem(options: PmemOptions): Pmem {
   const { name, length, physicalStart, resources, hosts } = options;
-  if (!(length >= PAGE_SIZE && physicalStart >= 0) || physicalStart % PAGE_SIZE !== 0) {
+  const fits =
+    length >= PAGE_SIZE && physicalStart >= 0 && Number.isSafeInteger(physicalStart + length);
+  if (!fits || physicalStart % PAGE_SIZE !== 0) {
     throw new DaxError("EINVAL", {
       syscall: "probe",
       path: name,

@@ -82,12 +82,14 @@ describe("the shape of a device", () => {
   test.each([
     { length: PAGE_SIZE - 1 },
     { length: 0 },
+    { length: PAGE_SIZE + 0.5 },
     { length: 2 * SIZE },
     { start: 512 },
     { start: SIZE },
     { physicalStart: 100 },
     { physicalStart: -4096 },
     { physicalStart: Number.NaN },
+    { physicalStart: 2 ** 60 },
   ])("%j is EINVAL", (extra) => {
     expect(codeOf(() => createPmem(options(extra)))).toBe("EINVAL");
   });
