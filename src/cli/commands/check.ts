@@ -3,12 +3,13 @@
  *
  * @module
  */
+import type { Environment } from "../../lib/environment.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { STATUS_FINDING, STATUS_OK, command } from "../command.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS, withImages } from "../images.ts";
 import { shownName } from "../names.ts";
 import { printable } from "../output.ts";
-import type { Terminal } from "../terminal.ts";
+import type { Progress, Terminal } from "../terminal.ts";
 
 /** What is counted, worst first. */
 const SEVERITIES = ["error", "warning", "note"] as const;
@@ -35,13 +36,25 @@ export const check = command({
   statuses: { 1: "an error was found; warnings and notes alone are 0" },
   async run(invocation) {
     const { values, operands, json, out, terminal } = invocation;
-    const { checkVolume } = await import("../../node/volume.ts");
+    const [{ checkVolume }, { systemEnvironment }] = await Promise.all([
+      import("../../node/volume.ts"),
+      import("../../node/environment.ts"),
+    ]);
+    const hearing = (progress: Progress): Environment => ({
+      ...systemEnvironment,
+      trace: {
+        event(_, { pass, done, total }) {
+          if (pass !== undefined) progress.step(Number(done), Number(total), String(pass));
+        },
+      },
+    });
     let errors = 0;
     const status = await withImages(invocation, (images) => {
       images.eachWhole(operands, (image) => {
         const count = { error: 0, warning: 0, note: 0 };
         const progress = terminal.progress(`checking ${image}`);
-        for (const finding of checkVolume(image, images.where)) {
+        const environment = hearing(progress);
+        for (const finding of checkVolume(image, { ...images.where, environment })) {
           count[finding.severity]++;
           if (values.quiet) continue;
           progress.finish();

@@ -20,6 +20,10 @@ interface Totals {
 export function* checkBitmaps(context: CheckContext): Generator<Finding> {
   const totals = { freeClusters: 0, freeInodes: 0 };
   for (let group = 0; group < context.superblock.groups; group++) {
+    if (group % 64 === 0) {
+      const total = context.superblock.groups;
+      context.trace.event("ext.check", { pass: "bitmaps", done: group, total });
+    }
     const descriptor = readDescriptor(context, group);
     new BlockBitmap(context, descriptor).check(totals);
     new InodeBitmap(context, descriptor).check(totals);

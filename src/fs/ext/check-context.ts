@@ -5,6 +5,7 @@
  * @module
  */
 import type { Buffers } from "../../block/buffers.ts";
+import { type Tracer, silent } from "../../lib/environment.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { QuotaUsage } from "./check-quota-usage.ts";
 import { DirectoryTable, NumberTable, SparseBits, SparseCounts } from "./check-tables.ts";
@@ -72,6 +73,8 @@ export interface GivenToCheck {
   readonly dirty: boolean;
   readonly fastCommits: boolean;
   readonly findings: Findings;
+  /** Hears how far the long passes are: `ext.check` with `pass`, `done` and `total`. */
+  readonly trace?: Tracer;
 }
 
 /** The state of one check. */
@@ -79,6 +82,7 @@ export class CheckContext {
   readonly superblock: Superblock;
   readonly buffers: Buffers;
   readonly findings: Findings;
+  readonly trace: Tracer;
   /** The superblock's 1024 bytes as stored (or replayed). */
   readonly raw: DataView;
   /** The journal was replayed, or is to be: the superblock's totals may be stale. */
@@ -125,6 +129,7 @@ export class CheckContext {
     this.dirty = given.dirty;
     this.fastCommits = given.fastCommits;
     this.findings = given.findings;
+    this.trace = given.trace ?? silent;
     const { clustersPerGroup, blocksPerGroup, inodesPerGroup } = superblock;
     this.used = new SparseBits(clustersPerGroup);
     this.shared = new SparseBits(clustersPerGroup);

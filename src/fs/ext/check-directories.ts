@@ -36,6 +36,10 @@ export function* checkDirectories(context: CheckContext): Generator<Finding> {
   if (root >= 0) directories.setParent(root, EXT4_ROOT_INO);
   const read = new SparseBits(context.superblock.blocksPerGroup);
   for (let index = 0; index < directories.size; index++) {
+    if (index % 64 === 0) {
+      const total = directories.size;
+      context.trace.event("ext.check", { pass: "directories", done: index, total });
+    }
     const inode = readInode(context, directories.ino(index));
     if (inode === undefined) continue;
     yield* new DirectoryCheck(context, inode, index, read).run();

@@ -31,7 +31,14 @@ import { NO_VALUES, checkInodeAttributes } from "./check-xattr.ts";
 /** Checks all inodes, and notes which are in use. */
 export function* checkInodes(context: CheckContext): Generator<Finding> {
   const pass = new InodePass(context);
+  const { groups, inodesPerGroup } = context.superblock;
+  let group = -1;
   for (const inode of allInodes(context)) {
+    const next = Math.floor((inode.ino - 1) / inodesPerGroup);
+    if (next !== group) {
+      group = next;
+      context.trace.event("ext.check", { pass: "inode tables", done: group, total: groups });
+    }
     pass.check(inode);
     yield* context.findings.take();
   }

@@ -79,13 +79,14 @@ function openForCheck(
   const buffers = new Buffers(device, before.blockSize);
   const fastCommits = checkJournal(before, buffers, env, findings);
   const dirty = hasIncompat(before, EXT4_FEATURE_INCOMPAT_RECOVER);
+  const given = { dirty, fastCommits, findings, trace: env.trace };
   if (buffers.overlaid === 0) {
-    return new CheckContext(before, buffers, { raw, dirty, fastCommits, findings });
+    return new CheckContext(before, buffers, { ...given, raw });
   }
   const replayed = replayedSuperblock(buffers);
   const after = parseForCheck(replayed, device, findings);
   if (after === undefined || after.blockSize !== before.blockSize) return undefined;
-  return new CheckContext(after, buffers, { raw: replayed, dirty, fastCommits, findings });
+  return new CheckContext(after, buffers, { ...given, raw: replayed });
 }
 
 function replayedSuperblock(buffers: Buffers): DataView<ArrayBuffer> {
