@@ -20,6 +20,9 @@ export interface Visit {
   readonly leaving: boolean;
 }
 
+/** Hears of what cannot be read, with its path; the walk goes on without it. */
+export type OnDamage = (error: DaxError) => void;
+
 interface Level {
   readonly visit: Visit;
   readonly entries: readonly DirectoryEntry[];
@@ -46,16 +49,16 @@ export function sortedEntries(directory: Inode, path = ""): DirectoryEntry[] {
 
 /**
  * Visits `start` and all below it; mount points are not crossed. Entries come as in an archive of
- * `tar --sort=name`.
+ * `tar --sort=name`. With `onDamage` it goes on past what the filesystem cannot give.
  * @throws EUCLEAN for names that are none, a directory with two names, an entry for no inode; what
  *   the filesystem throws, with the path
  */
-export function* walkSubtree(start: Inode): Generator<Visit, void> {
+export function* walkSubtree(start: Inode, onDamage?: OnDamage): Generator<Visit, void> {
   const first: Visit = { inode: start, path: "", depth: 0, leaving: false };
   yield first;
   if (!isDirectory(start.mode)) return;
   const entered = new Set([start.ino]);
-  const levels = [open(first)];
+  const levels = [tolerate(onDamage, first.path, () => open(first)) ?? empty(first)];
   for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
     const entry = level.entries[level.next++];
     if (entry === undefined) {
@@ -63,17 +66,45 @@ export function* walkSubtree(start: Inode): Generator<Visit, void> {
       levels.pop();
       continue;
     }
-    const visit = visitOf(level.visit, entry);
-    const { inode, path } = visit;
-    const directory = isDirectory(inode.mode);
-    if (directory && entered.has(inode.ino)) {
-      throw corrupt(path, `directory inode ${inode.ino} is here for the second time`);
-    }
+    const visit = tolerate(onDamage, level.visit.path, () => {
+      const found = visitOf(level.visit, entry);
+      refuseSecond(found, entered);
+      return found;
+    });
+    if (visit === undefined) continue;
     yield visit;
-    if (!directory) continue;
-    entered.add(inode.ino);
-    levels.push(open(visit));
+    if (!isDirectory(visit.inode.mode)) continue;
+    entered.add(visit.inode.ino);
+    levels.push(tolerate(onDamage, visit.path, () => open(visit)) ?? empty(visit));
   }
+}
+
+/** What `body` gives; damage is told to `onDamage` when there is one, and thrown otherwise. */
+export function tolerate<T>(
+  onDamage: OnDamage | undefined,
+  path: string,
+  body: () => T,
+): T | undefined {
+  try {
+    return body();
+  } catch (thrown) {
+    const error = located(thrown, path);
+    if (onDamage === undefined || !isDaxError(error, ...DAMAGE)) throw error;
+    onDamage(error);
+    return undefined;
+  }
+}
+
+/** What is wrong with one file, and leaves the others readable. */
+const DAMAGE = ["EUCLEAN", "EBADMSG", "EIO", "EHWPOISON", "ESTALE"] as const;
+
+function refuseSecond({ inode, path }: Visit, entered: ReadonlySet<number>): void {
+  if (!isDirectory(inode.mode) || !entered.has(inode.ino)) return;
+  throw corrupt(path, `directory inode ${inode.ino} is here for the second time`);
+}
+
+function empty(visit: Visit): Level {
+  return { visit, entries: [], next: 0 };
 }
 
 function open(visit: Visit): Level {

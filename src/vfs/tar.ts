@@ -28,7 +28,7 @@ import {
   majorOf,
   minorOf,
 } from "./modes.ts";
-import { located, walkSubtree } from "./subtree.ts";
+import { type OnDamage, tolerate, walkSubtree } from "./subtree.ts";
 import { BLOCK, type Member, RECORD, encodeMember, paddingAfter } from "./tar-format.ts";
 
 /** Bytes of a file that are read at once. */
@@ -50,6 +50,11 @@ export type TarSink = (bytes: Uint8Array) => void;
 export interface TarOptions {
   /** Hears of files that an archive cannot hold: `./run/socket: socket ignored`. */
   readonly onWarning?: (text: string) => void;
+  /**
+   * Hears of what cannot be read, which is left out; of a file that cannot be read to its end the
+   * rest is zeros, as tar has it. Without it the first damage ends the stream.
+   */
+  readonly onDamage?: OnDamage;
   /** Hears of each member before it is written. */
   readonly onMember?: (name: string) => void;
 }
@@ -93,52 +98,62 @@ class TarWriter {
   }
 
   run(start: Inode, root: string): TarSummary {
-    for (const { inode, path, leaving } of walkSubtree(start)) {
+    const { onDamage } = this.#options;
+    for (const { inode, path, leaving } of walkSubtree(start, onDamage)) {
       if (leaving) continue;
       const name = path === "" ? root : `${root}/${path}`;
-      try {
-        this.#add(inode, name);
-      } catch (error) {
-        throw located(error, path);
-      }
+      tolerate(onDamage, path, () => this.#add(inode, name, path));
     }
     this.#zeros(2 * BLOCK);
     this.#zeros((RECORD - (this.#bytes % RECORD)) % RECORD);
     return { members: this.#members, bytes: this.#bytes };
   }
 
-  #add(inode: Inode, name: string): void {
+  #add(inode: Inode, name: string, path: string): void {
     const type = TYPES.get(inode.mode & S_IFMT);
     if (type === undefined) {
       const socket = (inode.mode & S_IFMT) === S_IFSOCK;
       this.#options.onWarning?.(`${name}: ${socket ? "socket" : "file of unknown type"} ignored`);
       return;
     }
+    const member = memberOf(inode, type, name, this.#names.get(inode.ino));
     this.#options.onMember?.(name);
     this.#members++;
-    const member = memberOf(inode, type, name, this.#firstName(inode, name));
+    this.#keepName(inode, name);
     for (const block of encodeMember(member)) this.#put(block);
-    if (member.type === "0") this.#contents(inode, member.size);
+    if (member.type === "0") this.#contents(inode, member.size, path);
   }
 
-  /** The name under which the file is in the archive already. */
-  #firstName(inode: Inode, name: string): string | undefined {
-    if (!isRegular(inode.mode) && !isSymlink(inode.mode)) return undefined;
-    const known = this.#names.get(inode.ino);
-    if (known === undefined && inode.attributes().nlink > 1) this.#names.set(inode.ino, name);
-    return known;
+  /** Keeps the name under which a file with several is in the archive. */
+  #keepName(inode: Inode, name: string): void {
+    if (!isRegular(inode.mode) && !isSymlink(inode.mode)) return;
+    if (this.#names.has(inode.ino) || inode.attributes().nlink <= 1) return;
+    this.#names.set(inode.ino, name);
   }
 
-  #contents(inode: Inode, size: number): void {
+  #contents(inode: Inode, size: number, path: string): void {
+    let readable = true;
     for (let at = 0; at < size;) {
       const piece = size - at < PIECE ? this.#buffer.subarray(0, size - at) : this.#buffer;
-      const count = daxRead(inode, piece, at);
-      // The header has promised so many bytes.
-      if (count === 0) throw new DaxError("EIO", { syscall: "read", detail: `ends at byte ${at}` });
+      let count = readable ? this.#read(inode, piece, at, path) : undefined;
+      if (count === undefined) {
+        // The header has promised so many bytes.
+        readable = false;
+        count = piece.fill(0).length;
+      }
       this.#put(count === piece.length ? piece : piece.subarray(0, count));
       at += count;
     }
     this.#zeros(paddingAfter(size));
+  }
+
+  /** Bytes read, or `undefined` when they cannot be. */
+  #read(inode: Inode, piece: Uint8Array, at: number, path: string): number | undefined {
+    return tolerate(this.#options.onDamage, path, () => {
+      const count = daxRead(inode, piece, at);
+      if (count === 0) throw new DaxError("EIO", { syscall: "read", detail: `ends at byte ${at}` });
+      return count;
+    });
   }
 
   #zeros(length: number): void {

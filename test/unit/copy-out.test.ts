@@ -178,3 +178,19 @@ test("a file that cannot be read ends the copy with its path", () => {
     expect(() => copy(toy, "/", join(folder, "dest"))).toThrow(/^EIO.*'\/d\/f'/);
   });
 });
+
+test("with onDamage it is left out and told, and the rest is copied", () => {
+  withFolder((folder) => {
+    const toy = new ToyFilesystem();
+    const bad = toy.file(toy.directory(toy.root, "d"), "f", noise(1, 5000));
+    toy.file(toy.root, "z", noise(2, 10));
+    toy.toy.poison.add((bad.pieces[0]?.addr ?? 0) / 4096);
+    const told: string[] = [];
+    const summary = copy(toy, "/", join(folder, "out"), {
+      onDamage: ({ code, path }) => told.push(`${code} ${path}`),
+    });
+    expect(told).toEqual(["EIO /d/f"]);
+    expect(namesIn(join(folder, "out"))).toEqual(["d", "z"]);
+    expect(summary).toMatchObject({ leftOut: 1 });
+  });
+});

@@ -126,3 +126,24 @@ test("an unreadable file ends the stream with its path", () => {
   fs.toy.poison.add((inode.pieces[0]?.addr ?? 0) / 4096);
   expect(() => writeTar(new FileTree(fs), "/", () => {})).toThrow(/^EIO.*'\/d\/f'/);
 });
+
+test("with onDamage what cannot be read is told, and the rest is there", () => {
+  const fs = new ToyFilesystem();
+  const folder = fs.directory(fs.root, "d");
+  const bad = fs.file(folder, "f", noise(1, 5000));
+  fs.root.add("ghost", { ino: 999, mode: 0o100644 } as ToyInode);
+  fs.file(fs.root, "z", Buffer.from("the last"));
+  fs.toy.poison.add((bad.pieces[0]?.addr ?? 0) / 4096);
+  const told: string[] = [];
+  const pieces: Buffer[] = [];
+  const { members } = writeTar(new FileTree(fs), "/", (piece) => pieces.push(Buffer.from(piece)), {
+    onDamage: ({ code, path }) => told.push(`${code} ${path}`),
+  });
+  expect(told).toEqual(["EIO /d/f", "EUCLEAN /ghost"]);
+  expect(members).toBe(4);
+  const archive = Buffer.concat(pieces);
+  const start = archive.indexOf("./d/f\0");
+  expect(Number.parseInt(archive.toString("latin1", start + 124, start + 135), 8)).toBe(5000);
+  expect(archive.indexOf("./z\0") % 512).toBe(0);
+  expect(archive.includes("the last")).toBe(true);
+});

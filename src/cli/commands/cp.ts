@@ -5,7 +5,7 @@
  */
 import { DaxError } from "../../lib/errno.ts";
 import { STATUS_FAILED, command } from "../command.ts";
-import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS, type OpenedPath, withImages } from "../images.ts";
+import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS, type OpenedPath, inImage, withImages } from "../images.ts";
 import { shownName } from "../names.ts";
 
 export const cp = command({
@@ -15,8 +15,8 @@ export const cp = command({
     "Copies to DEST, into it when it is a directory, with modes, times, links between files and " +
       "holes; owners too for root. Nothing that is there already is replaced, and no link is " +
       "written through. For extended attributes use 'daxkit tar'.",
-    "What cannot be made here, such as a device without root, is reported and left out, and the " +
-      "status is 2.",
+    "What cannot be read, or not be made here, such as a device without root, is reported and " +
+      "left out, and the status is 2.",
   ],
   json: "lines",
   operands: [
@@ -61,6 +61,7 @@ export const cp = command({
             else if (values.verbose) out.line(shownName(out, file));
           },
           onBytes: show,
+          onDamage: (error) => images.complain(inImage(error, image, path)),
           onWarning(text) {
             images.status = STATUS_FAILED;
             terminal.message(text, "warning");

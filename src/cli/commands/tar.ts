@@ -19,6 +19,8 @@ export const tar = command({
     "The stream is in pax format, sorted by name, with owners as numbers, modes, times to the " +
       "nanosecond, links, devices and extended attributes. Holes are zeros. The same image gives " +
       "the same bytes.",
+    "What cannot be read is reported and left out, the rest of a damaged file is zeros, and the " +
+      "status is 2.",
   ],
   json: "lines",
   operands: [{ name: "IMAGE[:PATH]", text: "an image, and a directory or file inside it" }],
@@ -60,6 +62,7 @@ export const tar = command({
             if (json) out.json({ image, name });
             else if (values.verbose) terminal.report(`${shownName(out, name)}\n`);
           },
+          onDamage: (error) => images.complain(inImage(error, image, path)),
           onWarning: (text) => terminal.message(text, "warning"),
         });
         stream.flush();

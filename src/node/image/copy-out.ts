@@ -26,7 +26,7 @@ import {
   majorOf,
   minorOf,
 } from "../../vfs/modes.ts";
-import { located, walkSubtree } from "../../vfs/subtree.ts";
+import { type OnDamage, tolerate, walkSubtree } from "../../vfs/subtree.ts";
 import { shownPath } from "../facade/paths.ts";
 import type { Volume } from "../volume.ts";
 
@@ -38,6 +38,8 @@ const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
 export interface CopyOptions {
   /** Hears of what was left out: `/dev/null: device left out; only root can make it`. */
   readonly onWarning?: (text: string) => void;
+  /** Hears of what cannot be read, which is left out; without it the first damage ends the copy. */
+  readonly onDamage?: OnDamage;
   /** Hears of each file before it is copied; its path in the image. */
   readonly onFile?: (path: string) => void;
   /** Hears how many bytes of content are copied, after every MiB or less. */
@@ -49,7 +51,7 @@ export interface CopySummary {
   readonly files: number;
   /** Bytes of content; holes are not copied, and not counted. */
   readonly bytes: number;
-  /** Devices, sockets and the like. */
+  /** Devices, sockets and the like; files that cannot be read. */
   readonly leftOut: number;
 }
 
@@ -101,17 +103,25 @@ class Copy {
   }
 
   run(start: Inode): CopySummary {
-    for (const { inode, path, leaving } of walkSubtree(start)) {
+    const onDamage = this.#onDamage();
+    for (const { inode, path, leaving } of walkSubtree(start, onDamage)) {
       const target = path === "" ? this.#root : join(this.#root, path);
       if (path === "" && this.#into) continue;
-      try {
+      tolerate(onDamage, path, () => {
         if (leaving) this.#finish(target, inode.attributes());
         else this.#make(inode, path, target);
-      } catch (error) {
-        throw located(error, path);
-      }
+      });
     }
     return { files: this.#files, bytes: this.#bytes, leftOut: this.#leftOut };
+  }
+
+  #onDamage(): OnDamage | undefined {
+    const { onDamage } = this.#options;
+    if (onDamage === undefined) return undefined;
+    return (error) => {
+      this.#leftOut++;
+      onDamage(error);
+    };
   }
 
   #make(inode: Inode, path: string, target: Buffer): void {
@@ -193,6 +203,10 @@ class Copy {
         if (!unwritten) this.#copy(inode, fd, offset, Math.min(offset + length, inode.size));
       }
       fs.ftruncateSync(fd, inode.size);
+    } catch (error) {
+      // Half a file would pass for a whole one.
+      fs.unlinkSync(target);
+      throw error;
     } finally {
       fs.closeSync(fd);
     }
