@@ -35,13 +35,14 @@ import { typed } from "./system-error.ts";
 /** What `#last` is before the first window and after close: no offset is inside. */
 const NOWHERE: Window = { start: 0, length: 0, memory: new DataView(new ArrayBuffer(0)) };
 
-/** A part of the file that was mapped at once: the file as opened, and one for each growth. */
+/**
+ * A part of the file that was mapped at once: the file as opened, and one for each growth. It
+ * starts on a page.
+ */
 interface Part {
   readonly start: number;
   readonly length: number;
   readonly mapping: HostMapping;
-  /** Bytes of the mapping before the part: a growth may start inside a page. */
-  readonly lead: number;
   readonly windows: (Window | undefined)[];
 }
 
@@ -209,7 +210,9 @@ export class MappedFileMedia implements FileMedia {
     if (size < this.#size) throw refuse("EINVAL", `${size} is below its ${this.#size} bytes`);
     if (size === this.#size) return;
     typed(this.path, () => ftruncateSync(this.#file.fd, size));
-    this.#parts.push(this.#map(this.#size, size - this.#size));
+    const border = this.#cutAtPage();
+    this.#parts.push(this.#map(border, size - border));
+    this.#last = NOWHERE;
     this.#size = size;
     this.#domains = uniformDomain(size, domainOf(this.durability, this.#options));
   }
@@ -239,16 +242,34 @@ export class MappedFileMedia implements FileMedia {
   }
 
   #map(start: number, length: number): Part {
-    const lead = start % this.#libc.pageSize;
     const mapping = new HostMapping(this.#libc, {
       fd: this.#file.fd,
       path: this.path,
-      pieces: [{ start: start - lead, length: lead + length }],
+      pieces: [{ start, length }],
       shared: !this.readOnly,
       sync: !this.#file.inRam,
       faults: (this.#options.guard ?? true) ? this.#bad.sink : undefined,
     });
-    return { start, length, mapping, lead, windows: [] };
+    return { start, length, mapping, windows: [] };
+  }
+
+  /**
+   * Where the next part starts: the last page, if the file fills only some of it, goes there whole,
+   * so that no page lies in two windows. Windows that somebody keeps show the same memory as ever.
+   */
+  #cutAtPage(): number {
+    const border = this.#size - (this.#size % this.#libc.pageSize);
+    const part = this.#parts.at(-1)!;
+    if (border === this.#size) return border;
+    const windows = part.windows.map((window) => {
+      if (window === undefined || window.start + window.length <= border) return window;
+      const { start, memory } = window;
+      const { buffer, byteOffset } = memory as DataView<ArrayBuffer>;
+      const length = Math.max(0, border - start);
+      return { start, length, memory: new DataView(buffer, byteOffset, length) };
+    });
+    this.#parts[this.#parts.length - 1] = { ...part, length: border - part.start, windows };
+    return border;
   }
 
   #find(offset: number): Window {
@@ -264,10 +285,7 @@ export class MappedFileMedia implements FileMedia {
   #view(part: Part, index: number): Window {
     const at = index * this.#segmentBytes;
     const length = Math.min(this.#segmentBytes, part.length - at);
-    // A growth inside a page puts bytes of the part before in front; they are not shown.
-    const shift = (part.lead + at) % this.#libc.pageSize;
-    const buffer = part.mapping.view(part.lead + at - shift, shift + length);
-    return { start: part.start + at, length, memory: new DataView(buffer, shift, length) };
+    return { start: part.start + at, length, memory: new DataView(part.mapping.view(at, length)) };
   }
 
   #partAt(offset: number): Part {
@@ -287,7 +305,7 @@ export class MappedFileMedia implements FileMedia {
       const part = this.#partAt(offset + done);
       const within = offset + done - part.start;
       const run = Math.min(length - done, part.length - within);
-      each(part.mapping.address + part.lead + within, done, run);
+      each(part.mapping.address + within, done, run);
       done += run;
     }
   }
@@ -324,7 +342,7 @@ export class MappedFileMedia implements FileMedia {
     const length = Math.min(pages, this.#size - at);
     this.#runs(at, length, (_address, from, run) => {
       const part = this.#partAt(at + from);
-      part.mapping.msync(at + from - part.start + part.lead, run);
+      part.mapping.msync(at + from - part.start, run);
     });
     this.counters.writes++;
     this.counters.writtenBytes += length;
