@@ -53,8 +53,8 @@ export interface FileMedia extends Media {
   readonly cacheControl: string | undefined;
   readonly counters: FileMediaCounters;
   /**
-   * Makes the file `size` bytes long; what is new reads as zeros. Windows stay as they are, and
-   * new ones cover the rest.
+   * Makes the file `size` bytes long; what is new reads as zeros. Windows stay
+   * usable; `window` answers new ones for what is new, and for a page that the file filled in part.
    * @throws EINVAL for fewer bytes than now, EROFS, ENOTSUP for a device, EFBIG, ENOSPC
    */
   grow(size: number): void;
