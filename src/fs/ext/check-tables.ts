@@ -61,20 +61,6 @@ export class SparseBits {
     return this.#chunks.size === 0;
   }
 
-  /** The numbers, ascending within each chunk, chunks in the order `0` to `chunks - 1`. */
-  *numbers(chunks: number): Generator<number> {
-    const order = [...this.#chunks.keys()].toSorted((a, b) => a - b);
-    for (const at of order) {
-      if (at >= chunks) return;
-      const bits = this.#chunks.get(at) as Uint8Array;
-      for (const [i, byte] of bits.entries()) {
-        if (byte === 0) continue;
-        for (let bit = 0; bit < 8; bit++)
-          if (byte & (1 << bit)) yield at * this.chunk + i * 8 + bit;
-      }
-    }
-  }
-
   #chunkOf(at: number): Uint8Array {
     let bits = this.#chunks.get(at);
     if (bits === undefined) {
@@ -120,10 +106,6 @@ export class NumberTable {
   #keys = new Float64Array(64);
   #values = new Float64Array(64);
   #size = 0;
-
-  get size(): number {
-    return this.#size;
-  }
 
   get(key: number): number | undefined {
     const slot = this.#find(key);

@@ -24,6 +24,9 @@ import { crc32c } from "../../lib/crc32c.ts";
 import { DaxError, type ErrnoCode } from "../../lib/errno.ts";
 import { type Decoded, decode, sizeof } from "../../lib/struct.ts";
 
+/** Blocks of a journal at most; mke2fs makes none of more than 10,240,000. */
+const MOST_BLOCKS = 1 << 24;
+
 /** Where the blocks of a journal lie; a journal file may be fragmented. */
 export interface JournalMap {
   /** Blocks of the journal file. */
@@ -145,8 +148,12 @@ export class JournalLog {
       this.fail("EUCLEAN", `superblock: blocksize is ${s.blocksize}, not ${this.blockSize}`);
     }
     this.#checkFeatures();
-    if (s.maxlen > this.#map.blocks || s.maxlen === 0) {
-      this.fail("EUCLEAN", `superblock: maxlen is ${s.maxlen}, the file has ${this.#map.blocks}`);
+    const most = Math.min(this.#map.blocks, this.#buffers.blocks);
+    if (s.maxlen > most || s.maxlen === 0) {
+      this.fail("EUCLEAN", `superblock: maxlen is ${s.maxlen}, the file has ${most}`);
+    }
+    if (s.maxlen > MOST_BLOCKS) {
+      this.fail("ENOTSUP", `superblock: maxlen is ${s.maxlen}, more than ${MOST_BLOCKS}`);
     }
     if (s.first === 0 || s.first >= s.maxlen) {
       this.fail("EUCLEAN", `superblock: first is ${s.first}, not within 1 to ${s.maxlen - 1}`);

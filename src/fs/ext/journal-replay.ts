@@ -24,6 +24,9 @@ import type { JournalLog } from "./journal-log.ts";
 import { type Revocations, collectRevocations } from "./journal-revoke.ts";
 import { type LogScan, scanLog } from "./journal-scan.ts";
 
+/** Bytes of blocks that are replayed at most, as they are kept in memory. */
+const MOST_BYTES = 4 * 2 ** 30;
+
 /** Figures of a replay. */
 export interface JournalStatistics {
   /** Sequence number of the first transaction in the log, and the first that is not whole. */
@@ -109,6 +112,7 @@ function copyBlocks(
       if (tag.block >= log.filesystemBlocks) refuseCopy(log, record, tag.block, "number");
       if (tag.flags & JBD2_FLAG_ESCAPE) view.setUint32(0, JBD2_MAGIC_NUMBER);
       blocks.set(tag.block, bytes);
+      if (blocks.size * bytes.length > MOST_BYTES) refuseSize(log);
       replayed++;
     }
   }
@@ -122,6 +126,10 @@ function copyBlocks(
     fastCommitTags: fastCommits.tags,
   };
   return { blocks, fastCommits, statistics };
+}
+
+function refuseSize(log: JournalLog): never {
+  log.fail("ENOTSUP", `it holds more than ${MOST_BYTES} bytes of blocks, too many to replay here`);
 }
 
 function refuseCopy(
