@@ -24,9 +24,15 @@ const IMAGES = ["ext2", "extents", "inline", "dax"].map((name) => `ext-tiny/${na
 const MAX_COPY = 16 << 20;
 const MAX_PRINTED = 4 << 20;
 
+/** Memory where there is a filesystem on it: thousands of images would wear a disk out. */
+function parent(): string {
+  const shm = "/dev/shm";
+  return fs.existsSync(shm) ? shm : tmpdir();
+}
+
 /** A damaged image in a file of a folder of its own. */
 abstract class HostSubject implements FuzzSubject {
-  readonly folder = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), "daxkit-fuzz-")));
+  readonly folder = fs.realpathSync(fs.mkdtempSync(join(parent(), "daxkit-fuzz-")));
   readonly path = join(this.folder, "disk.img");
   readonly #images = IMAGES.map((name) => new DamagedImage(name));
 

@@ -24,7 +24,8 @@ import { packedImage } from "./tiny-images.ts";
 const IMAGES = [
   "ext-tiny/journal-v1",
   "ext-tiny/journal-v3",
-  "ext-crash/fc",
+  "ext-crash/fc-names",
+  "ext-crash/fc-data",
   "ext-crash/dj",
   "ext-crash/ext3",
 ];

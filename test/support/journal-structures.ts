@@ -91,9 +91,11 @@ export class JournalEditor {
       }
     }
     for (const base of this.#fastCommits) {
-      const parts = [...this.#recordsAt(base)].flatMap(({ at, tag }) => fastCommitParts(at, tag));
-      if (parts.length === 0) break;
-      yield { name: `fast commits at ${base}`, start: base, length, parts, seal };
+      for (const { at, tag, length: bytes } of this.#recordsAt(base)) {
+        const start = base + at;
+        const name = `fast commit of type ${"i".repeat(tag)} at ${start}`;
+        yield { name, start, length: TL + bytes, parts: fastCommitParts(tag), seal };
+      }
     }
   }
 
@@ -227,10 +229,10 @@ const VALUES: ReadonlyMap<number, Fields> = new Map<number, Fields>([
   [EXT4_FC_TAG_HEAD, FcHead],
 ]);
 
-function fastCommitParts(at: number, tag: number): Part[] {
+function fastCommitParts(tag: number): Part[] {
   const fields = VALUES.get(tag);
-  const parts: Part[] = [{ at, fields: FcTagLength }];
-  if (fields !== undefined) parts.push({ at: at + TL, fields });
-  if (tag === EXT4_FC_TAG_INODE) parts.push({ at: at + TL + 4, fields: Ext4Inode });
+  const parts: Part[] = [{ at: 0, fields: FcTagLength }];
+  if (fields !== undefined) parts.push({ at: TL, fields });
+  if (tag === EXT4_FC_TAG_INODE) parts.push({ at: TL + 4, fields: Ext4Inode });
   return parts;
 }

@@ -38,7 +38,8 @@ test.each([
   "ext-crash/1k",
   "ext-crash/dj",
   "ext-crash/ext3",
-  "ext-crash/fc",
+  "ext-crash/fc-names",
+  "ext-crash/fc-data",
 ])("sealing the intact journal of %s changes nothing", (name) => {
   const editor = new ExtEditor(packedImage(name));
   const { volume } = editor;
