@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Iomap, Iomappable } from "../dax/iomap.ts";
+import type { Iomap } from "../dax/iomap.ts";
 import { DaxError } from "../lib/errno.ts";
+import { MappedBytes, type WalkedFile } from "./mapped-bytes.ts";
 
 /** An allocated run of a file. Holes have no extent. */
 export interface FileExtent {
@@ -51,14 +52,16 @@ function extended(extent: FileExtent, more: number): FileExtent {
  * @throws EUCLEAN
  */
 export function* extentsIn(
-  inode: Iomappable,
+  inode: WalkedFile,
   offset: number,
   length: number,
 ): Generator<FileExtent> {
   const stop = offset + length;
+  const mapped = new MappedBytes(inode);
   let held: FileExtent | undefined;
   for (let at = offset; at < stop;) {
     const map = inode.iomapBegin(at, stop - at, "report");
+    mapped.add(map);
     at = map.offset + map.length;
     if (map.type === "hole") continue;
     const next = extentOf(map);
@@ -83,13 +86,15 @@ function isSought(map: Iomap, sought: Sought): boolean {
 /**
  * The first offset from `offset` on that is data, or a hole (lseek(2), SEEK_DATA and SEEK_HOLE).
  * Unwritten ranges are holes; the end of the file is one too.
- * @throws ENXIO past the end of the file, or when no data follows
+ * @throws ENXIO past the end of the file, or when no data follows; EUCLEAN
  */
-export function seekTo(inode: Iomappable, offset: number, sought: Sought): number {
+export function seekTo(inode: WalkedFile, offset: number, sought: Sought): number {
   const { size } = inode;
   if (offset < 0 || offset >= size) throw new DaxError("ENXIO", { syscall: "lseek" });
+  const mapped = new MappedBytes(inode);
   for (let at = offset; at < size;) {
     const map = inode.iomapBegin(at, size - at, "report");
+    mapped.add(map);
     if (isSought(map, sought)) return at;
     at = map.offset + map.length;
   }

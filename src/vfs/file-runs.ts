@@ -4,10 +4,11 @@
  * @module
  */
 import type { DaxDevice } from "../dax/dax-device.ts";
-import type { Iomap, Iomappable } from "../dax/iomap.ts";
+import type { Iomap } from "../dax/iomap.ts";
 import { type AccessMode, type DaxSpan, PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { Memory } from "../lib/memory.ts";
+import { MappedBytes, type WalkedFile } from "./mapped-bytes.ts";
 
 /** A run of a file that is one thing and, where it has memory, contiguous there. */
 export interface FileRun {
@@ -35,7 +36,7 @@ interface Place {
 }
 
 /** The longest run of the file from `offset`, at most `length` bytes. @throws EUCLEAN, ENXIO */
-export function runAt(inode: Iomappable, offset: number, length: number): FileRun {
+export function runAt(inode: WalkedFile, offset: number, length: number): FileRun {
   const map = inode.iomapBegin(offset, length, "report");
   const run = Math.min(length, map.offset + map.length - offset);
   if (map.type !== "mapped") return absent(map.type, offset, run, WHY[map.type]);
@@ -128,12 +129,15 @@ function joins(run: FileRun, next: FileRun): boolean {
 /**
  * All runs of a range of the file, in order and without gaps; neighbours that are contiguous in
  * memory come as one. The range must lie inside the file.
+ * @throws EUCLEAN, ENXIO
  */
-export function* runsOf(inode: Iomappable, offset: number, length: number): Generator<FileRun> {
+export function* runsOf(inode: WalkedFile, offset: number, length: number): Generator<FileRun> {
   const stop = offset + length;
+  const mapped = new MappedBytes(inode);
   let held: FileRun | undefined;
   for (let at = offset; at < stop;) {
     const run = runAt(inode, at, stop - at);
+    mapped.add(run);
     at += run.length;
     if (held === undefined) held = run;
     else if (joins(held, run)) held = { ...held, length: held.length + run.length };
