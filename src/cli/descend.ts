@@ -7,6 +7,8 @@
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { DirectoryEntry, Inode } from "../vfs/filesystem.ts";
 import { isDirectory, isSymlink } from "../vfs/modes.ts";
+import { TREE_PATH_MAX } from "../vfs/path-walk.ts";
+import { tooDeep } from "../vfs/subtree.ts";
 import { compareNames } from "../vfs/names.ts";
 
 /** A file that the walk has come to. */
@@ -61,6 +63,10 @@ export function* descend(
     if (options.enter?.(visit) === false) continue;
     if (entered.has(inode.ino)) {
       options.onError(manyNames(inode, visit.path));
+      continue;
+    }
+    if (visit.path.length > TREE_PATH_MAX) {
+      options.onError(tooDeep(visit.path));
       continue;
     }
     entered.add(inode.ino);

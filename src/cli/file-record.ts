@@ -19,6 +19,7 @@ import {
   majorOf,
   minorOf,
 } from "../vfs/modes.ts";
+import { xattrsOf } from "../vfs/xattrs.ts";
 import { isoTime } from "./times.ts";
 
 const TYPES: ReadonlyMap<number, string> = new Map([
@@ -65,8 +66,7 @@ export function fileRecord(inode: Inode): Record<string, unknown> {
 /** Extended attributes by name, their values in base64; null where a value cannot be had. */
 export function xattrRecord(inode: Inode): Record<string, string | null> {
   const record = Object.create(null) as Record<string, string | null>;
-  for (const name of inode.listxattr()) {
-    const value = inode.getxattr(name);
+  for (const { name, value } of xattrsOf(inode)) {
     record[name] = value === undefined ? null : Buffer.from(value).toString("base64");
   }
   return record;

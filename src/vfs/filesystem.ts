@@ -57,6 +57,9 @@ export interface Statfs {
   readonly nameLength: number;
 }
 
+/** Bytes in the largest value that getxattr(2) hands out; formats may hold larger ones. */
+export const XATTR_SIZE_MAX = 65_536;
+
 /** What stat shows. */
 export interface Attributes {
   /** Type and permission bits, as `st_mode`. */
@@ -102,7 +105,10 @@ export interface Inode extends Iomappable {
   readlink(): string;
   /** Full names (`user.a`, `security.capability`, `system.posix_acl_access`), in media order. */
   listxattr(): readonly string[];
-  /** The value as getxattr(2) gives it (ACLs in their version 2 form). */
+  /**
+   * The value as getxattr(2) gives it (ACLs in their version 2 form).
+   * @throws E2BIG for one of more than XATTR_SIZE_MAX bytes, EUCLEAN, EBADMSG
+   */
   getxattr(name: string): Uint8Array | undefined;
 }
 

@@ -1,7 +1,7 @@
 /**
- * How much a file may map. Nothing of a file is decoded before it is asked about, so a pointer block
- * that names itself makes a file of a few kilobytes map terabytes: whoever walks a whole mapping
- * notices here that it holds more than there is.
+ * How much a file may map. Nothing of a file is decoded before it is asked about, so a pointer
+ * block that names itself makes a file of a few kilobytes map terabytes: whoever walks a whole
+ * mapping notices here that it holds more than there is.
  *
  * @module
  */
@@ -38,8 +38,8 @@ export class MappedBytes {
     throw new DaxError("EUCLEAN", {
       syscall: "fiemap",
       detail:
-        `inode ${ino} maps more than the ${this.#most} bytes of its device: blocks are used twice; ` +
-        "run a check",
+        `inode ${ino} maps more than the ${this.#most} bytes of its device: ` +
+        "blocks are used twice; run a check",
     });
   }
 }

@@ -15,6 +15,11 @@ import type { Location, MountTable } from "./mounts.ts";
 export const NAME_MAX = 255;
 /** Bytes in a path, its closing NUL included, at most. */
 export const PATH_MAX = 4096;
+/**
+ * Characters in the path of a directory that a walk over a tree enters. Linux knows no such bound;
+ * without one a small image of directories inside each other costs the square of their number.
+ */
+export const TREE_PATH_MAX = 4 * PATH_MAX;
 /** Symbolic links followed in one walk, at most. */
 export const SYMLINK_MAX = 40;
 

@@ -8,6 +8,7 @@ import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { DirectoryEntry, Inode } from "./filesystem.ts";
 import { isDirectory } from "./modes.ts";
 import { compareNames } from "./names.ts";
+import { TREE_PATH_MAX } from "./path-walk.ts";
 
 /** Where the walk is. */
 export interface Visit {
@@ -33,6 +34,15 @@ function corrupt(path: string, detail: string): DaxError {
   return new DaxError("EUCLEAN", { syscall: "scandir", path: `/${path}`, detail });
 }
 
+/** What is wrong with a directory whose path has more than TREE_PATH_MAX characters. */
+export function tooDeep(path: string): DaxError {
+  return new DaxError("ENAMETOOLONG", {
+    syscall: "scandir",
+    path: `${path.slice(0, 64)}…`,
+    detail: `directories inside each other, with a path of ${path.length} characters`,
+  });
+}
+
 /** Entries as strcmp(3) sorts their names. @throws EUCLEAN for a name that is none */
 export function sortedEntries(directory: Inode, path = ""): DirectoryEntry[] {
   const entries: DirectoryEntry[] = [];
@@ -50,8 +60,9 @@ export function sortedEntries(directory: Inode, path = ""): DirectoryEntry[] {
 /**
  * Visits `start` and all below it; mount points are not crossed. Entries come as in an archive of
  * `tar --sort=name`. With `onDamage` it goes on past what the filesystem cannot give.
- * @throws EUCLEAN for names that are none, a directory with two names, an entry for no inode; what
- *   the filesystem throws, with the path
+ * @throws EUCLEAN for names that are none, a directory with two names, an entry for no inode;
+ *   ENAMETOOLONG for directories nested beyond TREE_PATH_MAX; what the filesystem throws, with the
+ *   path
  */
 export function* walkSubtree(start: Inode, onDamage?: OnDamage): Generator<Visit, void> {
   const first: Visit = { inode: start, path: "", depth: 0, leaving: false };
@@ -96,7 +107,7 @@ export function tolerate<T>(
 }
 
 /** What is wrong with one file, and leaves the others readable. */
-const DAMAGE = ["EUCLEAN", "EBADMSG", "EIO", "EHWPOISON", "ESTALE"] as const;
+const DAMAGE = ["EUCLEAN", "EBADMSG", "EIO", "EHWPOISON", "ESTALE", "ENAMETOOLONG"] as const;
 
 function refuseSecond({ inode, path }: Visit, entered: ReadonlySet<number>): void {
   if (!isDirectory(inode.mode) || !entered.has(inode.ino)) return;
@@ -108,6 +119,7 @@ function empty(visit: Visit): Level {
 }
 
 function open(visit: Visit): Level {
+  if (visit.path.length > TREE_PATH_MAX) throw tooDeep(visit.path);
   try {
     return { visit, entries: sortedEntries(visit.inode, visit.path), next: 0 };
   } catch (error) {

@@ -30,6 +30,7 @@ import {
 } from "./modes.ts";
 import { type OnDamage, tolerate, walkSubtree } from "./subtree.ts";
 import { BLOCK, type Member, RECORD, encodeMember, paddingAfter } from "./tar-format.ts";
+import { xattrsOf } from "./xattrs.ts";
 
 /** Bytes of a file that are read at once. */
 const PIECE = 1 << 20;
@@ -116,7 +117,9 @@ class TarWriter {
       this.#options.onWarning?.(`${name}: ${socket ? "socket" : "file of unknown type"} ignored`);
       return;
     }
-    const member = memberOf(inode, type, name, this.#names.get(inode.ino));
+    const first = this.#names.get(inode.ino);
+    const xattrs = first === undefined ? this.#attributes(inode, name) : [];
+    const member = memberOf(inode, type, { name, first, xattrs });
     this.#options.onMember?.(name);
     this.#members++;
     this.#keepName(inode, name);
@@ -129,6 +132,17 @@ class TarWriter {
     if (!isRegular(inode.mode) && !isSymlink(inode.mode)) return;
     if (this.#names.has(inode.ino) || inode.attributes().nlink <= 1) return;
     this.#names.set(inode.ino, name);
+  }
+
+  /** Those with values that Linux hands out; of others tar says that it leaves them out. */
+  #attributes(inode: Inode, name: string): Member["xattrs"] {
+    const xattrs: [Uint8Array, Uint8Array][] = [];
+    for (const { name: key, value, absence } of xattrsOf(inode)) {
+      if (value !== undefined) xattrs.push([encodeUtf8(key), value]);
+      if (absence === undefined) continue;
+      this.#options.onWarning?.(`${name}: attribute ${key} ignored: ${absence.detail ?? ""}`);
+    }
+    return xattrs;
   }
 
   #contents(inode: Inode, size: number, path: string): void {
@@ -166,12 +180,14 @@ class TarWriter {
   }
 }
 
-function memberOf(
-  inode: Inode,
-  type: Member["type"],
-  name: string,
-  first: string | undefined,
-): Member {
+/** What of a member does not come from its attributes. */
+interface Context {
+  readonly name: string;
+  readonly first: string | undefined;
+  readonly xattrs: Member["xattrs"];
+}
+
+function memberOf(inode: Inode, type: Member["type"], { name, first, xattrs }: Context): Member {
   const { mode, uid, gid, size, mtime, rdev } = inode.attributes();
   const device = type === "3" || type === "4";
   const target = first ?? (type === "2" ? inode.readlink() : undefined);
@@ -186,13 +202,6 @@ function memberOf(
     mtime,
     major: device ? majorOf(rdev) : 0,
     minor: device ? minorOf(rdev) : 0,
-    xattrs: first === undefined ? attributesOf(inode) : [],
+    xattrs,
   };
-}
-
-function attributesOf(inode: Inode): Member["xattrs"] {
-  return inode.listxattr().flatMap((name) => {
-    const value = inode.getxattr(name);
-    return value === undefined ? [] : [[encodeUtf8(name), value] as const];
-  });
 }

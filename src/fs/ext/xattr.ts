@@ -14,7 +14,9 @@ import {
   EXT4_XATTR_INDEX_USER,
 } from "../../format/ext-xattr.ts";
 import { crc32c } from "../../lib/crc32c.ts";
+import { DaxError } from "../../lib/errno.ts";
 import { decodeUtf8 } from "../../lib/utf8.ts";
+import { XATTR_SIZE_MAX } from "../../vfs/filesystem.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { aclToXattr } from "./acl.ts";
 import { readContents } from "./contents.ts";
@@ -63,16 +65,26 @@ function isAcl({ nameIndex }: XattrEntry): boolean {
 
 /**
  * A private copy of an attribute's value, as getxattr(2) gives it; `undefined` for an empty ACL.
- * @throws EUCLEAN, EBADMSG for a hash that is not the value's, EIO
+ * @throws E2BIG as getxattr(2), EUCLEAN, EBADMSG for a hash that is not the value's, EIO
  */
 export function xattrValue(
   volume: Volume,
   record: InodeRecord,
   entry: XattrEntry,
 ): Uint8Array | undefined {
+  checkLength(entry);
   const value = entry.valueInum === 0 ? entry.value : valueOfInode(volume, record, entry);
   if (entry.valueInum === 0) checkEntryHash(entry, () => wordsOf(value));
   return isAcl(entry) ? aclToXattr(value, entry.where) : value.slice();
+}
+
+/** A list of a few bytes may name an inode of 16 MiB dozens of times. */
+function checkLength({ valueSize, where }: XattrEntry): void {
+  if (valueSize <= XATTR_SIZE_MAX) return;
+  throw new DaxError("E2BIG", {
+    syscall: "getxattr",
+    detail: `${where} has ${valueSize} bytes; Linux hands out ${XATTR_SIZE_MAX} at most`,
+  });
 }
 
 function step(hash: number, word: number): number {

@@ -25,8 +25,11 @@ import { type OperationTable, operation } from "./operation.ts";
 import { type PathArgument, nameAs, pathOf } from "./paths.ts";
 import { direntOf } from "./stats.ts";
 
-/** Entries that one recursive listing returns at most: links can make a small tree endless. */
-const MOST_ENTRIES = 2 ** 23;
+/**
+ * Entries below links that one recursive listing returns at most: a dozen directories with links to
+ * each other have a path for each order of the dozen.
+ */
+const MOST_BELOW_LINKS = 2 ** 18;
 const { O_DIRECTORY } = constants;
 
 /** Entries sorted by their bytes, which is how libuv lists a directory. */
@@ -45,6 +48,8 @@ interface Level {
   readonly shown: string;
   /** The inodes on the way to it: a link back to one of them is not followed again. */
   readonly above: readonly Inode[];
+  /** Whether a link is on the way to it. */
+  readonly linked: boolean;
 }
 
 type Listed = string | Buffer | Dirent;
@@ -62,14 +67,15 @@ function list(context: Context, path: PathArgument, options: Options): Listed[] 
 /** Breadth first, as Node does it; names are relative to the directory that was asked for. */
 function listBelow(context: Context, path: PathArgument, options: Options): Listed[] {
   const found: Listed[] = [];
-  const queue: Level[] = [{ path: path.path, shown: path.shown, above: [] }];
+  const queue: Level[] = [{ path: path.path, shown: path.shown, above: [], linked: false }];
+  let belowLinks = 0;
   for (const level of queue) {
     const { inode } = context.tree.locate(level.path, { syscall: "scandir" });
     for (const entry of sorted(context, level.path)) {
       const inside = join(level.path, entry.name);
       const mode = modeOfEntry(inode, entry);
       found.push(shown(path, level, entry.name, mode, options));
-      if (found.length > MOST_ENTRIES) throw endless(level.shown);
+      if (level.linked && ++belowLinks > MOST_BELOW_LINKS) throw endless(level.shown);
       const below = descends(context, inside, mode, Boolean(options.withFileTypes), level);
       if (below) {
         const name = nameAs(entry.name, "utf8") as string;
@@ -77,6 +83,7 @@ function listBelow(context: Context, path: PathArgument, options: Options): List
           path: inside,
           shown: join(level.shown, name),
           above: [...level.above, inode],
+          linked: level.linked || isSymlink(mode),
         });
       }
     }
@@ -115,7 +122,7 @@ function descends(
 }
 
 function endless(path: string): DaxError {
-  const detail = `more than ${MOST_ENTRIES} entries; list without recursive`;
+  const detail = `more than ${MOST_BELOW_LINKS} entries behind links; list without recursive`;
   return new DaxError("EOVERFLOW", { syscall: "scandir", path, detail });
 }
 

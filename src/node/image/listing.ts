@@ -8,6 +8,7 @@ import { extentsIn } from "../../vfs/extents.ts";
 import type { Attributes, Inode, Statfs } from "../../vfs/filesystem.ts";
 import { isDirectory, isSymlink } from "../../vfs/modes.ts";
 import { type Visit, sortedEntries, walkSubtree } from "../../vfs/subtree.ts";
+import { xattrsOf } from "../../vfs/xattrs.ts";
 import type { Volume } from "../volume.ts";
 
 /** A file under one of its names. */
@@ -61,10 +62,9 @@ export function statOf(volume: Volume, path: string, follow = false): FileStatus
     ino: inode.ino,
     generation: inode.generation,
     target: isSymlink(inode.mode) ? inode.readlink() : undefined,
-    xattrs: inode.listxattr().flatMap((name) => {
-      const value = inode.getxattr(name);
-      return value === undefined ? [] : [[name, value] as const];
-    }),
+    xattrs: [...xattrsOf(inode)].flatMap(({ name, value }) =>
+      value === undefined ? [] : [[name, value] as const],
+    ),
   };
 }
 
