@@ -5,11 +5,12 @@
  *
  * @module
  */
-import { closeSync, fdatasyncSync, ftruncateSync, readSync, writeSync } from "node:fs";
+import { fdatasyncSync, ftruncateSync, readSync, writeSync } from "node:fs";
 import { DaxError } from "../lib/errno.ts";
 import { checkOpen, checkSize, isInside, refuseRange } from "../media/bounds.ts";
 import { uniformDomain } from "../media/domains.ts";
 import type { ByteRange, DomainRange, Durability, Window } from "../media/media.ts";
+import { closeUnlocked } from "./file-lock.ts";
 import {
   domainOf,
   type FileMedia,
@@ -156,7 +157,7 @@ export class BufferedFileMedia implements FileMedia {
       for (const segment of this.#segments.values()) this.#writeBack(segment);
     } finally {
       this.#segments.clear();
-      closeSync(this.#file.fd);
+      closeUnlocked(this.#file.fd);
     }
   }
 

@@ -5,15 +5,23 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, fstatSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { DaxError } from "../lib/errno.ts";
-import { libc, LOCK_EX, LOCK_NB, whyNoLibc } from "./libc.unsafe.ts";
+import { libc, LOCK_EX, LOCK_NB, LOCK_UN, whyNoLibc } from "./libc.unsafe.ts";
 import { systemError } from "./system-error.ts";
 
 const EAGAIN = 11;
 
 /**
- * Takes the file behind `fd` for writing; closing `fd` gives it back.
+ * Takes the file behind `fd` for writing; `closeUnlocked` gives it back.
  * @throws EBUSY naming the holder where it can be known, ENOTSUP where no lock can be taken
  */
 export function lockExclusively(fd: number, path: string): void {
@@ -30,6 +38,15 @@ export function lockExclusively(fd: number, path: string): void {
     path,
     detail: "open with lock: false to do without",
   });
+}
+
+/**
+ * Closes `fd` and gives its lock back. Closing alone may not: a child that is just being started
+ * shares the open file until it runs its own program, and the lock with it.
+ */
+export function closeUnlocked(fd: number): void {
+  libc()?.flock(fd, LOCK_UN);
+  closeSync(fd);
 }
 
 /**

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { closeSync } from "node:fs";
 import { BufferedFileMedia } from "./buffered-media.ts";
+import { closeUnlocked } from "./file-lock.ts";
 import { libc } from "./libc.unsafe.ts";
 import { MappedFileMedia } from "./mapped-media.ts";
 import { type FileMedia, type OpenFileOptions, openMediaFile } from "./media-file.ts";
@@ -30,7 +30,7 @@ export function openFileMedia(path: string, options: OpenFileOptions = {}): File
       ? new BufferedFileMedia(file, options)
       : new MappedFileMedia(c, file, options);
   } catch (error) {
-    closeSync(file.fd);
+    closeUnlocked(file.fd);
     throw error;
   }
 }

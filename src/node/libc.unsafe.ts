@@ -56,6 +56,7 @@ export const MAP_SYNC = 0x80000;
 export const MS_SYNC = 4;
 export const LOCK_EX = 2;
 export const LOCK_NB = 4;
+export const LOCK_UN = 8;
 export const SEEK_END = 2;
 
 /** Bytes in the longest view: 4 GiB on Node 20, where one byte more aborts the process. */

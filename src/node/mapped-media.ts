@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { closeSync, ftruncateSync } from "node:fs";
+import { ftruncateSync } from "node:fs";
 import { DaxError } from "../lib/errno.ts";
 import { checkBounds, checkOpen, checkSize, isInside, refuseRange } from "../media/bounds.ts";
 import { uniformDomain } from "../media/domains.ts";
@@ -16,6 +16,7 @@ import type {
   Window,
 } from "../media/media.ts";
 import { BadPages } from "./bad-pages.ts";
+import { closeUnlocked } from "./file-lock.ts";
 import { flushMethod } from "./flush-method.ts";
 import { HostMapping, longestView } from "./host-mapping.unsafe.ts";
 import type { Libc } from "./libc.unsafe.ts";
@@ -47,7 +48,7 @@ interface Part {
 }
 
 /** Closes files that nobody closed; the mappings have a backstop of their own. */
-const backstop = new FinalizationRegistry<number>((fd) => closeSync(fd));
+const backstop = new FinalizationRegistry<number>((fd) => closeUnlocked(fd));
 
 /** See the module. */
 export class MappedFileMedia implements FileMedia {
@@ -229,7 +230,7 @@ export class MappedFileMedia implements FileMedia {
     try {
       for (const mapping of mappings) mapping.release();
     } finally {
-      closeSync(this.#file.fd);
+      closeUnlocked(this.#file.fd);
     }
   }
 

@@ -6,7 +6,6 @@
 import { constants as bufferLimits } from "node:buffer";
 import {
   type Stats,
-  closeSync,
   constants,
   fstatSync,
   ftruncateSync,
@@ -18,7 +17,7 @@ import {
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { Durability, Media, PersistenceDomain } from "../media/media.ts";
 import { checkSize } from "../media/bounds.ts";
-import { deviceBusy, lockExclusively } from "./file-lock.ts";
+import { closeUnlocked, deviceBusy, lockExclusively } from "./file-lock.ts";
 import { libc, SEEK_END } from "./libc.unsafe.ts";
 import { typed } from "./system-error.ts";
 
@@ -116,7 +115,7 @@ export function openMediaFile(path: string, options: OpenFileOptions): MediaFile
     const inRam = kind === "file" && isInRam(path);
     return { path, fd, size, readOnly, kind, inRam };
   } catch (error) {
-    closeSync(fd);
+    closeUnlocked(fd);
     throw error;
   }
 }

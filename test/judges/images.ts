@@ -1,12 +1,15 @@
 /**
  * Makes the images of the matrix with mke2fs and this machine's kernel.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { age, dirty } from "./ageing.ts";
 import { withLoopMount } from "./loop-mount.ts";
 import type { Variant } from "./variants.ts";
+
+/** Exit status of e2fsck. */
+const CORRECTED = 1;
 
 /** Where one variant lives while it is judged. */
 export interface MatrixImage {
@@ -18,6 +21,12 @@ export interface MatrixImage {
 
 function run(command: string, ...args: readonly string[]): void {
   execFileSync(command, args, { stdio: "pipe" });
+}
+
+/** Has e2fsck repair what it finds. */
+function correct(image: string): void {
+  const { status, stderr } = spawnSync("e2fsck", ["-fy", image], { encoding: "utf8" });
+  if (status !== 0 && status !== CORRECTED) throw new Error(`e2fsck -fy: ${status} ${stderr}`);
 }
 
 function sparseCopy(from: string, to: string): void {
@@ -44,6 +53,8 @@ export function makeImage(
   const reference = join(folder, `${variant.name}.reference.img`);
   run("truncate", "-s", variant.size ?? "64M", image);
   run("mke2fs", "-q", "-F", ...variant.mke2fs, "-d", source, image);
+  // mke2fs counts what each owner uses before -d fills the image; e2fsck counts again.
+  if (variant.quota === true) correct(image);
   const options = quiet(variant);
   if (variant.life === "aged") withLoopMount(image, mount, options, age);
   if (variant.life === "dirty") {

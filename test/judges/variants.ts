@@ -18,6 +18,8 @@ export interface Variant {
    * are not compared.
    */
   readonly replayDatesDirectories?: true;
+  /** Has quota files. */
+  readonly quota?: true;
   /** In the developer's short run too. */
   readonly short?: boolean;
 }
@@ -67,7 +69,7 @@ export const VARIANTS: readonly Variant[] = [
   variant("ext4-inline-4k", "-t ext4 -b 4096 -I 512 -O inline_data", "dirty", { short: true }),
   variant("ext4-ea-inode", "-t ext4 -b 4096 -O ea_inode,large_dir", "aged"),
   variant("ext4-seed", "-t ext4 -b 4096 -O metadata_csum_seed,orphan_file", "dirty"),
-  variant("ext4-quota", "-t ext4 -b 4096 -O quota,project"),
+  variant("ext4-quota", "-t ext4 -b 4096 -O quota,project", "clean", { quota: true }),
   variant("ext4-noflex", "-t ext4 -b 4096 -O ^flex_bg,^huge_file,^dir_nlink"),
   variant("ext4-uninit", "-t ext4 -b 4096 -E lazy_itable_init=1", "aged", { size: "2G" }),
 ];

@@ -29,7 +29,7 @@ test("docs/ext-check.md lists every code", () => {
   const sources = readdirSync(folder).filter((name) => name.startsWith("check"));
   const codes = sources.flatMap((name) => {
     const text = readFileSync(join(folder, name), "utf8");
-    return [...text.matchAll(/"(ext\.[a-z.-]+)"/gu)].map(([, code]) => code as string);
+    return [...text.matchAll(/"(ext\.[a-z-]+\.[a-z.-]+)"/gu)].map(([, code]) => code as string);
   });
   const listed = new Set<string>();
   const table = readFileSync(join(root, "docs", "ext-check.md"), "utf8");
