@@ -241,7 +241,10 @@ class Explorer {
     }
   }
 
-  /** Cuts power inside the recovery that just ran: what it did not look at is open still. */
+  /**
+   * Cuts power inside the recovery that just ran. What it did not look at is open still, and what
+   * it did is what it was when it looked.
+   */
   #cutRecovery(
     frontier: Frontier,
     before: readonly Stage[],
@@ -251,7 +254,6 @@ class Explorer {
     const recorded = this.#traces[frontier.level] as Trace;
     const trace = this.#what.amend?.(recorded) ?? recorded;
     this.#image.open();
-    for (const [line, group] of looked) this.#image.decide(line, group);
     const inner = new Frontier({
       image: this.#image,
       trace,
