@@ -13,65 +13,97 @@ export interface ExtentFile {
   readonly size: number;
   /** Bytes. */
   readonly blockSize: number;
-  readonly extents: readonly FileExtent[];
+  /** In order of the file; asked for twice, because a file may have more than fit in memory. */
+  readonly extents: () => Iterable<FileExtent>;
 }
 
-/** The table for people. */
-export function extentLines(file: ExtentFile): string[] {
-  const { name, size, blockSize, extents } = file;
+/** The table for people, line by line. */
+export function* extentLines(file: ExtentFile): Generator<string> {
+  const { name, size, blockSize } = file;
   const blocks = Math.ceil(size / blockSize);
   const plural = blocks === 1 ? "block" : "blocks";
-  const pieces = piecesOf(file);
-  return [
-    `File size of ${name} is ${size} (${blocks} ${plural} of ${blockSize} bytes)`,
-    ...(extents.length === 0 ? [] : table(file)),
-    `${name}: ${pieces} extent${pieces === 1 ? "" : "s"} found`,
-  ];
+  yield `File size of ${name} is ${size} (${blocks} ${plural} of ${blockSize} bytes)`;
+  const columns = measure(file);
+  if (columns.count > 0) yield heading(columns);
+  let index = 0;
+  for (const step of stepsOf(file)) yield rowLine(file, step, index++, columns);
+  yield `${name}: ${columns.pieces} extent${columns.pieces === 1 ? "" : "s"} found`;
 }
 
-/** One extent for programs. */
-export function extentRecord(file: ExtentFile, index: number): Record<string, unknown> {
-  const extent = file.extents[index];
-  return {
-    offset: extent?.offset,
-    length: extent?.length,
-    physical: extent?.addr ?? null,
-    flags: flagsOf(file, index),
-  };
+/** The extents for programs. */
+export function* extentRecords(file: ExtentFile): Generator<Record<string, unknown>> {
+  for (const step of stepsOf(file)) {
+    const { offset, length, addr } = step.extent;
+    yield { offset, length, physical: addr ?? null, flags: flagsOf(file, step) };
+  }
+}
+
+/** An extent between its neighbours. */
+interface Step {
+  readonly before: FileExtent | undefined;
+  readonly extent: FileExtent;
+  readonly last: boolean;
+}
+
+function* stepsOf({ extents }: ExtentFile): Generator<Step> {
+  let before: FileExtent | undefined;
+  let held: FileExtent | undefined;
+  for (const extent of extents()) {
+    if (held !== undefined) yield { before, extent: held, last: false };
+    before = held;
+    held = extent;
+  }
+  if (held !== undefined) yield { before, extent: held, last: true };
+}
+
+/** Widths of the columns, and the counts. */
+interface Columns {
+  logical: number;
+  physical: number;
+  length: number;
+  count: number;
+  /** In how many pieces the file lies on the media. */
+  pieces: number;
 }
 
 /** Columns are at least as wide as filefrag's, so that small files line up with each other. */
-function table(file: ExtentFile): string[] {
-  const rows = file.extents.map((_, index) => rowOf(file, index));
-  const width = (least: number, columns: readonly (keyof ExtentRow)[]): number =>
-    rows.reduce(
-      (most, row) => columns.reduce((wide, column) => Math.max(wide, row[column].length), most),
-      least,
-    );
-  const logical = width(8, ["first", "last"]);
-  const physical = width(10, ["from", "to", "expected"]);
-  const length = width(6, ["length"]);
-  const heading = [
+function measure(file: ExtentFile): Columns {
+  const columns = { logical: 8, physical: 10, length: 6, count: 0, pieces: 0 };
+  for (const step of stepsOf(file)) {
+    const { last, to, length, expected } = rowOf(file, step);
+    columns.logical = Math.max(columns.logical, last.length);
+    columns.physical = Math.max(columns.physical, to.length, expected.length);
+    columns.length = Math.max(columns.length, length.length);
+    columns.count++;
+    if (expected !== "" || columns.pieces === 0) columns.pieces++;
+  }
+  return columns;
+}
+
+function heading({ logical, physical, length }: Columns): string {
+  return [
     " ext:",
     "logical_offset:".padStart(logical * 2 + 3),
     "physical_offset:".padStart(physical * 2 + 3),
     "length:".padStart(length + 1),
     "expected:".padStart(physical + 1),
     "flags:",
-  ];
-  const lines = rows.map((row, index) =>
-    [
-      `${String(index).padStart(4)}:`,
-      `${row.first.padStart(logical)}..${row.last.padStart(logical)}:`,
-      `${row.from.padStart(physical)}..${row.to.padStart(physical)}:`,
-      `${row.length.padStart(length)}:`,
-      `${row.expected.padStart(physical)}${row.expected === "" ? " " : ":"}`,
-      row.flags,
-    ]
-      .join(" ")
-      .trimEnd(),
-  );
-  return [heading.join(" "), ...lines];
+  ].join(" ");
+}
+
+function rowLine(file: ExtentFile, step: Step, index: number, columns: Columns): string {
+  const row = rowOf(file, step);
+  const { logical, physical, length } = columns;
+  return [
+    `${String(index).padStart(4)}:`,
+    `${row.first.padStart(logical)}..${row.last.padStart(logical)}:`,
+    `${row.from.padStart(physical)}..${row.to.padStart(physical)}:`,
+    `${row.length.padStart(length)}:`,
+    `${row.expected.padStart(physical)}${row.expected === "" ? " " : ":"}`,
+    flagsOf(file, step).join(","),
+  ]
+    .join(" ")
+    .trimEnd();
 }
 
 /** The cells of one line. */
@@ -82,16 +114,14 @@ interface ExtentRow {
   readonly to: string;
   readonly length: string;
   readonly expected: string;
-  readonly flags: string;
 }
 
-function rowOf(file: ExtentFile, index: number): ExtentRow {
-  const { blockSize, extents } = file;
-  const extent = extents[index];
-  const first = Math.floor((extent?.offset ?? 0) / blockSize);
-  const length = Math.ceil((extent?.length ?? 0) / blockSize);
-  const from = Math.floor((extent?.addr ?? 0) / blockSize);
-  const expected = gapAt(file, index);
+function rowOf({ blockSize }: ExtentFile, step: Step): ExtentRow {
+  const { offset, length: bytes, addr = 0 } = step.extent;
+  const first = Math.floor(offset / blockSize);
+  const length = Math.ceil(bytes / blockSize);
+  const from = Math.floor(addr / blockSize);
+  const expected = gapAt(step);
   return {
     first: String(first),
     last: String(first + length - 1),
@@ -99,7 +129,6 @@ function rowOf(file: ExtentFile, index: number): ExtentRow {
     to: String(from + length - 1),
     length: String(length),
     expected: expected === undefined ? "" : String(Math.floor(expected / blockSize)),
-    flags: flagsOf(file, index).join(","),
   };
 }
 
@@ -107,27 +136,17 @@ function rowOf(file: ExtentFile, index: number): ExtentRow {
  * Where an extent would start if the file went on without a seek, or undefined where it does: right
  * behind the extent before it, with or without room for the hole between them.
  */
-function gapAt({ extents }: ExtentFile, index: number): number | undefined {
-  const extent = extents[index];
-  if (extent === undefined || extent.offset === 0) return undefined;
-  const { offset, length, addr = 0 } = extents[index - 1] ?? { offset: 0, length: 0 };
+function gapAt({ before, extent }: Step): number | undefined {
+  if (extent.offset === 0) return undefined;
+  const { offset, length, addr = 0 } = before ?? { offset: 0, length: 0 };
   const dense = addr + length;
   const spaced = dense + extent.offset - (offset + length);
   return extent.addr === dense || extent.addr === spaced ? undefined : spaced;
 }
 
-/** In how many pieces the file lies on the media. */
-function piecesOf(file: ExtentFile): number {
-  const gaps = file.extents.filter((_, index) => gapAt(file, index) !== undefined).length;
-  const joined = file.extents.length > 0 && gapAt(file, 0) === undefined ? 1 : 0;
-  return gaps + joined;
-}
-
-function flagsOf({ size, extents }: ExtentFile, index: number): string[] {
-  const extent = extents[index];
-  if (extent === undefined) return [];
+function flagsOf({ size }: ExtentFile, { extent, last }: Step): string[] {
   return [
-    ...(index === extents.length - 1 ? ["last"] : []),
+    ...(last ? ["last"] : []),
     ...(extent.inline ? ["not_aligned", "inline"] : []),
     ...(extent.unwritten ? ["unwritten"] : []),
     ...(extent.shared ? ["shared"] : []),

@@ -27,25 +27,23 @@ export const extents = command({
   ],
   async run(invocation) {
     const { operands, json, out } = invocation;
-    const [{ extentLines, extentRecord }, { extentsIn }, { shownName }] = await Promise.all([
+    const [{ extentLines, extentRecords }, { extentsIn }, { shownName }] = await Promise.all([
       import("../extent-table.ts"),
       import("../../vfs/extents.ts"),
       import("../names.ts"),
     ]);
     const show = ({ image, path, volume }: OpenedPath): void => {
       const inode = volume.tree.stat(path);
+      const { blockSize } = inode.filesystem.statfs();
       // Blocks may be allocated past the end of the file.
       const file = {
         name: shownName(out, `${image}:${path}`),
         size: inode.size,
-        blockSize: inode.filesystem.statfs().blockSize,
-        extents: [...extentsIn(inode, 0, Number.MAX_SAFE_INTEGER)],
+        blockSize,
+        extents: () => extentsIn(inode, 0, Number.MAX_SAFE_INTEGER),
       };
-      if (json) {
-        for (const index of file.extents.keys()) out.json({ path, ...extentRecord(file, index) });
-      } else {
-        for (const line of extentLines(file)) out.line(line);
-      }
+      if (json) for (const record of extentRecords(file)) out.json({ image, path, ...record });
+      else for (const line of extentLines(file)) out.line(line);
     };
     return withImages(invocation, (images) => images.each(operands, show));
   },
