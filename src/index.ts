@@ -5,6 +5,7 @@
  */
 export { AssertionError, assert, DaxError, Errno, isDaxError } from "./lib/errno.ts";
 export type { ErrnoCode, ErrorContext } from "./lib/errno.ts";
+export type { CallSite, CallSites, Frame } from "./lib/call-site.ts";
 export { Bitmap } from "./lib/bitmap.ts";
 export { crc32c, crc32cLe32 } from "./lib/crc32c.ts";
 export { Prng } from "./lib/prng.ts";
@@ -14,7 +15,7 @@ export { RangeSet } from "./lib/range-set.ts";
 export { decode, shapeOf, sizeof, struct } from "./lib/struct.ts";
 export type { Cursor, Decoded, Field, Fields, Shape } from "./lib/struct.ts";
 export { copyIn, copyOf, copyOut, fill } from "./lib/memory.ts";
-export type { Memory } from "./lib/memory.ts";
+export type { Memory, RecordedMemory } from "./lib/memory.ts";
 export type { Environment, Timespec, Tracer } from "./lib/environment.ts";
 export type {
   ByteRange,
@@ -29,6 +30,8 @@ export type {
 } from "./media/media.ts";
 export { LineClass, ModelledMedia } from "./media/modelled.ts";
 export type { CachedRange, Caching, ModelledOptions } from "./media/modelled.ts";
+export type { Observer, Recorder } from "./media/recorder.ts";
+export { type Trace, TraceKind } from "./media/trace.ts";
 export { Mapping as MediaMapping, mapMedia } from "./media/mapping.ts";
 export { PoisonMedia } from "./media/poison.ts";
 export type { PoisonOptions } from "./media/poison.ts";
@@ -189,7 +192,8 @@ export type { Whence } from "./vfs/open-file.ts";
 export type { WalkOptions } from "./vfs/path-walk.ts";
 export { ext } from "./fs/ext/ext.ts";
 export type { ExtMountOptions } from "./fs/ext/ext.ts";
+export type { DaxPolicy } from "./fs/ext/inode.ts";
 export { walkSubtree } from "./vfs/subtree.ts";
-export type { Visit } from "./vfs/subtree.ts";
+export type { OnDamage, Visit } from "./vfs/subtree.ts";
 export { writeTar } from "./vfs/tar.ts";
 export type { TarOptions, TarSink, TarSummary } from "./vfs/tar.ts";

@@ -167,4 +167,5 @@ export interface HarnessBroken {
   readonly error?: unknown;
 }
 
+/** What a proof ends with; `kind` tells them apart. */
 export type Verdict = Survived | Lost | NotMeasured | HarnessBroken;

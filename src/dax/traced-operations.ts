@@ -8,16 +8,12 @@ import type { Tracer } from "../lib/environment.ts";
 import type { Stitched } from "../media/media.ts";
 import type { AccessMode, DaxOperations, DaxSpan, PagePiece } from "./operations.ts";
 
-type Flush = (pgoff: number, start: number, length: number) => void;
-type Copy = (pgoff: number, start: number, sources: readonly Uint8Array[]) => number;
-type Recover = (pgoff: number, start: number, source: Uint8Array) => number;
-
 /** Operations that are traced: each call is an event `dax.<operation>` after it succeeded. */
 export class TracedOperations implements DaxOperations {
   // What the driver lacks stays lacking: the dax device decides by that what to do instead.
-  declare readonly flush?: Flush;
-  declare readonly copyFromIter?: Copy;
-  declare readonly recoveryWrite?: Recover;
+  declare readonly flush?: NonNullable<DaxOperations["flush"]>;
+  declare readonly copyFromIter?: NonNullable<DaxOperations["copyFromIter"]>;
+  declare readonly recoveryWrite?: NonNullable<DaxOperations["recoveryWrite"]>;
   readonly #inner: DaxOperations;
   readonly #device: string;
   readonly #trace: Tracer;

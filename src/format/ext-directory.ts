@@ -5,15 +5,24 @@
  */
 import { struct } from "../lib/struct.ts";
 
+/** Longest name of a directory entry, in bytes. */
 export const EXT4_NAME_LEN = 255;
 
+/** `fileType`: not recorded; the inode's mode says. */
 export const EXT4_FT_UNKNOWN = 0;
+/** `fileType`: a regular file. */
 export const EXT4_FT_REG_FILE = 1;
+/** `fileType`: a directory. */
 export const EXT4_FT_DIR = 2;
+/** `fileType`: a character device. */
 export const EXT4_FT_CHRDEV = 3;
+/** `fileType`: a block device. */
 export const EXT4_FT_BLKDEV = 4;
+/** `fileType`: a named pipe. */
 export const EXT4_FT_FIFO = 5;
+/** `fileType`: a socket. */
 export const EXT4_FT_SOCK = 6;
+/** `fileType`: a symbolic link. */
 export const EXT4_FT_SYMLINK = 7;
 /** The type of the fake entry that carries a leaf block's checksum. */
 export const EXT4_FT_DIR_CSUM = 0xde;
@@ -36,12 +45,19 @@ export const Ext4DirEntryTail = /* @__PURE__ */ struct("ext4_dir_entry_tail", 12
   checksum: at.le32(),
 }));
 
+/** `hashVersion`: the first hash of ext3, over signed bytes. */
 export const DX_HASH_LEGACY = 0;
+/** `hashVersion`: half MD4, over signed bytes. */
 export const DX_HASH_HALF_MD4 = 1;
+/** `hashVersion`: Tiny Encryption Algorithm, over signed bytes. */
 export const DX_HASH_TEA = 2;
+/** `hashVersion`: the first hash of ext3, over unsigned bytes. */
 export const DX_HASH_LEGACY_UNSIGNED = 3;
+/** `hashVersion`: half MD4, over unsigned bytes. */
 export const DX_HASH_HALF_MD4_UNSIGNED = 4;
+/** `hashVersion`: Tiny Encryption Algorithm, over unsigned bytes. */
 export const DX_HASH_TEA_UNSIGNED = 5;
+/** `hashVersion`: SipHash, in directories both encrypted and casefolded. */
 export const DX_HASH_SIPHASH = 6;
 
 /** Where the hash tree's root keeps its `DxRootInfo`: behind the entries for `.` and `..`. */

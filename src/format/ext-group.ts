@@ -9,6 +9,7 @@ import { struct } from "../lib/struct.ts";
 export const EXT4_BG_INODE_UNINIT = 0x0001;
 /** `flags`: there is no block bitmap on the media; it has to be built. */
 export const EXT4_BG_BLOCK_UNINIT = 0x0002;
+/** `flags`: the group's inode table is zeroed on the media. */
 export const EXT4_BG_INODE_ZEROED = 0x0004;
 
 /** `struct ext4_group_desc`; without `64bit` only the first 32 bytes exist. */
@@ -40,9 +41,13 @@ export const Ext4GroupDesc = /* @__PURE__ */ struct("ext4_group_desc", 64, (at) 
   reserved: at.le32(),
 }));
 
+/** `magic` of {@link MmpStruct}. */
 export const EXT4_MMP_MAGIC = 0x004d4d50;
+/** `seq`: cleanly unmounted. */
 export const EXT4_MMP_SEQ_CLEAN = 0xff4d4d50;
+/** `seq`: e2fsck is at work. */
 export const EXT4_MMP_SEQ_FSCK = 0xe24d4d50;
+/** Highest `seq` that a mount counts to. */
 export const EXT4_MMP_SEQ_MAX = 0xe24d4d4f;
 
 /** `struct mmp_struct`: who has the filesystem mounted. */
@@ -59,6 +64,7 @@ export const MmpStruct = /* @__PURE__ */ struct("mmp_struct", 1024, (at) => ({
   checksum: at.le32(),
 }));
 
+/** `magic` of {@link Ext4OrphanBlockTail}. */
 export const EXT4_ORPHAN_BLOCK_MAGIC = 0x0b10ca04;
 
 /** `struct ext4_orphan_block_tail`: the last 8 bytes of each block of the orphan file. */

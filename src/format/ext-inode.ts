@@ -5,45 +5,83 @@
  */
 import { struct } from "../lib/struct.ts";
 
+/** The inode whose blocks are the bad ones. */
 export const EXT4_BAD_INO = 1;
+/** The root directory. */
 export const EXT4_ROOT_INO = 2;
+/** The quota file of users. */
 export const EXT4_USR_QUOTA_INO = 3;
+/** The quota file of groups. */
 export const EXT4_GRP_QUOTA_INO = 4;
+/** Room for a boot loader. */
 export const EXT4_BOOT_LOADER_INO = 5;
+/** Meant for a directory of undeleted files; Linux does not use it. */
 export const EXT4_UNDEL_DIR_INO = 6;
+/** The inode whose blocks are group descriptors to come, for online growth. */
 export const EXT4_RESIZE_INO = 7;
+/** The journal, unless the superblock names another inode. */
 export const EXT4_JOURNAL_INO = 8;
 
+/** Direct blocks of a block map. */
 export const EXT4_NDIR_BLOCKS = 12;
+/** Index in the block map of the indirect block. */
 export const EXT4_IND_BLOCK = 12;
+/** Index in the block map of the double indirect block. */
 export const EXT4_DIND_BLOCK = 13;
+/** Index in the block map of the triple indirect block. */
 export const EXT4_TIND_BLOCK = 14;
+/** Words of a block map. */
 export const EXT4_N_BLOCKS = 15;
 
+/** `flags`: overwrite when deleted; Linux keeps the flag and does not obey it. */
 export const EXT4_SECRM_FL = 0x0000_0001;
+/** `flags`: keep for undeletion; Linux keeps the flag and does not obey it. */
 export const EXT4_UNRM_FL = 0x0000_0002;
+/** `flags`: compress the file; Linux keeps the flag and does not obey it. */
 export const EXT4_COMPR_FL = 0x0000_0004;
+/** `flags`: every write is synchronous. */
 export const EXT4_SYNC_FL = 0x0000_0008;
+/** `flags`: nothing about the file may change. */
 export const EXT4_IMMUTABLE_FL = 0x0000_0010;
+/** `flags`: writes may only append. */
 export const EXT4_APPEND_FL = 0x0000_0020;
+/** `flags`: dump(8) leaves the file out. */
 export const EXT4_NODUMP_FL = 0x0000_0040;
+/** `flags`: reads do not change the access time. */
 export const EXT4_NOATIME_FL = 0x0000_0080;
+/** `flags`: the file, or the directory's names, are encrypted. */
 export const EXT4_ENCRYPT_FL = 0x0000_0800;
+/** `flags`: the directory has a hash tree. */
 export const EXT4_INDEX_FL = 0x0000_1000;
+/** `flags`: an inode of AFS. */
 export const EXT4_IMAGIC_FL = 0x0000_2000;
+/** `flags`: the file's data go through the journal. */
 export const EXT4_JOURNAL_DATA_FL = 0x0000_4000;
+/** `flags`: do not merge the file's tail; without meaning in ext4. */
 export const EXT4_NOTAIL_FL = 0x0000_8000;
+/** `flags`: changes of the directory are synchronous. */
 export const EXT4_DIRSYNC_FL = 0x0001_0000;
+/** `flags`: subdirectories are unrelated, and are allocated far from each other. */
 export const EXT4_TOPDIR_FL = 0x0002_0000;
+/** `flags`: the inode counts its `blocks` in filesystem blocks, not in sectors. */
 export const EXT4_HUGE_FILE_FL = 0x0004_0000;
+/** `flags`: `block` holds the root of an extent tree, not a block map. */
 export const EXT4_EXTENTS_FL = 0x0008_0000;
+/** `flags`: the file is protected by fs-verity. */
 export const EXT4_VERITY_FL = 0x0010_0000;
+/** `flags`: the inode holds the value of an extended attribute. */
 export const EXT4_EA_INODE_FL = 0x0020_0000;
+/** `flags`: blocks lie behind the file's size; no longer written. */
 export const EXT4_EOFBLOCKS_FL = 0x0040_0000;
+/** `flags`: access the file directly, where `dax=inode` is mounted. */
 export const EXT4_DAX_FL = 0x0200_0000;
+/** `flags`: the contents lie in the inode itself. */
 export const EXT4_INLINE_DATA_FL = 0x1000_0000;
+/** `flags`: what is made in the directory inherits its project. */
 export const EXT4_PROJINHERIT_FL = 0x2000_0000;
+/** `flags`: names in the directory are compared without case. */
 export const EXT4_CASEFOLD_FL = 0x4000_0000;
+/** `flags`: reserved for the ext4 library. */
 export const EXT4_RESERVED_FL = 0x8000_0000;
 
 /** The 128 bytes that every inode has, as Linux uses the `osd` unions. */
@@ -91,7 +129,9 @@ export const Ext4InodeExtra = /* @__PURE__ */ struct("ext4_inode_extra", 32, (at
   projid: at.le32(),
 }));
 
+/** `magic` of {@link Ext4ExtentHeader}. */
 export const EXT4_EXT_MAGIC = 0xf30a;
+/** Levels of nodes below the root that an extent tree may have. */
 export const EXT4_MAX_EXTENT_DEPTH = 5;
 /** Longest initialised extent, in blocks; a larger `len` means unwritten, that much shorter. */
 export const EXT_INIT_MAX_LEN = 32768;

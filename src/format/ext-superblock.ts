@@ -7,82 +7,144 @@ import { struct } from "../lib/struct.ts";
 
 /** Byte of the device at which the primary superblock starts, whatever the block size. */
 export const EXT4_SUPERBLOCK_OFFSET = 1024;
+/** `magic` of {@link Ext4SuperBlock}. */
 export const EXT4_SUPER_MAGIC = 0xef53;
 
+/** `revLevel`: no features, inodes of 128 bytes, the first that is not reserved is 11. */
 export const EXT4_GOOD_OLD_REV = 0;
+/** `revLevel`: features count, and `inodeSize` and `firstIno` hold. */
 export const EXT4_DYNAMIC_REV = 1;
+/** Bytes of an inode of revision 0; every inode has these. */
 export const EXT4_GOOD_OLD_INODE_SIZE = 128;
+/** The first inode of revision 0 that is not reserved. */
 export const EXT4_GOOD_OLD_FIRST_INO = 11;
+/** Bytes of the smallest block. */
 export const EXT4_MIN_BLOCK_SIZE = 1024;
+/** Bytes of the largest block. */
 export const EXT4_MAX_BLOCK_SIZE = 65536;
+/** Bytes of a group descriptor without `64bit`. */
 export const EXT4_MIN_DESC_SIZE = 32;
+/** Bytes of the smallest group descriptor with `64bit`. */
 export const EXT4_MIN_DESC_SIZE_64BIT = 64;
+/** Bytes that a group descriptor may have. */
 export const EXT4_MAX_DESC_SIZE = 1024;
 /** The only value of `checksumType`. */
 export const EXT4_CRC32C_CHKSUM = 1;
 
 /** `state`: cleanly unmounted. */
 export const EXT4_VALID_FS = 0x0001;
+/** `state`: errors were found. */
 export const EXT4_ERROR_FS = 0x0002;
+/** `state`: orphans are being recovered. */
 export const EXT4_ORPHAN_FS = 0x0004;
 /** `state`: fast commits are being replayed. */
 export const EXT4_FC_REPLAY = 0x0020;
 
+/** `creatorOs`: Linux. */
 export const EXT4_OS_LINUX = 0;
+/** `creatorOs`: the Hurd, which lays out parts of the inode in its own way. */
 export const EXT4_OS_HURD = 1;
 
 /** `flags`: directory hashes sign-extend their bytes. */
 export const EXT2_FLAGS_SIGNED_HASH = 0x0001;
+/** `flags`: directory hashes take their bytes as unsigned. */
 export const EXT2_FLAGS_UNSIGNED_HASH = 0x0002;
+/** `flags`: made to test code under development. */
 export const EXT2_FLAGS_TEST_FILESYS = 0x0004;
 
+/** Blocks are set aside for directories that grow. */
 export const EXT4_FEATURE_COMPAT_DIR_PREALLOC = 0x0001;
+/** There are inodes of AFS. */
 export const EXT4_FEATURE_COMPAT_IMAGIC_INODES = 0x0002;
+/** There is a journal. */
 export const EXT4_FEATURE_COMPAT_HAS_JOURNAL = 0x0004;
+/** There are extended attributes. */
 export const EXT4_FEATURE_COMPAT_EXT_ATTR = 0x0008;
+/** Blocks are reserved for group descriptors to come. */
 export const EXT4_FEATURE_COMPAT_RESIZE_INODE = 0x0010;
+/** Directories may have hash trees. */
 export const EXT4_FEATURE_COMPAT_DIR_INDEX = 0x0020;
+/** Groups may be uninitialised; an early form of `uninit_bg`. */
 export const EXT4_FEATURE_COMPAT_LAZY_BG = 0x0040;
+/** Of snapshots, which never came into Linux. */
 export const EXT4_FEATURE_COMPAT_EXCLUDE_INODE = 0x0080;
+/** Of snapshots, which never came into Linux. */
 export const EXT4_FEATURE_COMPAT_EXCLUDE_BITMAP = 0x0100;
+/** At most two backup superblocks, in the groups of `backupBgs`. */
 export const EXT4_FEATURE_COMPAT_SPARSE_SUPER2 = 0x0200;
+/** The journal may have a fast-commit area. */
 export const EXT4_FEATURE_COMPAT_FAST_COMMIT = 0x0400;
+/** Inode numbers and the uuid stay; encryption relies on them. */
 export const EXT4_FEATURE_COMPAT_STABLE_INODES = 0x0800;
+/** Orphans are listed in a file, not in a chain of inodes. */
 export const EXT4_FEATURE_COMPAT_ORPHAN_FILE = 0x1000;
 
+/** Files may be compressed; Linux knows no such files. */
 export const EXT4_FEATURE_INCOMPAT_COMPRESSION = 0x0001;
+/** Directory entries have a `fileType`. */
 export const EXT4_FEATURE_INCOMPAT_FILETYPE = 0x0002;
+/** The journal has to be replayed. */
 export const EXT4_FEATURE_INCOMPAT_RECOVER = 0x0004;
+/** The device is a journal, not a filesystem. */
 export const EXT4_FEATURE_INCOMPAT_JOURNAL_DEV = 0x0008;
+/** Group descriptors lie with the groups that they describe. */
 export const EXT4_FEATURE_INCOMPAT_META_BG = 0x0010;
+/** Files may have extent trees. */
 export const EXT4_FEATURE_INCOMPAT_EXTENTS = 0x0040;
+/** Block numbers have more than 32 bits, group descriptors their `Hi` half. */
 export const EXT4_FEATURE_INCOMPAT_64BIT = 0x0080;
+/** A block says who has the filesystem mounted. */
 export const EXT4_FEATURE_INCOMPAT_MMP = 0x0100;
+/** A group's bitmaps and inode table may lie in other groups. */
 export const EXT4_FEATURE_INCOMPAT_FLEX_BG = 0x0200;
+/** Values of attributes may have inodes of their own. */
 export const EXT4_FEATURE_INCOMPAT_EA_INODE = 0x0400;
+/** Directory entries carry more than a name; Lustre's. */
 export const EXT4_FEATURE_INCOMPAT_DIRDATA = 0x1000;
+/** Checksums start with `checksumSeed`, not with that of the uuid. */
 export const EXT4_FEATURE_INCOMPAT_CSUM_SEED = 0x2000;
+/** Directories may pass 2 GiB, hash trees may have three levels. */
 export const EXT4_FEATURE_INCOMPAT_LARGEDIR = 0x4000;
+/** Small files and directories may lie in their inode. */
 export const EXT4_FEATURE_INCOMPAT_INLINE_DATA = 0x8000;
+/** Files and names may be encrypted. */
 export const EXT4_FEATURE_INCOMPAT_ENCRYPT = 0x1_0000;
+/** Directories may compare names without case. */
 export const EXT4_FEATURE_INCOMPAT_CASEFOLD = 0x2_0000;
 
+/** Backup superblocks only in group 1 and in powers of 3, 5 and 7. */
 export const EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER = 0x0001;
+/** Files may pass 2 GiB. */
 export const EXT4_FEATURE_RO_COMPAT_LARGE_FILE = 0x0002;
+/** Directories as B-trees; never used. */
 export const EXT4_FEATURE_RO_COMPAT_BTREE_DIR = 0x0004;
+/** Files may count their blocks in filesystem blocks. */
 export const EXT4_FEATURE_RO_COMPAT_HUGE_FILE = 0x0008;
+/** Group descriptors have crc16 checksums; groups may be uninitialised. */
 export const EXT4_FEATURE_RO_COMPAT_GDT_CSUM = 0x0010;
+/** A directory with too many subdirectories to count has a link count of 1. */
 export const EXT4_FEATURE_RO_COMPAT_DIR_NLINK = 0x0020;
+/** Every inode has at least `minExtraIsize` bytes of extra fields. */
 export const EXT4_FEATURE_RO_COMPAT_EXTRA_ISIZE = 0x0040;
+/** Of snapshots, which never came into Linux. */
 export const EXT4_FEATURE_RO_COMPAT_HAS_SNAPSHOT = 0x0080;
+/** Quotas are kept in inodes that the superblock names. */
 export const EXT4_FEATURE_RO_COMPAT_QUOTA = 0x0100;
+/** Blocks are allocated in clusters. */
 export const EXT4_FEATURE_RO_COMPAT_BIGALLOC = 0x0200;
+/** All metadata have crc32c checksums. */
 export const EXT4_FEATURE_RO_COMPAT_METADATA_CSUM = 0x0400;
+/** Files may have replicas; Linux does not know it. */
 export const EXT4_FEATURE_RO_COMPAT_REPLICA = 0x0800;
+/** Nobody may mount it for writing. */
 export const EXT4_FEATURE_RO_COMPAT_READONLY = 0x1000;
+/** Inodes have a project, and projects have quotas. */
 export const EXT4_FEATURE_RO_COMPAT_PROJECT = 0x2000;
+/** Files may share blocks; nobody may mount it for writing. */
 export const EXT4_FEATURE_RO_COMPAT_SHARED_BLOCKS = 0x4000;
+/** Files may be protected by fs-verity. */
 export const EXT4_FEATURE_RO_COMPAT_VERITY = 0x8000;
+/** The orphan file may name orphans. */
 export const EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT = 0x1_0000;
 
 /** Names of the compat bits, as dumpe2fs prints them. */

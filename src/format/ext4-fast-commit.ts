@@ -5,14 +5,23 @@
  */
 import { struct } from "../lib/struct.ts";
 
+/** `tag`: {@link FcAddRange}. */
 export const EXT4_FC_TAG_ADD_RANGE = 1;
+/** `tag`: {@link FcDelRange}. */
 export const EXT4_FC_TAG_DEL_RANGE = 2;
+/** `tag`: a file was made under a name; {@link FcDentryInfo}. */
 export const EXT4_FC_TAG_CREAT = 3;
+/** `tag`: a file got a further name; {@link FcDentryInfo}. */
 export const EXT4_FC_TAG_LINK = 4;
+/** `tag`: a name was removed; {@link FcDentryInfo}. */
 export const EXT4_FC_TAG_UNLINK = 5;
+/** `tag`: {@link FcInode}. */
 export const EXT4_FC_TAG_INODE = 6;
+/** `tag`: nothing, to the end of the block. */
 export const EXT4_FC_TAG_PAD = 7;
+/** `tag`: {@link FcTail}, which commits what came before it. */
 export const EXT4_FC_TAG_TAIL = 8;
+/** `tag`: {@link FcHead}, which opens the first block. */
 export const EXT4_FC_TAG_HEAD = 9;
 
 /** Bits of {@link FcHead} that a reader may meet; Linux defines none so far. */

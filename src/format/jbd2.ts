@@ -11,24 +11,38 @@ export const JBD2_MAGIC_NUMBER = 0xc03b3998;
 
 /** Block types, in `blocktype` of the common header. */
 export const JBD2_DESCRIPTOR_BLOCK = 1;
+/** `blocktype`: ends a transaction. */
 export const JBD2_COMMIT_BLOCK = 2;
+/** `blocktype`: a superblock without features. */
 export const JBD2_SUPERBLOCK_V1 = 3;
+/** `blocktype`: a superblock with features. */
 export const JBD2_SUPERBLOCK_V2 = 4;
+/** `blocktype`: names blocks whose earlier copies are not to be replayed. */
 export const JBD2_REVOKE_BLOCK = 5;
 
 /** Tag flags. */
 export const JBD2_FLAG_ESCAPE = 1;
+/** Tag flag: no uuid follows; it is that of the tag before. */
 export const JBD2_FLAG_SAME_UUID = 2;
+/** Tag flag: the transaction deleted the block; not written by Linux. */
 export const JBD2_FLAG_DELETED = 4;
+/** Tag flag: the last of its descriptor. */
 export const JBD2_FLAG_LAST_TAG = 8;
 
+/** Commit blocks have a checksum of their transaction (v1). */
 export const JBD2_FEATURE_COMPAT_CHECKSUM = 0x1;
 
+/** There may be revoke blocks. */
 export const JBD2_FEATURE_INCOMPAT_REVOKE = 0x1;
+/** Tags and revoke blocks have 64-bit block numbers. */
 export const JBD2_FEATURE_INCOMPAT_64BIT = 0x2;
+/** Commit blocks may be written together with their transaction. */
 export const JBD2_FEATURE_INCOMPAT_ASYNC_COMMIT = 0x4;
+/** Every block has a crc32c checksum, copies half of one in their tag. */
 export const JBD2_FEATURE_INCOMPAT_CSUM_V2 = 0x8;
+/** Every block has a crc32c checksum, copies all of it in their tag. */
 export const JBD2_FEATURE_INCOMPAT_CSUM_V3 = 0x10;
+/** The last `numFcBlks` blocks are a fast-commit area. */
 export const JBD2_FEATURE_INCOMPAT_FAST_COMMIT = 0x20;
 
 /** Every incompatible feature that a reader of this format knows. */
@@ -42,6 +56,7 @@ export const JBD2_KNOWN_INCOMPAT_FEATURES =
 
 /** Checksum kinds: of a v1 commit block, and of the superblock. */
 export const JBD2_CRC32_CHKSUM = 1;
+/** `checksumType` of the superblock: crc32c. */
 export const JBD2_CRC32C_CHKSUM = 4;
 /** What a v1 commit block says of its checksum's size, in bytes. */
 export const JBD2_CRC32_CHKSUM_SIZE = 4;

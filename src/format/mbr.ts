@@ -8,6 +8,7 @@ import { struct } from "../lib/struct.ts";
 
 /** The last two bytes of the sector. */
 export const MSDOS_LABEL_MAGIC = 0xaa55;
+/** Byte of the sector at which {@link MSDOS_LABEL_MAGIC} lies. */
 export const MSDOS_MAGIC_OFFSET = 510;
 /** Where the 32-bit disk signature lies. */
 export const MSDOS_SIGNATURE_OFFSET = 440;
@@ -15,8 +16,11 @@ export const MSDOS_SIGNATURE_OFFSET = 440;
 export const MSDOS_ENTRIES_OFFSET = 446;
 /** Protective entry of a GPT disk. */
 export const EFI_PMBR_OSTYPE_EFI_GPT = 0xee;
+/** `sysInd`: an extended partition, by cylinders. */
 export const DOS_EXTENDED_PARTITION = 0x05;
+/** `sysInd`: an extended partition, by logical blocks. */
 export const WIN98_EXTENDED_PARTITION = 0x0f;
+/** `sysInd`: an extended partition that other systems leave alone. */
 export const LINUX_EXTENDED_PARTITION = 0x85;
 
 /** One of four entries. */

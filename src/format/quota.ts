@@ -8,6 +8,7 @@ import { struct } from "../lib/struct.ts";
 
 /** First word of the files for users, groups and projects, in this order. */
 export const V2_INITQMAGICS = [0xd9c01f11, 0xd9c01927, 0xd9c03f14] as const;
+/** `version`: entries are {@link V2r1DiskDqblk}, with 64-bit limits. */
 export const V2_VERSION_R1 = 1;
 
 /** Bytes of a block of the file, whatever the filesystem's blocks. */

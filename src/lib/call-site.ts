@@ -76,6 +76,7 @@ export class CallSites {
     return number;
   }
 
+  /** The place with this number; undefined for zero. */
   get(number: number): CallSite | undefined {
     return this.#sites[number - 1];
   }

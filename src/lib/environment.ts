@@ -14,13 +14,20 @@ export interface Timespec {
 
 /** Where the stack gets time, randomness and an ear for its events. */
 export interface Environment {
-  readonly clock: { now(): Timespec };
-  readonly random: { fill(target: Uint8Array): void };
+  readonly clock: {
+    /** The time, as clock_gettime(2) tells it. */
+    now(): Timespec;
+  };
+  readonly random: {
+    /** Fills all of `target` with random bytes. */
+    fill(target: Uint8Array): void;
+  };
   readonly trace: Tracer;
 }
 
 /** Receives events such as `pmem.flush`; fields are plain numbers and strings. */
 export interface Tracer {
+  /** Something happened at `point`. */
   event(point: string, fields: Readonly<Record<string, number | string>>): void;
 }
 

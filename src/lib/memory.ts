@@ -17,14 +17,23 @@ import { assert } from "./errno.ts";
  */
 export interface Memory {
   readonly byteLength: number;
+  /** Loads a byte. */
   getUint8(at: number): number;
+  /** Loads 2 bytes as an unsigned number, big-endian unless told otherwise. */
   getUint16(at: number, littleEndian?: boolean): number;
+  /** Loads 4 bytes as an unsigned number, big-endian unless told otherwise. */
   getUint32(at: number, littleEndian?: boolean): number;
+  /** Loads 4 bytes as a signed number, big-endian unless told otherwise. */
   getInt32(at: number, littleEndian?: boolean): number;
+  /** Loads 8 bytes as an unsigned number, big-endian unless told otherwise. */
   getBigUint64(at: number, littleEndian?: boolean): bigint;
+  /** Stores a byte. */
   setUint8(at: number, value: number): void;
+  /** Stores 2 bytes, big-endian unless told otherwise. */
   setUint16(at: number, value: number, littleEndian?: boolean): void;
+  /** Stores 4 bytes, big-endian unless told otherwise. */
   setUint32(at: number, value: number, littleEndian?: boolean): void;
+  /** Stores 8 bytes, big-endian unless told otherwise. */
   setBigUint64(at: number, value: bigint, littleEndian?: boolean): void;
 }
 
@@ -35,8 +44,11 @@ export interface Memory {
 export interface RecordedMemory extends Memory {
   /** Stores whose atoms arrive in ascending order; {@link copyIn} promises no order. */
   store(at: number, source: Uint8Array): void;
+  /** Stores all of `source`, in no promised order. */
   copyIn(at: number, source: Uint8Array, nonTemporal: boolean): void;
+  /** Fills all of `target`. */
   copyOut(at: number, target: Uint8Array): void;
+  /** Stores `length` bytes, each of them `value`. */
   fill(at: number, length: number, value: number): void;
   /** An aligned 8-byte store that a power cut leaves whole or absent. */
   storeAtom(at: number, value: bigint): void;

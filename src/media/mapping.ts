@@ -34,6 +34,7 @@ export class Mapping {
     media.window(0);
   }
 
+  /** Loads a byte. */
   u8(offset: number): number {
     const window = this.#reach("load", offset, 1);
     if (window === undefined) return this.#gather(offset, 1).getUint8(0);
@@ -42,6 +43,7 @@ export class Mapping {
     return value;
   }
 
+  /** Loads 2 bytes, unsigned. */
   u16(offset: number): number {
     const window = this.#reach("load", offset, 2);
     if (window === undefined) return this.#gather(offset, 2).getUint16(0, true);
@@ -50,6 +52,7 @@ export class Mapping {
     return value;
   }
 
+  /** Loads 4 bytes, unsigned. */
   u32(offset: number): number {
     const window = this.#reach("load", offset, 4);
     if (window === undefined) return this.#gather(offset, 4).getUint32(0, true);
@@ -58,6 +61,7 @@ export class Mapping {
     return value;
   }
 
+  /** Loads 8 bytes, unsigned. */
   u64(offset: number): bigint {
     const window = this.#reach("load", offset, 8);
     if (window === undefined) return this.#gather(offset, 8).getBigUint64(0, true);
@@ -83,12 +87,14 @@ export class Mapping {
     this.#media.checkFault?.();
   }
 
+  /** Stores the low byte of `value`. */
   setU8(offset: number, value: number): void {
     this.#checkStore(offset, 1);
     const window = this.#media.window(offset);
     window.memory.setUint8(offset - window.start, value);
   }
 
+  /** Stores the low 2 bytes of `value`. */
   setU16(offset: number, value: number): void {
     this.#checkStore(offset, 2);
     const window = this.#reach("store", offset, 2);
@@ -98,6 +104,7 @@ export class Mapping {
     } else window.memory.setUint16(offset - window.start, value, true);
   }
 
+  /** Stores the low 4 bytes of `value`. */
   setU32(offset: number, value: number): void {
     this.#checkStore(offset, 4);
     const window = this.#reach("store", offset, 4);
@@ -107,7 +114,7 @@ export class Mapping {
     } else window.memory.setUint32(offset - window.start, value, true);
   }
 
-  /** On a multiple of eight this is an atom: a power cut leaves it whole or absent. */
+  /** Stores 8 bytes; on a multiple of eight an atom: a power cut leaves them whole or absent. */
   setU64(offset: number, value: bigint | number): void {
     this.#checkStore(offset, 8);
     const word = BigInt(value);

@@ -127,18 +127,21 @@ export class Recorder implements RecordedMemory {
     return bytes;
   }
 
+  /** Asks the observer, then notes a flush of the lines of `length` bytes at `at`. */
   flushed(at: number, length: number): void {
     this.#compareAll();
     this.observer?.order(at, length);
     if (this.recording) this.trace.flushed(at, length);
   }
 
+  /** Asks the observer, then notes a fence. */
   fenced(): void {
     this.#compareAll();
     this.observer?.order(0, 0);
     if (this.recording) this.trace.fenced();
   }
 
+  /** Notes a promise. */
   acked(label: unknown): void {
     this.#compareAll();
     if (this.recording) this.trace.acked(label);

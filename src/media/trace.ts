@@ -24,6 +24,7 @@ export const TraceKind = {
   /** The program promised something to somebody. */
   ack: 6,
 } as const;
+/** One of the numbers of `TraceKind`. */
 export type TraceKind = (typeof TraceKind)[keyof typeof TraceKind];
 
 const FIRST_EVENTS = 64;
@@ -69,14 +70,17 @@ export class Trace {
     return this.#callSites;
   }
 
+  /** What the event was. */
   kindOf(event: number): TraceKind {
     return this.#kinds[event] as TraceKind;
   }
 
+  /** The first byte of a store or flush; 0 for other events. */
   offsetOf(event: number): number {
     return this.#offsets[event] as number;
   }
 
+  /** Bytes of a store or flush; 0 for other events. */
   lengthOf(event: number): number {
     return this.#lengths[event] as number;
   }
@@ -124,14 +128,17 @@ export class Trace {
     this.#push(kind, offset, length, start);
   }
 
+  /** Notes a flush of `length` bytes at `offset`. */
   flushed(offset: number, length: number): void {
     this.#push(TraceKind.flush, offset, length, 0);
   }
 
+  /** Notes a fence. */
   fenced(): void {
     this.#push(TraceKind.fence, 0, 0, 0);
   }
 
+  /** Notes a promise. */
   acked(label: unknown): void {
     this.#push(TraceKind.ack, 0, 0, this.#labels.push(label) - 1);
   }

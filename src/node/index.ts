@@ -5,7 +5,15 @@
  */
 export { systemEnvironment } from "./environment.ts";
 export { makeFacade } from "./facade/facade.ts";
-export type { Facade, VolumeFs, VolumePromises } from "./facade/facade.ts";
+export type {
+  Facade,
+  FsReadingCall,
+  FsRefusedCall,
+  FsSyncCall,
+  FsValue,
+  VolumeFs,
+  VolumePromises,
+} from "./facade/facade.ts";
 export { openFileMedia } from "./file-media.ts";
 export type { FileMedia, FileMediaCounters, OpenFileOptions } from "./media-file.ts";
 export { copyOut } from "./image/copy-out.ts";

@@ -93,6 +93,7 @@ export class Volume {
     return this.tree.open(path, options);
   }
 
+  /** What is used and what is free. */
   statfs(): Statfs {
     return this.filesystem.statfs();
   }

@@ -62,6 +62,7 @@ export interface Region extends AddressRange {
 export class RegionIds {
   #next = 0;
 
+  /** The next id, from 0. */
   take(): number {
     return this.#next++;
   }

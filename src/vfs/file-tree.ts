@@ -35,24 +35,28 @@ export class FileTree {
     return this.mounts.root.root;
   }
 
-  /** The place a path names; links in the last place are followed unless told otherwise. */
+  /**
+   * The place a path names; links in the last place are followed unless told otherwise.
+   * @throws ENOENT, ENOTDIR, ELOOP (more than 40 links), ENAMETOOLONG (a name of more than 255
+   *   bytes, a path of 4096 or more), EINVAL (a NUL), and what the filesystem says of itself
+   */
   locate(path: string, options: Partial<WalkOptions> = {}): Location {
     return walk(this.mounts, path, { syscall: "stat", ...options });
   }
 
-  /** The inode a path names, links followed. @throws as {@link walk} */
+  /** The inode a path names, links followed. @throws as {@link locate} */
   stat(path: string, options: Partial<WalkOptions> = {}): Inode {
     return this.locate(path, options).inode;
   }
 
-  /** The inode a path names, a link itself. @throws as {@link walk} */
+  /** The inode a path names, a link itself. @throws as {@link locate} */
   lstat(path: string, options: Partial<WalkOptions> = {}): Inode {
     return this.locate(path, { syscall: "lstat", ...options, follow: false }).inode;
   }
 
   /**
    * Opens a regular file or a directory for reading.
-   * @throws as {@link walk}; ELOOP, ENOTDIR by options; ENXIO for a device, fifo or socket
+   * @throws as {@link locate}; ELOOP, ENOTDIR by options; ENXIO for a device, fifo or socket
    */
   open(path: string, options: OpenOptions = {}): OpenFile {
     const { noFollow = false, directory = false, syscall = "open", from } = options;
@@ -71,14 +75,14 @@ export class FileTree {
     throw new DaxError(refusal, { syscall, path, ...(refusal === "ENXIO" ? { detail } : {}) });
   }
 
-  /** The target of a link. @throws EINVAL on anything else, and as {@link walk} */
+  /** The target of a link. @throws EINVAL on anything else, and as {@link locate} */
   readlink(path: string): string {
     const inode = this.lstat(path, { syscall: "readlink" });
     if (!isSymlink(inode.mode)) throw new DaxError("EINVAL", { syscall: "readlink", path });
     return inode.readlink();
   }
 
-  /** The absolute path without links. @throws as {@link walk} */
+  /** The absolute path without links. @throws as {@link locate} */
   realpath(path: string): string {
     return pathOf(this.locate(path, { syscall: "realpath" }));
   }
@@ -92,7 +96,7 @@ export class FileTree {
     }
   }
 
-  /** Sizes of the filesystem that holds a path. @throws as {@link walk} */
+  /** Sizes of the filesystem that holds a path. @throws as {@link locate} */
   statfs(path = "/"): Statfs {
     return this.locate(path, { syscall: "statfs" }).mount.filesystem.statfs();
   }

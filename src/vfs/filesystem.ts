@@ -39,7 +39,9 @@ export interface Filesystem {
   readonly root: Inode;
   /** @throws ESTALE for a number that names no inode in use */
   inode(ino: number): Inode;
+  /** What is used and what is free. */
   statfs(): Statfs;
+  /** Lets go of the device. Nothing of this filesystem may be used afterwards. */
   unmount(): void;
 }
 
@@ -93,6 +95,7 @@ export interface Inode extends Iomappable {
   readonly mode: number;
   /** Whether reads and mappings reach media without a page cache (S_DAX). */
   readonly isDax: boolean;
+  /** What stat shows; made anew by each call. */
   attributes(): Attributes;
   /** Directories. Absence is an answer, not an exception. @throws ENOTDIR, EUCLEAN, EBADMSG */
   lookup(name: string): Inode | undefined;

@@ -120,22 +120,27 @@ export class Mapping implements MountUser {
     this.#load(at, target);
   }
 
+  /** Loads a byte. @throws as {@link copyOut} */
   getUint8(at: number): number {
     return this.#scalar(at, 1).getUint8(0);
   }
 
+  /** Loads 2 bytes, unsigned; big-endian unless told otherwise. @throws as {@link copyOut} */
   getUint16(at: number, littleEndian = false): number {
     return this.#scalar(at, 2).getUint16(0, littleEndian);
   }
 
+  /** Loads 4 bytes, unsigned; big-endian unless told otherwise. @throws as {@link copyOut} */
   getUint32(at: number, littleEndian = false): number {
     return this.#scalar(at, 4).getUint32(0, littleEndian);
   }
 
+  /** Loads 4 bytes, signed; big-endian unless told otherwise. @throws as {@link copyOut} */
   getInt32(at: number, littleEndian = false): number {
     return this.#scalar(at, 4).getInt32(0, littleEndian);
   }
 
+  /** Loads 8 bytes, unsigned; big-endian unless told otherwise. @throws as {@link copyOut} */
   getBigUint64(at: number, littleEndian = false): bigint {
     return this.#scalar(at, 8).getBigUint64(0, littleEndian);
   }

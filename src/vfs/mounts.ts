@@ -79,6 +79,7 @@ export class Mount {
     this.#users.add(user);
   }
 
+  /** Counts a user out; one that never joined is no error. */
   leave(user: MountUser): void {
     this.#users.delete(user);
   }

@@ -61,6 +61,7 @@ export class OpenFile implements MountUser {
     return this.#position;
   }
 
+  /** What fstat shows. @throws EBADF after close */
   attributes(): Attributes {
     this.#assertOpen("fstat");
     return this.inode.attributes();

@@ -25,8 +25,8 @@ import { WRITING } from "./writing.ts";
 const TABLE: OperationTable = { ...READING, ...LISTING, ...WRITING };
 equipHandles(TABLE);
 
-type Name = keyof typeof fs;
-type Reads =
+/** Calls of `node:fs` that `volume.fs` answers. */
+export type FsReadingCall =
   | "access"
   | "close"
   | "createReadStream"
@@ -43,7 +43,8 @@ type Reads =
   | "realpath"
   | "stat"
   | "statfs";
-type Refuses =
+/** Calls of `node:fs` that change something: `volume.fs` has them, and refuses with EROFS. */
+export type FsRefusedCall =
   | "appendFile"
   | "chmod"
   | "chown"
@@ -71,17 +72,22 @@ type Refuses =
   | "write"
   | "writeFile"
   | "writev";
-type Sync<N extends string> = Extract<`${N}Sync`, Name>;
-type Values = "Dirent" | "Stats" | "constants";
+/** The synchronous flavour of calls. */
+export type FsSyncCall<N extends string> = Extract<`${N}Sync`, keyof typeof fs>;
+/** What `volume.fs` has of `node:fs` beside calls. */
+export type FsValue = "Dirent" | "Stats" | "constants";
 
 /** The promise flavour, as `node:fs` types it. */
 export type VolumePromises = Pick<
   typeof fs.promises,
-  Extract<Reads | Refuses | "constants", keyof typeof fs.promises>
+  Extract<FsReadingCall | FsRefusedCall | "constants", keyof typeof fs.promises>
 >;
 
 /** What `volume.fs` offers, as `node:fs` types it. */
-export type VolumeFs = Pick<typeof fs, Reads | Refuses | Sync<Reads | Refuses> | Values> & {
+export type VolumeFs = Pick<
+  typeof fs,
+  FsReadingCall | FsRefusedCall | FsSyncCall<FsReadingCall | FsRefusedCall> | FsValue
+> & {
   readonly promises: VolumePromises;
 };
 
