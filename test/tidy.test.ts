@@ -20,6 +20,7 @@ const FLOORS = [
   "fs",
   "machine",
   "crash",
+  "nbd",
   "node",
   "cli",
 ];

@@ -1,0 +1,123 @@
+/**
+ * What a session has to say, as pieces that a transport gathers into one system call: headers lie
+ * in an arena, payloads in the store itself or in scratch memory. Pieces are numbers in columns, so
+ * that queueing a reply allocates nothing.
+ *
+ * @module
+ */
+import { assert } from "../lib/errno.ts";
+
+/** The piece lies in `arena`: `at` is an index into it. */
+export const PIECE_ARENA = 0;
+/** The piece lies in the store: `at` is an offset, and `store.direct` gave an address for it. */
+export const PIECE_STORE = 1;
+/** The piece lies in `scratch`: `at` is an index into it. */
+export const PIECE_SCRATCH = 2;
+
+/** Enough for what one `sendmsg` takes (IOV_MAX is 1024). */
+const MOST_PIECES = 1000;
+const ARENA_BYTES = 64 * 1024;
+/** A transport sends when so much waits. */
+export const FULL_BYTES = 1 << 20;
+
+/** See the module. */
+export class ReplyQueue {
+  /** Headers and small replies. */
+  readonly arena: Uint8Array<ArrayBuffer>;
+  readonly view: DataView<ArrayBuffer>;
+  /** Payload that was read from the store; grows for one large reply and is given back after it. */
+  scratch: Uint8Array<ArrayBuffer>;
+  /** How many pieces wait. */
+  count = 0;
+  /** How many bytes they are together. */
+  bytes = 0;
+  readonly kinds = new Uint8Array(MOST_PIECES);
+  /** Index or offset of each piece. */
+  readonly at = new Float64Array(MOST_PIECES);
+  readonly lengths = new Float64Array(MOST_PIECES);
+  #arenaUsed = 0;
+  #scratchUsed = 0;
+
+  constructor(arena: Uint8Array<ArrayBuffer> = new Uint8Array(ARENA_BYTES)) {
+    this.arena = arena;
+    this.view = new DataView(arena.buffer, arena.byteOffset, arena.byteLength);
+    this.scratch = new Uint8Array(0);
+  }
+
+  /** Whether it must be sent before more is asked of the session. */
+  get full(): boolean {
+    return (
+      this.bytes >= FULL_BYTES ||
+      this.count > MOST_PIECES - 8 ||
+      this.#arenaUsed > this.arena.length - 1024
+    );
+  }
+
+  /** Whether `length` more bytes of arena are left. */
+  hasArena(length: number): boolean {
+    return this.#arenaUsed + length <= this.arena.length;
+  }
+
+  /** Takes `length` bytes of the arena as the next piece; returns the index to encode at. */
+  header(length: number): number {
+    const index = this.#arenaUsed;
+    assert(this.hasArena(length), "the session leaves room for headers");
+    this.#arenaUsed += length;
+    const last = this.count - 1;
+    // Headers that follow each other are one piece.
+    if (last >= 0 && this.kinds[last] === PIECE_ARENA) {
+      this.lengths[last] = (this.lengths[last] as number) + length;
+      this.bytes += length;
+    } else this.#push(PIECE_ARENA, index, length);
+    return index;
+  }
+
+  /** The next piece is `length` bytes of the store. */
+  store(offset: number, length: number): void {
+    this.#push(PIECE_STORE, offset, length);
+  }
+
+  /** Takes `length` bytes of scratch as the next piece, to be filled by the caller. */
+  payload(length: number): Uint8Array<ArrayBuffer> {
+    const piece = this.reserve(length);
+    this.commit(length);
+    return piece;
+  }
+
+  /** Scratch memory for a payload that may yet fail: `commit` makes it the next piece. */
+  reserve(length: number): Uint8Array<ArrayBuffer> {
+    if (this.#scratchUsed + length > this.scratch.length) this.#grow(length);
+    return this.scratch.subarray(this.#scratchUsed, this.#scratchUsed + length);
+  }
+
+  commit(length: number): void {
+    this.#push(PIECE_SCRATCH, this.#scratchUsed, length);
+    this.#scratchUsed += length;
+  }
+
+  /** Everything was sent. */
+  clear(): void {
+    this.count = 0;
+    this.bytes = 0;
+    this.#arenaUsed = 0;
+    this.#scratchUsed = 0;
+    if (this.scratch.length > 2 * FULL_BYTES) this.scratch = new Uint8Array(0);
+  }
+
+  #grow(length: number): void {
+    const used = this.#scratchUsed;
+    const grown = new Uint8Array(Math.max(FULL_BYTES, used + length));
+    grown.set(this.scratch.subarray(0, used));
+    this.scratch = grown;
+  }
+
+  #push(kind: number, at: number, length: number): void {
+    const { count } = this;
+    assert(count < MOST_PIECES, "the session sends before pieces run out");
+    this.kinds[count] = kind;
+    this.at[count] = at;
+    this.lengths[count] = length;
+    this.count = count + 1;
+    this.bytes += length;
+  }
+}
