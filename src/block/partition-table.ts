@@ -13,6 +13,7 @@ import {
   MsdosPartition,
 } from "../format/mbr.ts";
 import { DaxError } from "../lib/errno.ts";
+import { formatSize } from "../lib/size.ts";
 import { sizeof } from "../lib/struct.ts";
 import { type BlockDevice, SECTOR_SIZE } from "./block-device.ts";
 import { readGpt } from "./gpt.ts";
@@ -132,6 +133,23 @@ export function openPartitions(disk: BlockDevice, table: PartitionTable): Opened
   return { partitions, notes };
 }
 
+/** Partitions that a message names; a GPT may have 128. */
+const MOST_NAMED = 12;
+
+/** Which partitions there are to choose from, in words: numbers, where they start, how large. */
+export function describePartitions(disk: BlockDevice, table: PartitionTable): string {
+  const all = [...openPartitions(disk, table).partitions];
+  if (all.length === 0) return `the ${table.label} partition table has no partitions`;
+  const named = all.slice(0, MOST_NAMED).map(([index, { start, sectors }]) => {
+    const [offset, length] = [start, sectors].map((count) => count * SECTOR_SIZE);
+    return `${index} (${formatSize(length as number)} at ${offset})`;
+  });
+  const left = all.length - named.length;
+  const more = left > 0 ? ` and ${left} more` : "";
+  const noun = all.length === 1 ? "partition" : "partitions";
+  return `the ${table.label} partition table has ${noun} ${named.join(", ")}${more}`;
+}
+
 /**
  * One partition by its number, for tools that are handed an image and `--partition N`.
  * @throws ENXIO when the disk has no table or no such partition, naming those it has
@@ -141,13 +159,13 @@ export function openPartition(disk: BlockDevice, index: number): Partition {
   const opened = table === undefined ? undefined : openPartitions(disk, table);
   const partition = opened?.partitions.get(index);
   if (partition !== undefined) return partition;
-  const known = [...(opened?.partitions.keys() ?? [])].join(", ");
+  const known =
+    table === undefined
+      ? "there is no partition table; leave the partition out"
+      : describePartitions(disk, table);
   throw new DaxError("ENXIO", {
     syscall: "open",
     path: partitionName(disk.name, index),
-    detail:
-      table === undefined
-        ? "there is no partition table; leave the partition out"
-        : `the ${table.label} table has ${known === "" ? "no partitions" : `partitions ${known}`}`,
+    detail: `no partition ${index}: ${known}`,
   });
 }

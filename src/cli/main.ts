@@ -11,4 +11,6 @@ import { Terminal } from "./terminal.ts";
 
 const out = descriptorOutput(1);
 const terminal = new Terminal(out, descriptorOutput(2));
-process.exitCode = await runCommandLine(process.argv.slice(2), { out, terminal, commands });
+const status = await runCommandLine(process.argv.slice(2), { out, terminal, commands });
+// All is written. What a program that was loaded left running must not keep the command alive.
+process.exit(status);

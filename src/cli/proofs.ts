@@ -8,6 +8,7 @@ import { type Proof, type ProveSettings, prove } from "../crash/prove.ts";
 import type { ReportOptions, Style, Torn, Verdict } from "../crash/prove.ts";
 import type { PersistenceDomain } from "../media/media.ts";
 import { loadProgram } from "../node/load-program.ts";
+import { awaitWatched } from "../node/watched-load.ts";
 import { CallTimeout, type Watch, runWatched } from "../node/watched-run.ts";
 import type { Style as TerminalStyle, Terminal } from "./terminal.ts";
 
@@ -41,10 +42,15 @@ export async function proveFile(
   options: ProveOptions = {},
   settings: ProveSettings = {},
 ): Promise<ProvedFile[]> {
+  const { patience = PATIENCE } = options;
   let proofs: Proof[];
   try {
-    proofs = proofsIn(await loadProgram(path));
+    proofs = proofsIn(await awaitWatched("loading", patience, () => loadProgram(path)));
   } catch (error) {
+    if (error instanceof CallTimeout) {
+      const why = "its top level loops or waits for ever, or --patience is too short";
+      return [broken(path, `it cannot be loaded within ${patience} s: ${why}`)];
+    }
     if (/^E[A-Z]+$/u.test((error as NodeJS.ErrnoException).code ?? "")) throw error;
     return [broken(path, `it cannot be loaded: ${String(error)}`, error)];
   }

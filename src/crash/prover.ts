@@ -22,7 +22,7 @@ import {
 } from "./proof.ts";
 import { type Recording, type Workload, record } from "./record.ts";
 import { redundantFlushes } from "./redundant.ts";
-import { findRemedy } from "./remedy.ts";
+import { type Remedy, findRemedy } from "./remedy.ts";
 import { type Replay, mustReplay, replay } from "./replay.ts";
 import { StepCounter, recoverAndCheck } from "./run.ts";
 import { simplify } from "./simplify.ts";
@@ -150,9 +150,17 @@ export class Prover {
           `("${failure.objection.said}" first, "${told?.objection?.said ?? "content"}" then)`,
       );
     }
-    const fault = programmingError(what);
+    const intact = wholeState(what)?.objection;
+    const fault = programmingError(intact);
     if (fault !== undefined) return broken(this.#proof.name, fault.phase, fault.said, fault.error);
-    const remedy = findRemedy(shown, failure, sites);
+    // Flushes only remove states, and the one where everything arrived is never removed.
+    const remedy: Remedy =
+      intact === undefined
+        ? findRemedy(shown, failure, sites)
+        : {
+            missing: undefined,
+            why: "nothing: no flush or fence can mend what no power cut broke",
+          };
     const plain = simplify(shown, failure);
     const plainly = mustReplay(shown, plain.cuts, sites);
     const lost: Lost = {
@@ -161,6 +169,7 @@ export class Prover {
       failing: sumOf(found.tallies).failing,
       complete: !found.cut,
       counterExample: { ...plain.objection, cuts: tellCuts(shown, plain, plainly) },
+      ...(intact === undefined ? {} : { intact }),
       missing: remedy.missing,
       noRemedy: remedy.missing === undefined ? remedy.why : undefined,
     };
@@ -204,8 +213,7 @@ class Difference extends Error {}
  * A call of something that is no function, although the workload ended and every store arrived: the
  * proof does not work. In any other state it may be what half-written bytes did to the program.
  */
-function programmingError(what: Exploration): Objection | undefined {
-  const objection = wholeState(what)?.objection;
+function programmingError(objection: Objection | undefined): Objection | undefined {
   const { error } = objection ?? {};
   const name = error instanceof Error ? error.name : "";
   if (objection === undefined || !["TypeError", "ReferenceError"].includes(name)) return undefined;

@@ -4,9 +4,9 @@
  *
  * @module
  */
+import type { Objection } from "./program.ts";
 import type {
   ByteChange,
-  CounterExample,
   EventNote,
   HarnessBroken,
   Insertion,
@@ -82,6 +82,7 @@ class Writer {
     return [
       this.#title("bad", "LOST", verdict.name),
       this.#head(this.#subject(counterExample), this.#paint("bad", counterExample.said)),
+      ...this.#intact(verdict),
       ...this.#summary(cuts),
       ...this.#missing(verdict),
       ...cuts.flatMap((cut) => this.#cut(cut)),
@@ -123,9 +124,25 @@ class Writer {
     return `  ${this.#paint("faint", word.padEnd(HEAD))} ${words}`;
   }
 
-  #subject({ phase, how }: CounterExample): string {
+  #subject({ phase, how }: Objection): string {
     if (how === "returned") return "check says";
     return `${phase} ${how === "hung" ? "hangs" : "throws"}`;
+  }
+
+  /** What fails without a power cut is looked for in another place. */
+  #intact({ intact, counterExample }: Lost): string[] {
+    if (intact === undefined) return [];
+    const who = intact.phase === "recover" ? "the recovery" : "the check";
+    const same = intact.said === counterExample.said;
+    return [
+      this.#head("but", this.#paint("unsure", `${who} fails even with no power cut`)),
+      ...(same ? [] : [this.#head("", `there ${this.#subject(intact)}: ${intact.said}`)]),
+      this.#head("", "the workload ended and every store arrived: its logic is wrong, or the"),
+      this.#head(
+        "",
+        `${intact.phase === "recover" ? "recovery's" : "check's"}, not its durability`,
+      ),
+    ];
   }
 
   /** What is lost, when, and what was promised by then. */

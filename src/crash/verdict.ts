@@ -142,6 +142,11 @@ export interface Lost extends Measure {
   readonly complete: boolean;
   readonly counterExample: CounterExample;
   /**
+   * What recovery or check say even when no power was cut: the workload came to its end, and every
+   * store arrived. Then the program's logic is wrong, or the check, and not its durability.
+   */
+  readonly intact?: Objection;
+  /**
    * The smallest set of flushes and fences whose addition makes every state survive (verified);
    * `undefined` when there is none, or none was found: see {@link noRemedy}.
    */

@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
-import { openPartition, readPartitionTable } from "../block/partition-table.ts";
+import { describePartitions, openPartition, readPartitionTable } from "../block/partition-table.ts";
 import { Partition } from "../block/partition.ts";
 import type { DaxCounters } from "../dax/dax-device.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
@@ -24,6 +24,9 @@ import { openFileMedia } from "./file-media.ts";
 
 /** Filesystems that can be found on a volume, in the order of asking. */
 const TYPES: readonly FilesystemType<ExtMountOptions>[] = [ext];
+
+/** The device over a source; partitions are called after it. */
+const DISK_NAME = "pmem0";
 
 /** Where the filesystem is, and how it is mounted. */
 export interface OpenVolumeOptions extends ExtMountOptions {
@@ -178,7 +181,7 @@ export function* checkVolume(
 }
 
 function find(source: string | URL | Media, options: OpenVolumeOptions): Found {
-  checkOptions(options);
+  checkOptions(options, source);
   const own = typeof source === "string" || source instanceof URL;
   const media = own ? openFileMedia(pathOf(source), { readOnly: true }) : source;
   const ownMedia = own ? media : undefined;
@@ -186,14 +189,15 @@ function find(source: string | URL | Media, options: OpenVolumeOptions): Found {
   try {
     pmem = createPmem({
       media,
-      name: "pmem0",
+      name: DISK_NAME,
       start: 0,
       length: media.size,
       physicalStart: 0,
       readOnly: true,
     });
-    const device = deviceFor(pmem.disk, options);
-    return { device, type: typeOf(device, nameOf(source), options), pmem, ownMedia };
+    const name = nameOf(source);
+    const device = deviceFor(pmem.disk, name, options);
+    return { device, type: typeOf(device, pmem.disk, name, options), pmem, ownMedia };
   } catch (error) {
     close({ pmem, ownMedia });
     throw named(error, source);
@@ -211,9 +215,9 @@ function close({ pmem, ownMedia }: Closable): void {
   ownMedia?.close();
 }
 
-/** The floors below do not know what the device is called. */
+/** The floors below know the device by a name that nobody outside has heard of. */
 function named(error: unknown, source: string | URL | Media): unknown {
-  if (!isDaxError(error) || error.path !== undefined) return error;
+  if (!isDaxError(error) || error.path?.startsWith(DISK_NAME) === false) return error;
   return error.at({ path: nameOf(source) });
 }
 
@@ -225,11 +229,13 @@ function pathOf(source: string | URL): string {
   return typeof source === "string" ? source : fileURLToPath(source);
 }
 
-function refuse(code: "EINVAL" | "ENOTSUP", detail: string): never {
-  throw new DaxError(code, { syscall: "mount", detail });
-}
-
-function checkOptions({ offset, partition, readOnly }: OpenVolumeOptions): void {
+function checkOptions(
+  { offset, partition, readOnly }: OpenVolumeOptions,
+  source: string | URL | Media,
+): void {
+  const refuse = (code: "EINVAL" | "ENOTSUP", detail: string): never => {
+    throw new DaxError(code, { syscall: "mount", path: nameOf(source), detail });
+  };
   if ((readOnly as boolean | undefined) === false) {
     refuse("ENOTSUP", "volumes are for reading; leave readOnly out");
   }
@@ -244,13 +250,19 @@ function checkOptions({ offset, partition, readOnly }: OpenVolumeOptions): void 
   }
 }
 
-function deviceFor(disk: BlockDevice, { offset = 0, partition }: OpenVolumeOptions): BlockDevice {
+function deviceFor(
+  disk: BlockDevice,
+  name: string,
+  { offset = 0, partition }: OpenVolumeOptions,
+): BlockDevice {
   if (partition !== undefined) return openPartition(disk, partition);
   if (offset === 0) return disk;
   const start = offset / SECTOR_SIZE;
   if (!Number.isInteger(start) || start >= disk.sectors) {
     const bytes = disk.sectors * SECTOR_SIZE;
-    refuse("EINVAL", `offset ${offset} of ${bytes} bytes; a multiple of ${SECTOR_SIZE} inside`);
+    const rule = `give a multiple of ${SECTOR_SIZE} below its size, ${bytes}`;
+    const detail = `offset ${offset}: ${rule}${tableHint(disk)}`;
+    throw new DaxError("EINVAL", { syscall: "mount", path: name, detail });
   }
   // Whole pages from a page on keep dax; the filesystem says itself where it ends.
   const page = PAGE_SIZE / SECTOR_SIZE;
@@ -261,27 +273,33 @@ function deviceFor(disk: BlockDevice, { offset = 0, partition }: OpenVolumeOptio
 
 function typeOf(
   device: BlockDevice,
+  disk: BlockDevice,
   name: string,
   { partition, offset }: OpenVolumeOptions,
 ): FilesystemType<ExtMountOptions> {
   const type = TYPES.find((candidate) => candidate.probe(device));
   if (type !== undefined) return type;
   const known = TYPES.map((candidate) => candidate.name).join(", ");
-  const hint = partition === undefined && offset === undefined ? partitionHint(device) : "";
+  const where =
+    partition !== undefined
+      ? `in partition ${partition}`
+      : offset === undefined
+        ? "here"
+        : `at offset ${offset}`;
   throw new DaxError("EINVAL", {
     syscall: "mount",
     path: name,
-    detail: `no filesystem of a known kind (${known}) starts here${hint}`,
+    detail: `no filesystem of a known kind (${known}) starts ${where}${tableHint(disk)}`,
   });
 }
 
 /** Which partitions there are to choose from, if that is what is missing. */
-function partitionHint(device: BlockDevice): string {
+function tableHint(disk: BlockDevice): string {
   try {
-    const table = readPartitionTable(device);
+    const table = readPartitionTable(disk);
     if (table === undefined) return "";
-    const numbers = table.entries.map(({ index }) => index).join(", ");
-    return `; there is a ${table.label} partition table: choose partition ${numbers}`;
+    const choose = table.entries.length > 0 ? "choose a partition: " : "";
+    return `; ${choose}${describePartitions(disk, table)}`;
   } catch (error) {
     if (isDaxError(error)) return `; its partition table cannot be read: ${error.message}`;
     throw error;

@@ -175,7 +175,39 @@ describe("Lost", () => {
     expect(verdict.failing).toBe(verdict.space);
     expect(verdict.counterExample.cuts[0]?.lost).toEqual([]);
     expect(verdict.missing).toBe(undefined);
-    expect(verdict.noRemedy).toContain("no flush or fence mends this");
+    expect(verdict.noRemedy).toContain("no flush or fence can mend");
+    expect(verdict.intact).toMatchObject({ phase: "check", said: "check returned false" });
+    expect(report(verdict).join("\n")).toContain("the check fails even with no power cut");
+    expect(toJson(verdict)).toMatchObject({ intact: { how: "returned" } });
+  });
+
+  test("says it of a recovery too, and in its own words, beside a state that really lost", () => {
+    const verdict = lostBy({
+      ...forgets,
+      recover({ mapping }) {
+        if (mapping.u64(0) === 1n) throw new Error("it is there");
+      },
+      check: ({ mapping }) => (mapping.u64(0) === 0n ? "it is gone" : true),
+    });
+    expect(verdict.counterExample.said).toBe("it is there");
+    const both = lostBy({
+      ...forgets,
+      check: ({ mapping, acked }) =>
+        acked.length === 0 || (mapping.u64(0) === 0n ? "it is gone" : "it is odd"),
+    });
+    expect(both.intact?.said).toBe("it is odd");
+    for (const each of [verdict, both]) {
+      const lines = report(each).join("\n");
+      expect(lines).toMatch(/the (?:check|recovery) fails even with no power cut/u);
+      expect(lines).toContain("not its durability");
+    }
+  });
+
+  test("says nothing of the kind where only a power cut breaks it", () => {
+    const verdict = lostBy(forgets);
+    expect(verdict.intact).toBe(undefined);
+    expect(report(verdict).join("\n")).not.toContain("no power cut");
+    expect(verdict.missing?.length).toBe(1);
   });
 
   test("a failing state is reported even when the budget was hit", () => {

@@ -133,10 +133,20 @@ describe("out of an image", () => {
     const { status, stdout } = run("check", "damaged.img");
     expect(status).toBe(1);
     expect(stdout).toMatch(/^error ext\.[^]*\ndamaged\.img: \d+ error/u);
-    const [first] = jsonLines(run("check", "--json", "damaged.img").stdout);
-    expect(first).toMatchObject({ image: "damaged.img", severity: "error" });
+    const records = jsonLines(run("check", "--json", "damaged.img").stdout);
+    expect(records[0]).toMatchObject({ image: "damaged.img", severity: "error" });
+    const errors = records.length - 1;
+    expect(records.at(-1)).toMatchObject({ image: "damaged.img", clean: false, errors });
     expect(run("check", "-q", "damaged.img")).toMatchObject({ status: 1, stdout: "" });
     expect(run("check", "noise.img")).toMatchObject({ status: 2, stdout: "" });
+  });
+
+  test("check --json ends with a count for each image, a clean one's too", () => {
+    const { status, stdout } = run("check", "--json", "a.img", "noise.img", "a:b.img");
+    const counts = { clean: true, errors: 0, warnings: 0, notes: 0 };
+    const expected = ["a.img", "a:b.img"].map((image) => Object.assign({ image }, counts));
+    expect([status, jsonLines(stdout)]).toEqual([2, expected]);
+    expect(run("check", "--json", "-q", "a.img")).toMatchObject({ status: 0, stdout: "" });
   });
 });
 
@@ -147,8 +157,10 @@ describe("what cannot be done is one line with a code, and status 2", () => {
     [["ls", "empty.img"], "daxkit ls: EINVAL: "],
     [["ls", "noise.img"], "daxkit ls: EINVAL: "],
     [["ls", "short.img"], "daxkit ls: "],
-    [["ls", "disk.img"], "choose partition 1"],
-    [["ls", "--partition=4", "disk.img"], "daxkit ls: ENXIO: "],
+    [["ls", "disk.img"], "choose a partition: the dos partition table has partition 1 "],
+    [["ls", "--partition=4", "disk.img"], "open 'disk.img' (no partition 4: the dos"],
+    [["check", "--partition=4", "disk.img"], "open 'disk.img' (no partition 4: the dos"],
+    [["ls", "--offset=3K", "disk.img"], "mount 'disk.img' (no filesystem of a known kind"],
     [["ls", "a.img:/none"], "daxkit ls: ENOENT: no such file or directory, stat 'a.img:/none'"],
     [["cat", "a.img:/a"], "daxkit cat: EISDIR: illegal operation on a directory, read 'a.img:/a'"],
     [["tree", "a.img:/big"], "daxkit tree: ENOTDIR: not a directory, scandir 'a.img:/big'"],

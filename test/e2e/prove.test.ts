@@ -121,3 +121,33 @@ test.each(["workload", "recover", "check"])("%s that never ends is broken: statu
   expect(out).toContain(`${part}: it did not end within 1 s`);
   expect(status).toBe(2);
 });
+
+const SOUND = `export default { name: "sound", size: 64,
+  workload({ mapping, ack }) { mapping.setU64(0, 1); mapping.persist(0, 8); ack(1); },
+  check: ({ mapping, acked }) => mapping.u64(0) >= BigInt(acked.length) };`;
+
+test.each([
+  ["loops", "for (;;);"],
+  ["catches what would end it", "for (;;) try { for (;;); } catch {} finally { continue; }"],
+  ["loops later", "await new Promise((done) => setTimeout(done, 10)); for (;;);"],
+  ["waits for ever", "await new Promise(() => setInterval(() => {}, 1000));"],
+])("a module that %s at its top level is broken, and the next has its turn", (what, line) => {
+  const name = file(`top-${what.replaceAll(" ", "-")}.mjs`, `${line}\n${SOUND}`);
+  const { status, out } = prove(name, file("sound.mjs", SOUND), "--patience", "1");
+  expect(out).toContain(`HARNESS BROKEN  ${name}\n  the proof: it cannot be loaded within 1 s`);
+  expect(out).toContain("SURVIVED  sound");
+  expect(status).toBe(2);
+});
+
+test("a program that ends the process leaves no verdict, and no status 0", () => {
+  const top = prove(file("exits.mjs", `process.exit(0);\n${SOUND}`));
+  expect([top.status, top.out]).toEqual([2, ""]);
+  expect(top.err).toContain("exits.mjs: the program ended the process");
+  const inside = SOUND.replace("ack(1)", "process.exit(0)");
+  expect(prove(file("exits-later.mjs", inside)).status).toBe(2);
+});
+
+test("timers that a module leaves running do not keep the command", () => {
+  const { status, out } = prove(file("timer.mjs", `setInterval(() => {}, 1e6);\n${SOUND}`));
+  expect([status, out]).toEqual([0, expect.stringContaining("SURVIVED  sound")]);
+});

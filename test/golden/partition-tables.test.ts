@@ -386,7 +386,9 @@ describe("one partition by its number", () => {
 
   test("is ENXIO with the numbers that there are", () => {
     const image = gptImage(2048, [{ index: 7, first: 64, last: 127 }]);
-    expect(() => openPartition(diskOf(image), 1)).toThrow("the gpt table has partitions 7");
+    expect(() => openPartition(diskOf(image), 1)).toThrow(
+      "the gpt partition table has partition 7 (32 KiB at 32768)",
+    );
     expect(() => openPartition(diskOf(new Uint8Array(4096)), 1)).toThrow("no partition table");
     expect(codeOf(() => openPartition(diskOf(new Uint8Array(4096)), 1))).toBe("ENXIO");
   });

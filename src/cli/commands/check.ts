@@ -21,6 +21,8 @@ export const check = command({
   description: [
     "Reads all metadata and reports what is wrong with it, as e2fsck -fn does. Damage that keeps " +
       "the image from being mounted is reported like any other.",
+    "With --json each finding is a line, and the last line of each image counts them: " +
+      "'clean', 'errors', 'warnings', 'notes'.",
   ],
   json: "lines",
   operands: [{ name: "IMAGE", text: "an image", count: "many" }],
@@ -31,7 +33,10 @@ export const check = command({
   exclusive: IMAGE_EXCLUSIVE,
   examples: [
     { line: "daxkit check disk.img", text: "checks an image" },
-    { line: "daxkit check --json *.img | jq .code", text: "finds out what is wrong with many" },
+    {
+      line: "daxkit check --json *.img | jq 'select(.errors > 0).image'",
+      text: "names the images that are damaged",
+    },
   ],
   statuses: { 1: "an error was found; warnings and notes alone are 0" },
   async run(invocation) {
@@ -63,7 +68,9 @@ export const check = command({
         }
         progress.finish();
         errors += count.error;
-        if (!json && !values.quiet) out.line(`${shownName(out, image)}: ${summary(count)}`);
+        if (values.quiet) return;
+        if (json) out.json({ image, ...totals(count) });
+        else out.line(`${shownName(out, image)}: ${summary(count)}`);
       });
     });
     return status === STATUS_OK && errors > 0 ? STATUS_FINDING : status;
@@ -75,7 +82,14 @@ function lineOf({ severity, code, where, text }: Finding, terminal: Terminal): s
   return `${label} ${code}: ${printable(where)}: ${printable(text)}`;
 }
 
-function summary(count: Readonly<Record<Finding["severity"], number>>): string {
+type Count = Readonly<Record<Finding["severity"], number>>;
+
+/** The last record of an image, and the only one of a clean one. */
+function totals({ error, warning, note }: Count): object {
+  return { clean: error + warning + note === 0, errors: error, warnings: warning, notes: note };
+}
+
+function summary(count: Count): string {
   const parts = SEVERITIES.filter((severity) => count[severity] > 0).map(
     (severity) => `${count[severity]} ${severity}${count[severity] === 1 ? "" : "s"}`,
   );

@@ -6,6 +6,7 @@
 import type { Torn, Verdict } from "../../crash/prove.ts";
 import type { PersistenceDomain } from "../../media/media.ts";
 import { STATUS_FAILED, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** Nothing bad was found, and not everything was looked at. */
 const STATUS_NOT_MEASURED = 3;
@@ -47,7 +48,11 @@ export const prove = command({
     },
     depth: { type: "count", value: "N", text: "power cuts in a row" },
     budget: { type: "count", value: "LEAVES", text: "runs of recovery and check before it ends" },
-    patience: { type: "count", value: "SECONDS", text: "what one call of its functions may take" },
+    patience: {
+      type: "count",
+      value: "SECONDS",
+      text: "what loading FILE or one call of its functions may take",
+    },
   },
   examples: [
     { line: "daxkit prove examples/log-right.ts", text: "proves a log that is right" },
@@ -78,9 +83,10 @@ export const prove = command({
       progress: (done: number, total: number) => progress.step(done, total, "crash points"),
     };
     for (const path of operands) {
+      const proving = () => proveFile(path, options, settings);
       // One file after the other: what a proof prints stands before its verdict.
       // oxlint-disable-next-line no-await-in-loop
-      for (const { verdict } of await proveFile(path, options, settings)) {
+      for (const { verdict } of await guarded(path, terminal, proving)) {
         progress.finish();
         if (json) out.json({ file: path, ...(toJson(verdict) as object) });
         else {
@@ -94,3 +100,17 @@ export const prove = command({
     return statusOf(verdicts);
   },
 });
+
+/** A program that ends the process must not end it as if all were proved. */
+async function guarded<T>(path: string, terminal: Terminal, body: () => Promise<T>): Promise<T> {
+  const onExit = (): void => {
+    terminal.message(`${path}: the program ended the process, so there is no verdict`);
+    process.exitCode = STATUS_FAILED;
+  };
+  process.once("exit", onExit);
+  try {
+    return await body();
+  } finally {
+    process.off("exit", onExit);
+  }
+}

@@ -5,8 +5,9 @@
  * Whoever takes an `fs` (glob, a bundler, a static server) works on an image with it.
  *
  * What differs from the real one, on purpose: relative paths start at the root of the tree;
- * absolute links stay inside it; the caller may read everything, as root; `watch` is not there,
- * because nothing changes; a recursive listing follows no link back to where it comes from.
+ * absolute links stay inside it; the caller may read everything, as root; `watch` and `glob` are
+ * ENOTSUP, and so is whatever else is missing (`unsupported.ts`); a recursive listing follows no
+ * link back to where it comes from.
  *
  * @module
  */
@@ -14,12 +15,14 @@ import * as fs from "node:fs";
 import type { FileTree } from "../../vfs/file-tree.ts";
 import type { Function_ } from "./arguments.ts";
 import { Context } from "./context.ts";
+import { Directory } from "./directory.ts";
 import { equipHandles, handleOf, isHandle, streamOf } from "./file-handle.ts";
 import { existsWithCallback, promised, synchronous, withCallback } from "./flavours.ts";
 import { LISTING, NATIVE_REALPATH } from "./listing.ts";
 import { type Operation, type OperationTable, operation } from "./operation.ts";
 import { pathOf } from "./paths.ts";
 import { READING } from "./reading.ts";
+import { fillMissing, fillMissingPromises } from "./unsupported.ts";
 import { WRITING } from "./writing.ts";
 
 const TABLE: OperationTable = { ...READING, ...LISTING, ...WRITING };
@@ -34,6 +37,7 @@ export type FsReadingCall =
   | "fstat"
   | "lstat"
   | "open"
+  | "openAsBlob"
   | "opendir"
   | "read"
   | "readFile"
@@ -75,7 +79,7 @@ export type FsRefusedCall =
 /** The synchronous flavour of calls. */
 export type FsSyncCall<N extends string> = Extract<`${N}Sync`, keyof typeof fs>;
 /** What `volume.fs` has of `node:fs` beside calls. */
-export type FsValue = "Dirent" | "Stats" | "constants";
+export type FsValue = "Dir" | "Dirent" | "ReadStream" | "Stats" | "WriteStream" | "constants";
 
 /** The promise flavour, as `node:fs` types it. */
 export type VolumePromises = Pick<
@@ -125,6 +129,7 @@ function promisesOf(context: Context): VolumePromises {
     ...args: unknown[]
   ) => Promise<number>;
   calls["open"] = async (...args: unknown[]) => handleOf(context, await open(...args));
+  fillMissingPromises(calls);
   return calls as unknown as VolumePromises;
 }
 
@@ -143,6 +148,23 @@ function streamsOf(facade: object): Record<string, Function_> {
       return fs.createWriteStream(path as string, { ...given, fs: facade } as object);
     },
   };
+}
+
+/** A class whose objects are those of a function, as `fs.ReadStream` can be called with `new`. */
+function classOf(make: Function_, like: { readonly prototype: object }): Function_ {
+  const made = function made(...args: readonly unknown[]) {
+    return make(...args);
+  };
+  // Whatever asks `instanceof` means the streams of Node, which these are.
+  return Object.defineProperty(made, "prototype", { value: like.prototype });
+}
+
+/** A file as a blob of its bytes. @throws as `readFile`, and in its words */
+async function blobOf(context: Context, path: unknown, options: unknown): Promise<Blob> {
+  const read = promised(context, TABLE["readFile"] as Operation);
+  pathOf(path);
+  const { type = "" } = (options ?? {}) as { type?: string };
+  return new Blob([(await read(path)) as Buffer], { type });
 }
 
 /** The `fs` of a tree, and what ends its descriptors. */
@@ -176,6 +198,13 @@ export function makeFacade(tree: FileTree): Facade {
   ] as const) {
     Object.assign(facade[name] as object, { native: make(context, NATIVE_REALPATH) });
   }
-  Object.assign(facade, streamsOf(facade));
+  const streams = streamsOf(facade);
+  Object.assign(facade, streams, {
+    Dir: Directory,
+    ReadStream: classOf(streams["createReadStream"] as Function_, fs.ReadStream),
+    WriteStream: classOf(streams["createWriteStream"] as Function_, fs.WriteStream),
+    openAsBlob: (path: unknown, options: unknown) => blobOf(context, path, options),
+  });
+  fillMissing(facade);
   return { fs: facade as unknown as VolumeFs, closeAll: () => context.closeAll() };
 }

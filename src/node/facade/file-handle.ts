@@ -4,7 +4,13 @@
  * @module
  */
 import { EventEmitter } from "node:events";
-import { type ReadStream, type promises, ReadStream as NodeReadStream } from "node:fs";
+import {
+  type ReadStream,
+  type WriteStream,
+  type promises,
+  ReadStream as NodeReadStream,
+  WriteStream as NodeWriteStream,
+} from "node:fs";
 import { type Interface, createInterface } from "node:readline";
 import { ReadableStream } from "node:stream/web";
 import { type Function_, invalidState } from "./arguments.ts";
@@ -73,6 +79,11 @@ class ImageFileHandle extends EventEmitter {
     return streamOf(this as unknown as promises.FileHandle, options);
   }
 
+  /** A stream that ends at its first write: handles are for reading. */
+  createWriteStream(options: object = {}): WriteStream {
+    return sinkOf(this as unknown as promises.FileHandle, options);
+  }
+
   readLines(options?: object): Interface {
     return createInterface({ input: this.createReadStream(options), crlfDelay: Infinity });
   }
@@ -136,13 +147,39 @@ export function streamOf(handle: promises.FileHandle, options: object): ReadStre
         (error: unknown) => done(error, 0, buffer),
       );
     },
-    close(_fd: number, done: Function_) {
-      handle.close().then(
-        () => done(null),
-        (error: unknown) => done(error),
-      );
-    },
+    close: closing(handle),
   };
   const Stream = NodeReadStream as unknown as new (path: unknown, options: object) => ReadStream;
   return new Stream("", { ...options, fd: handle.fd, fs: calls });
+}
+
+/** As {@link streamOf}, for writing: each write says what `handle.write` says. */
+function sinkOf(handle: promises.FileHandle, options: object): WriteStream {
+  const calls = {
+    write(
+      _fd: number,
+      buffer: Buffer,
+      offset: number,
+      length: number,
+      at: number,
+      done: Function_,
+    ) {
+      handle.write(buffer, offset, length, at).then(
+        ({ bytesWritten }) => done(null, bytesWritten, buffer),
+        (error: unknown) => done(error, 0, buffer),
+      );
+    },
+    close: closing(handle),
+  };
+  const Stream = NodeWriteStream as unknown as new (path: unknown, options: object) => WriteStream;
+  return new Stream("", { ...options, fd: handle.fd, fs: calls });
+}
+
+function closing(handle: promises.FileHandle): (fd: number, done: Function_) => void {
+  return (_fd, done) => {
+    handle.close().then(
+      () => done(null),
+      (error: unknown) => done(error),
+    );
+  };
 }
