@@ -15,7 +15,10 @@ export interface NbdExport {
   readonly store: NbdStore;
   /** Serves `daxkit:dirty` where it is kept. */
   readonly dirty?: DirtyMap;
-  /** Called when a connection enters transmission with it, and when that connection has ended. */
+  /**
+   * Called by the transport when a connection enters transmission with it (`session.export` is
+   * set), and when that connection has ended.
+   */
   readonly onAttach?: () => void;
   readonly onDetach?: () => void;
 }

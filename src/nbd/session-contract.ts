@@ -29,6 +29,16 @@ export interface Landing {
   readonly length: number;
 }
 
+/**
+ * All that a handshake settled and transmission needs: plain data, so that another thread can go on
+ * with the connection (`resumeSession(export, terms)` of `session.ts`).
+ */
+export interface SessionTerms {
+  readonly replies: "simple" | "structured" | "extended";
+  /** Names of the selected meta contexts; each has the same id in every session. */
+  readonly contexts: readonly string[];
+}
+
 /** One connection, seen from its transport. */
 export interface ServerSession {
   readonly state: SessionState;
@@ -41,6 +51,12 @@ export interface ServerSession {
    * direct memory there, or when no payload is due.
    */
   readonly landing: Landing | undefined;
+  /**
+   * Set in transmission while the session remembers nothing else: no command is half received, no
+   * payload is due, and it is not shutting down. Once `replies` is sent as well, a session resumed
+   * with these terms may go on with the next byte, and later this one again.
+   */
+  readonly terms: SessionTerms | undefined;
   /**
    * Uses bytes `[start, stop)` of `bytes` and returns how many. Fewer than given when `replies` is
    * full (send, clear, call again with the rest), when a header is not complete (keep the rest and
