@@ -4,17 +4,14 @@
  *
  * @module
  */
-import { writeSync } from "node:fs";
 import { isatty } from "node:tty";
 import { encodeUtf8 } from "../lib/utf8.ts";
+import { PieceBuffer, type Sink, writeAll as writeEverything } from "../node/sink.ts";
 
 /** The reader of our output is gone: nothing is wrong, and nobody wants to hear more. */
 export class BrokenPipeError extends Error {
   override readonly name = "BrokenPipeError";
 }
-
-/** Takes all of the bytes before it returns. */
-export type Sink = (bytes: Uint8Array) => void;
 
 const LIMIT = 64 * 1024;
 
@@ -22,12 +19,10 @@ const LIMIT = 64 * 1024;
 export class Output {
   /** People read it: columns, colours and escaped names instead of what programs need. */
   readonly isTerminal: boolean;
-  readonly #sink: Sink;
-  readonly #pending = new Uint8Array(LIMIT);
-  #length = 0;
+  readonly #buffer: PieceBuffer;
 
   constructor(sink: Sink, isTerminal: boolean) {
-    this.#sink = sink;
+    this.#buffer = new PieceBuffer(sink, LIMIT);
     this.isTerminal = isTerminal;
   }
 
@@ -49,21 +44,12 @@ export class Output {
 
   /** Prints bytes; the array may be reused as soon as this returns. */
   bytes(bytes: Uint8Array): void {
-    if (this.#length + bytes.length > LIMIT) this.flush();
-    if (bytes.length >= LIMIT) {
-      this.#sink(bytes);
-      return;
-    }
-    this.#pending.set(bytes, this.#length);
-    this.#length += bytes.length;
+    this.#buffer.write(bytes);
   }
 
   /** Hands over what is buffered. @throws BrokenPipeError, and what write(2) says */
   flush(): void {
-    if (this.#length === 0) return;
-    const all = this.#pending.subarray(0, this.#length);
-    this.#length = 0;
-    this.#sink(all);
+    this.#buffer.flush();
   }
 }
 
@@ -72,20 +58,13 @@ export function descriptorOutput(fd: number): Output {
   return new Output((bytes) => writeAll(fd, bytes), isatty(fd));
 }
 
-/**
- * Writes every byte, waiting where the descriptor would not (a pipe that another process made
- * non-blocking). @throws BrokenPipeError, and what write(2) says
- */
+/** Writes every byte, waiting where it must. @throws BrokenPipeError, and what write(2) says */
 export function writeAll(fd: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) {
-    try {
-      done += writeSync(fd, bytes, done);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code === "EPIPE") throw new BrokenPipeError("the reader of the output is gone");
-      if (code !== "EAGAIN") throw error;
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
-    }
+  try {
+    writeEverything(fd, bytes);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
+    throw new BrokenPipeError("the reader of the output is gone");
   }
 }
 

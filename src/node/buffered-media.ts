@@ -5,14 +5,15 @@
  *
  * @module
  */
-import { fdatasyncSync, ftruncateSync, readSync, writeSync } from "node:fs";
+import { fdatasyncSync, readSync, writeSync } from "node:fs";
 import { DaxError } from "../lib/errno.ts";
-import { checkOpen, checkSize, isInside, refuseRange } from "../media/bounds.ts";
+import { checkOpen, isInside, refuseRange } from "../media/bounds.ts";
 import { uniformDomain } from "../media/domains.ts";
 import type { ByteRange, DomainRange, Durability, Window } from "../media/media.ts";
 import { closeUnlocked } from "./file-lock.ts";
 import {
   domainOf,
+  growFile,
   type FileMedia,
   type FileMediaCounters,
   type MediaFile,
@@ -126,14 +127,8 @@ export class BufferedFileMedia implements FileMedia {
 
   grow(size: number): void {
     checkOpen(this.#open, "grow", this.path);
-    checkSize("grow", size, this.path);
-    const refuse = (code: "EROFS" | "ENOTSUP" | "EINVAL", detail: string) =>
-      new DaxError(code, { syscall: "grow", path: this.path, detail });
-    if (this.readOnly) throw refuse("EROFS", "it was opened readOnly");
-    if (this.#file.kind === "device") throw refuse("ENOTSUP", "a device keeps its size");
-    if (size < this.#size) throw refuse("EINVAL", `${size} is below its ${this.#size} bytes`);
+    growFile(this.#file, this.#size, size);
     if (size === this.#size) return;
-    typed(this.path, () => ftruncateSync(this.#file.fd, size));
     this.#rows.push(this.#size);
     this.#size = size;
     this.#domains = uniformDomain(size, domainOf(this.durability, this.#options));

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { ftruncateSync } from "node:fs";
 import { DaxError } from "../lib/errno.ts";
-import { checkBounds, checkOpen, checkSize, isInside, refuseRange } from "../media/bounds.ts";
+import { checkBounds, checkOpen, isInside, refuseRange } from "../media/bounds.ts";
 import { uniformDomain } from "../media/domains.ts";
 import type {
   ByteRange,
@@ -23,6 +22,7 @@ import type { Libc } from "./libc.unsafe.ts";
 import type { CacheControl } from "./machine-code.unsafe.ts";
 import {
   domainOf,
+  growFile,
   type FileMedia,
   type FileMediaCounters,
   LONGEST_WINDOW,
@@ -31,7 +31,6 @@ import {
   presentBytes,
 } from "./media-file.ts";
 import { PageWriter } from "./page-writer.ts";
-import { typed } from "./system-error.ts";
 
 /** What `#last` is before the first window and after close: no offset is inside. */
 const NOWHERE: Window = { start: 0, length: 0, memory: new DataView(new ArrayBuffer(0)) };
@@ -203,14 +202,8 @@ export class MappedFileMedia implements FileMedia {
 
   grow(size: number): void {
     checkOpen(this.#open, "grow", this.path);
-    checkSize("grow", size, this.path);
-    const refuse = (code: "EROFS" | "ENOTSUP" | "EINVAL", detail: string) =>
-      new DaxError(code, { syscall: "grow", path: this.path, detail });
-    if (this.readOnly) throw refuse("EROFS", "it was opened readOnly");
-    if (this.#file.kind === "device") throw refuse("ENOTSUP", "a device keeps its size");
-    if (size < this.#size) throw refuse("EINVAL", `${size} is below its ${this.#size} bytes`);
+    growFile(this.#file, this.#size, size);
     if (size === this.#size) return;
-    typed(this.path, () => ftruncateSync(this.#file.fd, size));
     const border = this.#cutAtPage();
     this.#parts.push(this.#map(border, size - border));
     this.#last = NOWHERE;

@@ -189,6 +189,21 @@ function isInRam(path: string): boolean {
   return type === TMPFS_MAGIC || type === RAMFS_MAGIC;
 }
 
+/**
+ * Makes the file of a media of `from` bytes `size` bytes long; as many as now are none to add.
+ * @throws EINVAL for fewer, EROFS, ENOTSUP for a device, EFBIG, ENOSPC
+ */
+export function growFile(file: MediaFile, from: number, size: number): void {
+  const { path, fd } = file;
+  checkSize("grow", size, path);
+  const refuse = (code: "EROFS" | "ENOTSUP" | "EINVAL", detail: string) =>
+    new DaxError(code, { syscall: "grow", path, detail });
+  if (file.readOnly) throw refuse("EROFS", "it was opened readOnly");
+  if (file.kind === "device") throw refuse("ENOTSUP", "a device keeps its size");
+  if (size < from) throw refuse("EINVAL", `${size} is below its ${from} bytes`);
+  if (size > from) typed(path, () => ftruncateSync(fd, size));
+}
+
 /** How many of the `size` bytes of a media its file has now: others may have cut it. */
 export function presentBytes({ fd, kind, path }: MediaFile, size: number): number {
   if (kind === "device") return size;

@@ -6,7 +6,8 @@
 import { EXT4_BG_BLOCK_UNINIT, EXT4_BG_INODE_UNINIT } from "../../format/ext-group.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
-import { type CheckContext, type RawDescriptor, hex } from "./check-context.ts";
+import { type CheckContext, hex } from "./check-context.ts";
+import type { StoredGroup } from "./groups.ts";
 import { initialBlockBitmap, readDescriptor } from "./check-groups.ts";
 import { groupLength, groupStart } from "./geometry.ts";
 
@@ -49,7 +50,7 @@ function checkTotals(context: CheckContext, totals: Totals): void {
 /** A bitmap of one group. */
 abstract class GroupBitmap {
   protected readonly context: CheckContext;
-  protected readonly descriptor: RawDescriptor;
+  protected readonly descriptor: StoredGroup;
   /** Bits that stand for something, and the bits that the checksum covers. */
   protected abstract readonly bits: number;
   protected abstract readonly covered: number;
@@ -58,7 +59,7 @@ abstract class GroupBitmap {
   protected abstract readonly checksum: number;
   protected abstract readonly uninit: boolean;
 
-  constructor(context: CheckContext, descriptor: RawDescriptor) {
+  constructor(context: CheckContext, descriptor: StoredGroup) {
     this.context = context;
     this.descriptor = descriptor;
   }
@@ -177,7 +178,7 @@ class BlockBitmap extends GroupBitmap {
   protected readonly uninit: boolean;
   readonly #start: number;
 
-  constructor(context: CheckContext, descriptor: RawDescriptor) {
+  constructor(context: CheckContext, descriptor: StoredGroup) {
     super(context, descriptor);
     const { superblock } = context;
     this.#start = groupStart(superblock, descriptor.group);
@@ -215,7 +216,7 @@ class InodeBitmap extends GroupBitmap {
   protected readonly checksum: number;
   protected readonly uninit: boolean;
 
-  constructor(context: CheckContext, descriptor: RawDescriptor) {
+  constructor(context: CheckContext, descriptor: StoredGroup) {
     super(context, descriptor);
     this.bits = context.superblock.inodesPerGroup;
     this.covered = context.superblock.inodesPerGroup;

@@ -52,21 +52,6 @@ export class Findings {
   }
 }
 
-/** A group descriptor as stored; nothing about it is believed yet. */
-export interface RawDescriptor {
-  readonly group: number;
-  readonly blockBitmap: number;
-  readonly inodeBitmap: number;
-  readonly inodeTable: number;
-  readonly freeClusters: number;
-  readonly freeInodes: number;
-  readonly usedDirs: number;
-  readonly flags: number;
-  readonly itableUnused: number;
-  readonly blockBitmapCsum: number;
-  readonly inodeBitmapCsum: number;
-}
-
 /** What a check is given to work with. */
 export interface GivenToCheck {
   readonly raw: DataView;

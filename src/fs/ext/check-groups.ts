@@ -15,8 +15,8 @@ import {
   EXT4_FEATURE_INCOMPAT_MMP,
 } from "../../format/ext-superblock.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
-import { type Field, sizeof } from "../../lib/struct.ts";
-import { type CheckContext, type RawDescriptor, hex } from "./check-context.ts";
+import { sizeof } from "../../lib/struct.ts";
+import { type CheckContext, hex } from "./check-context.ts";
 import {
   descriptorBlock,
   descriptorBlocksOf,
@@ -26,7 +26,7 @@ import {
   inodeTableBlocks,
   superBlockNumber,
 } from "./geometry.ts";
-import { descriptorChecksum } from "./groups.ts";
+import { type StoredGroup, decodeStored, descriptorChecksum } from "./groups.ts";
 
 /** The stored bytes of a descriptor, padded with zeros to the longest form. */
 function descriptorBytes(context: CheckContext, group: number): Uint8Array<ArrayBuffer> {
@@ -39,32 +39,9 @@ function descriptorBytes(context: CheckContext, group: number): Uint8Array<Array
 }
 
 /** Reads a descriptor, believing nothing. @throws EIO */
-export function readDescriptor(context: CheckContext, group: number): RawDescriptor {
-  return decodeRaw(context, group, descriptorBytes(context, group));
-}
-
-function decodeRaw(
-  context: CheckContext,
-  group: number,
-  bytes: Uint8Array<ArrayBuffer>,
-): RawDescriptor {
-  const raw = new DataView(bytes.buffer);
-  const wide = context.superblock.descSize >= sizeof(GD);
-  const join = (lo: Field<number>, hi: Field<number>, shift: number): number =>
-    lo.get(raw, 0) + (wide ? hi.get(raw, 0) * 2 ** shift : 0);
-  return {
-    group,
-    blockBitmap: join(GD.blockBitmapLo, GD.blockBitmapHi, 32),
-    inodeBitmap: join(GD.inodeBitmapLo, GD.inodeBitmapHi, 32),
-    inodeTable: join(GD.inodeTableLo, GD.inodeTableHi, 32),
-    freeClusters: join(GD.freeBlocksCountLo, GD.freeBlocksCountHi, 16),
-    freeInodes: join(GD.freeInodesCountLo, GD.freeInodesCountHi, 16),
-    usedDirs: join(GD.usedDirsCountLo, GD.usedDirsCountHi, 16),
-    flags: GD.flags.get(raw, 0),
-    itableUnused: join(GD.itableUnusedLo, GD.itableUnusedHi, 16),
-    blockBitmapCsum: join(GD.blockBitmapCsumLo, GD.blockBitmapCsumHi, 16),
-    inodeBitmapCsum: join(GD.inodeBitmapCsumLo, GD.inodeBitmapCsumHi, 16),
-  };
+export function readDescriptor(context: CheckContext, group: number): StoredGroup {
+  const bytes = descriptorBytes(context, group);
+  return decodeStored(context.superblock, group, new DataView(bytes.buffer));
 }
 
 /** Checks every descriptor and claims the blocks of the filesystem itself. */
@@ -73,7 +50,8 @@ export function* checkGroups(context: CheckContext): Generator<Finding> {
   claimBootBlock(context);
   for (let group = 0; group < groups; group++) {
     const bytes = descriptorBytes(context, group);
-    const descriptor = decodeRaw(context, group, bytes);
+    const raw = new DataView(bytes.buffer);
+    const descriptor = decodeStored(context.superblock, group, raw);
     checkChecksum(context, group, bytes);
     checkFlags(context, descriptor);
     claimFixed(context, group);
@@ -92,7 +70,7 @@ function checkChecksum(context: CheckContext, group: number, bytes: Uint8Array):
   context.error("ext.group.checksum", `group ${group} descriptor`, text);
 }
 
-function checkFlags(context: CheckContext, descriptor: RawDescriptor): void {
+function checkFlags(context: CheckContext, descriptor: StoredGroup): void {
   const { group, flags, itableUnused, freeInodes } = descriptor;
   const { groups, inodesPerGroup } = context.superblock;
   const report = (text: string): void =>
@@ -149,7 +127,7 @@ function claimFixed(context: CheckContext, group: number): void {
   for (const block of fixedBlocks(context, group)) claimOwn(context, block);
 }
 
-function claimPlaces(context: CheckContext, descriptor: RawDescriptor): void {
+function claimPlaces(context: CheckContext, descriptor: StoredGroup): void {
   const table = inodeTableBlocks(context.superblock);
   const { group, inodeTable, blockBitmap, inodeBitmap } = descriptor;
   if (!claimPlace(context, group, "inode table", inodeTable, table)) context.tablesLost.add(group);
@@ -191,7 +169,7 @@ function claimPlace(
  */
 export function initialBlockBitmap(
   context: CheckContext,
-  descriptor: RawDescriptor,
+  descriptor: StoredGroup,
 ): Uint8Array<ArrayBuffer> {
   const { superblock } = context;
   const bits = new Uint8Array(superblock.blockSize);

@@ -5,12 +5,13 @@
  * @module
  */
 import { EXT4_BG_INODE_UNINIT } from "../../format/ext-group.ts";
-import type { CheckContext, RawDescriptor } from "./check-context.ts";
+import type { CheckContext } from "./check-context.ts";
+import type { StoredGroup } from "./groups.ts";
 import { readDescriptor } from "./check-groups.ts";
 import { CheckedInode } from "./check-inode-record.ts";
 
 /** Inodes at the start of the group's table that may hold something. */
-export function inodesToRead(context: CheckContext, descriptor: RawDescriptor): number {
+export function inodesToRead(context: CheckContext, descriptor: StoredGroup): number {
   const { inodesPerGroup } = context.superblock;
   if (context.tablesLost.has(descriptor.group)) return 0;
   if (!context.descriptorsChecked) return inodesPerGroup;

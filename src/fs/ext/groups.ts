@@ -25,8 +25,8 @@ import type { Superblock } from "./superblock.ts";
 /** How many descriptors are remembered. */
 const CACHED = 1024;
 
-/** A group descriptor; block numbers lie inside the filesystem. */
-export interface GroupDescriptor {
+/** A group descriptor as stored: nothing about it is believed yet. */
+export interface StoredGroup {
   readonly group: number;
   readonly blockBitmap: number;
   readonly inodeBitmap: number;
@@ -35,13 +35,18 @@ export interface GroupDescriptor {
   readonly freeClusters: number;
   readonly freeInodes: number;
   readonly usedDirs: number;
-  /** 0 without descriptor checksums, where the flags mean nothing. */
   readonly flags: number;
   /** Inodes at the end of the table that were never used. */
   readonly itableUnused: number;
   readonly blockBitmapCsum: number;
   readonly inodeBitmapCsum: number;
 }
+
+/**
+ * A group descriptor to go by: block numbers lie inside the filesystem, and `flags` is 0 without
+ * descriptor checksums, where they mean nothing.
+ */
+export type GroupDescriptor = StoredGroup;
 
 /** The descriptors of one filesystem. */
 export class Groups {
@@ -117,14 +122,11 @@ function checkDescriptorChecksum(superblock: Superblock, group: number, bytes: U
   if (stored !== computed) throw badChecksum(`group ${group} descriptor`, stored, computed);
 }
 
-function decodeDescriptor(superblock: Superblock, group: number, raw: DataView): GroupDescriptor {
+/** A descriptor as stored, at the start of `raw`; what it says is not believed. */
+export function decodeStored(superblock: Superblock, group: number, raw: DataView): StoredGroup {
   const wide = superblock.descSize >= sizeof(GD);
   const join = (lo: Field<number>, hi: Field<number>, shift: number): number =>
     lo.get(raw, 0) + (wide ? hi.get(raw, 0) * 2 ** shift : 0);
-  const checked = superblock.metadataCsum || superblock.gdtCsum;
-  const flags = checked ? GD.flags.get(raw, 0) : 0;
-  const unused = checked ? join(GD.itableUnusedLo, GD.itableUnusedHi, 16) : 0;
-  const untouched = (flags & EXT4_BG_INODE_UNINIT) !== 0;
   return {
     group,
     blockBitmap: join(GD.blockBitmapLo, GD.blockBitmapHi, 32),
@@ -133,11 +135,20 @@ function decodeDescriptor(superblock: Superblock, group: number, raw: DataView):
     freeClusters: join(GD.freeBlocksCountLo, GD.freeBlocksCountHi, 16),
     freeInodes: join(GD.freeInodesCountLo, GD.freeInodesCountHi, 16),
     usedDirs: join(GD.usedDirsCountLo, GD.usedDirsCountHi, 16),
-    flags,
-    itableUnused: untouched ? superblock.inodesPerGroup : unused,
+    flags: GD.flags.get(raw, 0),
+    itableUnused: join(GD.itableUnusedLo, GD.itableUnusedHi, 16),
     blockBitmapCsum: join(GD.blockBitmapCsumLo, GD.blockBitmapCsumHi, 16),
     inodeBitmapCsum: join(GD.inodeBitmapCsumLo, GD.inodeBitmapCsumHi, 16),
   };
+}
+
+function decodeDescriptor(superblock: Superblock, group: number, raw: DataView): GroupDescriptor {
+  const stored = decodeStored(superblock, group, raw);
+  const checked = superblock.metadataCsum || superblock.gdtCsum;
+  const flags = checked ? stored.flags : 0;
+  const unused = checked ? stored.itableUnused : 0;
+  const untouched = (flags & EXT4_BG_INODE_UNINIT) !== 0;
+  return { ...stored, flags, itableUnused: untouched ? superblock.inodesPerGroup : unused };
 }
 
 /** Bitmaps and table lie in their own group, or with flex_bg in any, and not in the first ones. */
