@@ -32,9 +32,10 @@ export class Output {
     this.bytes(/\p{Surrogate}/u.test(text) ? encodeUtf8(text) : Buffer.from(text, "utf8"));
   }
 
-  /** Prints one line. */
+  /** Prints one line; on a terminal it is seen at once. */
   line(text = ""): void {
     this.text(`${text}\n`);
+    if (this.isTerminal) this.flush();
   }
 
   /** Prints a value as one line of JSON. */

@@ -42,7 +42,8 @@ export const cat = command({
             out.json({ image, path, offset, base64: Buffer.from(bytes).toString("base64") });
           else out.bytes(bytes);
           offset += count;
-          progress.step(offset, size, "bytes");
+          // Into a file or a pipe; on the screen the bytes themselves show how far it is.
+          if (!out.isTerminal) progress.step(offset, size, "bytes");
         }
       } finally {
         progress.finish();
