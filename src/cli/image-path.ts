@@ -1,11 +1,13 @@
 /**
  * `IMAGE` and `IMAGE:/path` on the command line. File names may hold colons themselves: the longest
- * beginning of the word that names an existing file is the image, as a person would read it.
+ * beginning of the word that names an existing file is the image, as a person would read it. So may
+ * URIs of exports: there the first `:/` behind the scheme begins the path.
  *
  * @module
  */
 import { statSync } from "node:fs";
 import { DaxError } from "../lib/errno.ts";
+import { isNbdUri } from "../nbd/uri.ts";
 import { UsageError } from "./command.ts";
 
 /** An image on this machine and a path inside it. */
@@ -29,6 +31,7 @@ export function splitImagePath(word: string, kindOf: (path: string) => Kind = lo
   if (word === "-") {
     throw new UsageError("an image is read here and there, so it cannot come from standard input");
   }
+  if (isNbdUri(word)) return splitUri(word);
   let directory: string | undefined;
   for (let end = word.length; end > 0; end = word.lastIndexOf(":", end - 1)) {
     const image = word.slice(0, end);
@@ -45,6 +48,15 @@ export function splitImagePath(word: string, kindOf: (path: string) => Kind = lo
   }
   const cut = word.indexOf(":/") > 0 ? word.indexOf(":/") : word.length;
   throw new DaxError("ENOENT", { syscall: "open", path: word.slice(0, cut) });
+}
+
+/** `nbd://host:10809/export:/path`; a `:/` that belongs to the URI itself is written `%3A/`. */
+function splitUri(word: string): ImagePath {
+  const from = word.indexOf("://") + 3;
+  const cut = word.indexOf(":/", from);
+  if (cut !== -1) return { image: word.slice(0, cut), path: word.slice(cut + 1), word };
+  const image = word.endsWith(":") ? word.slice(0, -1) : word;
+  return { image, path: "/", word };
 }
 
 function absolute(path: string): string {

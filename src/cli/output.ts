@@ -32,10 +32,9 @@ export class Output {
     this.bytes(/\p{Surrogate}/u.test(text) ? encodeUtf8(text) : Buffer.from(text, "utf8"));
   }
 
-  /** Prints one line; on a terminal it is seen at once. */
+  /** Prints one line. */
   line(text = ""): void {
     this.text(`${text}\n`);
-    if (this.isTerminal) this.flush();
   }
 
   /** Prints a value as one line of JSON. */

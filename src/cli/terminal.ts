@@ -36,7 +36,7 @@ export interface TerminalOptions {
   readonly now?: () => number;
 }
 
-/** Progress appears only when the command has taken this long. */
+/** Progress appears only when the work has taken this long. */
 const PATIENCE = 1000;
 const INTERVAL = 100;
 
@@ -48,7 +48,6 @@ export class Terminal {
   readonly #err: Output;
   readonly #plain: boolean;
   readonly #now: () => number;
-  readonly #started: number;
   #progress: Progress | undefined;
 
   constructor(out: Output, err: Output, options: TerminalOptions = {}) {
@@ -58,7 +57,6 @@ export class Terminal {
     // https://no-color.org: any value but the empty one.
     this.#plain = (environment["NO_COLOR"] ?? "") !== "" || environment["TERM"] === "dumb";
     this.#now = options.now ?? performance.now.bind(performance);
-    this.#started = this.#now();
   }
 
   /** Columns of the screen that standard output is, or what to take for them elsewhere. */
@@ -91,9 +89,7 @@ export class Terminal {
 
   /** Progress of a piece of work, on a terminal only and only when it takes its time. */
   progress(what: string): Progress {
-    // People wait for the command, and many short pieces of work are one long one to them.
-    const due = Math.max(this.#started + PATIENCE, this.#now() + INTERVAL);
-    this.#progress = new Progress(this.#err, what, this.#now, due);
+    this.#progress = new Progress(this.#err, what, this.#now);
     return this.#progress;
   }
 }
@@ -106,12 +102,11 @@ export class Progress {
   #due: number;
   #shown = false;
 
-  /** Nothing is shown before `due`, on the clock `now`. */
-  constructor(err: Output, what: string, now: () => number, due: number) {
+  constructor(err: Output, what: string, now: () => number) {
     this.#err = err;
     this.#what = what;
     this.#now = now;
-    this.#due = due;
+    this.#due = now() + PATIENCE;
   }
 
   /** Says how far the work is; `total` of 0 is unknown. Cheap enough for every file. */

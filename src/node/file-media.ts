@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BufferedFileMedia } from "./buffered-media.ts";
+import { BufferedFileMedia } from "./file-backing.ts";
 import { closeUnlocked } from "./file-lock.ts";
 import { libc } from "./libc.unsafe.ts";
 import { MappedFileMedia } from "./mapped-media.ts";

@@ -21,6 +21,8 @@ export type { CopyOptions, CopySummary } from "./image/copy-out.ts";
 export { dfOf, extentsOf, listDirectory, statOf, treeOf } from "./image/listing.ts";
 export type { FileStatus, NamedFile, VolumeSpace } from "./image/listing.ts";
 export { tarSubtree, tarToDescriptor } from "./image/tar.ts";
+export { NbdConnection, openNbdMedia } from "./nbd/client-media.ts";
+export type { OpenNbdOptions } from "./nbd/client-media.ts";
 export { checkVolume, openVolume } from "./volume.ts";
 export type { OpenVolumeOptions, Volume, VolumeCounters } from "./volume.ts";
 export { fileHost, loadMachine, parseMachineText, readMachineFile } from "./machine-file.ts";

@@ -14,6 +14,7 @@ import { type ExtMountOptions, ext } from "../fs/ext/ext.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { Media } from "../media/media.ts";
+import { isNbdUri } from "../nbd/uri.ts";
 import { FileTree, type OpenOptions } from "../vfs/file-tree.ts";
 import type { Filesystem, FilesystemType, Finding, Statfs } from "../vfs/filesystem.ts";
 import type { UnmountOptions } from "../vfs/mounts.ts";
@@ -21,12 +22,16 @@ import type { OpenFile } from "../vfs/open-file.ts";
 import { systemEnvironment } from "./environment.ts";
 import { type Facade, type VolumeFs, makeFacade } from "./facade/facade.ts";
 import { openFileMedia } from "./file-media.ts";
+import { openNbdMedia } from "./nbd/client-media.ts";
 
 /** Filesystems that can be found on a volume, in the order of asking. */
 const TYPES: readonly FilesystemType<ExtMountOptions>[] = [ext];
 
 /** The device over a source; partitions are called after it. */
 const DISK_NAME = "pmem0";
+
+/** Bytes of an export that stay in memory. */
+const NBD_BUFFER_BYTES = 2 ** 28;
 
 /** Where the filesystem is, and how it is mounted. */
 export interface OpenVolumeOptions extends ExtMountOptions {
@@ -142,8 +147,9 @@ interface MountedVolume extends Omit<Found, "device"> {
 }
 
 /**
- * Opens the filesystem in a file, a block device or any media: as persistent memory, through dax
- * where it starts and ends on pages. Nothing is ever written.
+ * Opens the filesystem in a file, a block device, an export (`nbd://host/export`,
+ * `nbd+unix:///export?socket=PATH`) or any media: as persistent memory, through dax where it starts
+ * and ends on pages. Nothing is ever written.
  * @throws ENOENT and whatever opening the file says; EINVAL when there is no known filesystem, or
  *   for an offset that cannot be; ENXIO for a partition that is not there; EUCLEAN, EBADMSG for an
  *   image that is damaged, ENOTSUP for one of a kind that is not read
@@ -161,8 +167,8 @@ export function openVolume(source: string | URL | Media, options: OpenVolumeOpti
 }
 
 /**
- * Checks the filesystem in a file, a block device or any media without mounting it, so that damage
- * which keeps it from being mounted is a finding like any other. Nothing is ever written.
+ * Checks the filesystem in a file, a block device, an export or any media without mounting it, so
+ * that damage which keeps it from being mounted is a finding like any other. Nothing is ever written.
  * @throws as {@link openVolume}, but not for damage
  */
 export function* checkVolume(
@@ -183,7 +189,7 @@ export function* checkVolume(
 function find(source: string | URL | Media, options: OpenVolumeOptions): Found {
   checkOptions(options, source);
   const own = typeof source === "string" || source instanceof URL;
-  const media = own ? openFileMedia(pathOf(source), { readOnly: true }) : source;
+  const media = own ? openSource(pathOf(source)) : source;
   const ownMedia = own ? media : undefined;
   let pmem: Pmem | undefined;
   try {
@@ -226,7 +232,15 @@ function nameOf(source: string | URL | Media): string {
 }
 
 function pathOf(source: string | URL): string {
-  return typeof source === "string" ? source : fileURLToPath(source);
+  if (typeof source === "string") return source;
+  return isNbdUri(source.href) ? source.href : fileURLToPath(source);
+}
+
+/** A volume only looks: of an export, what was looked at long ago can be fetched again. */
+function openSource(path: string): Media {
+  return isNbdUri(path)
+    ? openNbdMedia(path, { readOnly: true, mostBytes: NBD_BUFFER_BYTES, forget: true })
+    : openFileMedia(path, { readOnly: true });
 }
 
 function checkOptions(

@@ -1,7 +1,7 @@
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { openFileMedia } from "../../src/node/file-media.ts";
 import { openMediaFile } from "../../src/node/media-file.ts";
-import { BufferedFileMedia } from "../../src/node/buffered-media.ts";
+import { BufferedFileMedia } from "../../src/node/file-backing.ts";
 import { libc } from "../../src/node/libc.unsafe.ts";
 import { places, scratch } from "../support/scratch.ts";
 import { conformsToMedia } from "./media-cases.ts";

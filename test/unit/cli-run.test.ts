@@ -238,18 +238,6 @@ test("progress waits a second, speaks ten times a second, and cleans up", () => 
   expect(at.stderr()).toBe(shown);
 });
 
-test("many short pieces of work are one long command", () => {
-  let clock = 0;
-  const { at, terminal } = terminalOn(true, {}, () => clock);
-  for (clock = 0; clock < 1200; clock += 300) {
-    const progress = terminal.progress(`file at ${clock}`);
-    clock += 150;
-    progress.step(1, 2, "bytes");
-    progress.finish();
-  }
-  expect(at.stderr()).toBe("\r\u001B[Kfile at 900: 1 of 2 bytes, 50 %\r\u001B[K");
-});
-
 test("a message takes the progress line away first", () => {
   let clock = 0;
   const { at, terminal } = terminalOn(true, { NO_COLOR: "1" }, () => clock);

@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { expect, test } from "vitest";
 import { copyOf } from "../../src/lib/memory.ts";
-import { BufferedFileMedia } from "../../src/node/buffered-media.ts";
+import { BufferedFileMedia } from "../../src/node/file-backing.ts";
 import { openFileMedia } from "../../src/node/file-media.ts";
 import { holderOf } from "../../src/node/file-lock.ts";
 import { libc } from "../../src/node/libc.unsafe.ts";

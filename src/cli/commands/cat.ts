@@ -42,8 +42,7 @@ export const cat = command({
             out.json({ image, path, offset, base64: Buffer.from(bytes).toString("base64") });
           else out.bytes(bytes);
           offset += count;
-          // Into a file or a pipe; on the screen the bytes themselves show how far it is.
-          if (!out.isTerminal) progress.step(offset, size, "bytes");
+          progress.step(offset, size, "bytes");
         }
       } finally {
         progress.finish();

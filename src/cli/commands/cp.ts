@@ -45,10 +45,7 @@ export const cp = command({
     return withImages(invocation, (images) => {
       const progress = terminal.progress("copying");
       const done = { files: 0, bytes: 0 };
-      // Names on the screen show how far it is, and would stand between pieces of progress.
-      const silent = out.isTerminal && (json || values.verbose);
       const show = (bytes: number): void => {
-        if (silent) return;
         const mebibytes = Math.floor((done.bytes + bytes) / 2 ** 20);
         progress.step(done.files, 0, `files, ${mebibytes} MiB`);
       };
