@@ -29,6 +29,7 @@ import type { Verdict } from "./verdict.ts";
 
 export { Mapping, mapMedia } from "../media/mapping.ts";
 export type { CallSite, Frame } from "../lib/call-site.ts";
+export type { Objection } from "./program.ts";
 export type { Budget } from "./explorer.ts";
 export type { Aftermath, Proof, ProveSettings, Work } from "./proof.ts";
 export { type ReportOptions, type Style, report } from "./report.ts";

@@ -77,20 +77,21 @@ function busy(fd: number, path: string): DaxError {
   });
 }
 
-/**
- * A block device that refuses O_EXCL: claimed by a mount, by another device, or by a writer.
- * @returns EBUSY, naming whichever of them /proc tells
- */
-export function deviceBusy(path: string): DaxError {
+/** Who has a block device, as far as it can be known: a mount, or a writer like us. */
+export function claimOn(path: string): string | undefined {
   const writer = lockHolder(statSync(path, { bigint: true }).ino);
+  if (writer !== undefined) return `${writer} writes to it`;
   const device = realpathSync(path);
   const mount = readText("/proc/mounts")
     .split("\n")
     .map((line) => line.split(" "))
     .find(([source]) => source === device);
-  const claim =
-    mount === undefined ? "it is mounted, or part of another device" : `mounted on ${mount[1]}`;
-  const who = writer === undefined ? claim : `${writer} writes to it`;
+  return mount === undefined ? undefined : `mounted on ${mount[1]}`;
+}
+
+/** The error for a block device that refuses O_EXCL; `claim` is undefined where nobody knows. */
+export function deviceBusy(path: string, claim: string | undefined): DaxError {
+  const who = claim ?? "it is mounted elsewhere, or part of another device";
   return new DaxError("EBUSY", {
     syscall: "open",
     path,

@@ -17,7 +17,7 @@ import {
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { Durability, Media, PersistenceDomain } from "../media/media.ts";
 import { checkSize } from "../media/bounds.ts";
-import { closeUnlocked, deviceBusy, lockExclusively } from "./file-lock.ts";
+import { closeUnlocked, claimOn, deviceBusy, lockExclusively } from "./file-lock.ts";
 import { libc, SEEK_END } from "./libc.unsafe.ts";
 import { typed } from "./system-error.ts";
 
@@ -84,6 +84,11 @@ export const LONGEST_WINDOW = Math.min(2 ** 32, bufferLimits.MAX_LENGTH);
 /** Windows end on borders that every page size divides. */
 const WINDOW_STEP = 65536;
 
+/** Milliseconds that a claim on a device may outlive its holder, and between two looks at it. */
+const PATIENCE = 500;
+const PAUSE = 5;
+const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
 /** `f_type` of statfs(2). */
 const TMPFS_MAGIC = 0x01021994;
 const RAMFS_MAGIC = 0x858458f6;
@@ -135,11 +140,18 @@ function openOf(path: string, readOnly: boolean, create: boolean): number {
   // On a block device O_EXCL refuses what is mounted; on a file it would mean something else.
   const exclusive = block === true && !readOnly ? constants.O_EXCL : 0;
   const making = create && block !== true ? constants.O_CREAT : 0;
-  try {
-    return typed(path, () => openSync(path, access | exclusive | making, 0o666));
-  } catch (error) {
-    if (!isDaxError(error, "EBUSY")) throw error;
-    throw deviceBusy(path);
+  const flags = access | exclusive | making;
+  // A child that is just being started shares our descriptors until it runs its own program: it
+  // may hold on to a device that was closed here a moment ago.
+  for (let waited = 0; ; waited += PAUSE) {
+    try {
+      return typed(path, () => openSync(path, flags, 0o666));
+    } catch (error) {
+      if (!isDaxError(error, "EBUSY")) throw error;
+      const claim = claimOn(path);
+      if (claim !== undefined || waited >= PATIENCE) throw deviceBusy(path, claim);
+      Atomics.wait(sleeper, 0, 0, PAUSE);
+    }
   }
 }
 

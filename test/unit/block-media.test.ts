@@ -1,7 +1,7 @@
 /**
  * Block devices as media, by loop devices; and a file system that is full. Both need root.
  */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -9,6 +9,7 @@ import { openFileMedia } from "../../src/node/file-media.ts";
 import { libc } from "../../src/node/libc.unsafe.ts";
 import { pattern, put, take } from "../conformance/media-cases.ts";
 import { same } from "../support/bytes.ts";
+import { descriptorOf } from "../support/descriptors.ts";
 import { scratch } from "../support/scratch.ts";
 
 const SIZE = 3 << 20;
@@ -62,6 +63,17 @@ test.skipIf(unable)(`a block device is media of its own size${why}`, () => {
   expect(same(bytes, pattern(5000))).toBe(true);
   expect(() => openFileMedia(device, { create: SIZE + 512 })).toThrow(refuses("EEXIST"));
   openFileMedia(device, { create: SIZE }).close();
+});
+
+test.skipIf(unable)(`a device just closed is free, though a child still has it open${why}`, () => {
+  const device = loopDevice();
+  const media = openFileMedia(device);
+  // As a child does that is just being started by another thread.
+  const fd = descriptorOf(device);
+  const child = spawn("sleep", ["0.02"], { stdio: ["ignore", "ignore", "ignore", fd] });
+  media.close();
+  expect(() => openFileMedia(device).close()).not.toThrow();
+  child.kill();
 });
 
 test.skipIf(unable)(`a mounted device is not written to, and the mount is named${why}`, () => {

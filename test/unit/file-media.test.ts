@@ -5,8 +5,6 @@ import {
   openSync,
   closeSync,
   readFileSync,
-  readdirSync,
-  readlinkSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -22,6 +20,7 @@ import { openMediaFile } from "../../src/node/media-file.ts";
 import { pattern, put, take } from "../conformance/media-cases.ts";
 import { same } from "../support/bytes.ts";
 import { answerOf, childArguments } from "../support/child.ts";
+import { descriptorOf } from "../support/descriptors.ts";
 import { places, scratch } from "../support/scratch.ts";
 
 const refuses = (code: string, detail = "") =>
@@ -90,23 +89,13 @@ test.skipIf(libc() === undefined)(
     const path = scratch();
     const media = openFileMedia(path, { create: 8192 });
     // As a child does that is just being started by another thread.
-    const fd = readdirSync("/proc/self/fd").find(
-      (name) => linkOf(`/proc/self/fd/${name}`) === path,
-    );
-    const child = spawn("sleep", ["60"], { stdio: ["ignore", "ignore", "ignore", Number(fd)] });
+    const fd = descriptorOf(path);
+    const child = spawn("sleep", ["60"], { stdio: ["ignore", "ignore", "ignore", fd] });
     media.close();
     expect(() => openFileMedia(path).close()).not.toThrow();
     child.kill();
   },
 );
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return undefined;
-  }
-}
 
 test("a writer of another process is named by pid and command", async () => {
   const path = scratch();
