@@ -1,8 +1,8 @@
 /**
  * Media without mapping: pieces of a backing (a file, an export) are read into memory when they are
- * looked at, and what was flushed is written back at the fence. It serves where foreign calls cannot
- * be made or nothing can be mapped, and has its price: nobody else's changes are seen, and what is
- * looked at stays in memory.
+ * looked at, and what was flushed is written back at the fence. It serves where foreign calls are
+ * not to be had or nothing can be mapped, and has its price: nobody else's changes are seen, and
+ * what is looked at stays in memory.
  *
  * @module
  */
@@ -217,7 +217,7 @@ export class BufferedMedia implements FileMedia {
     }
   }
 
-  /** A segment that was let go and is still held by somebody: a window is the same object always. */
+  /** A segment that was let go and that somebody holds: a window is the same object always. */
   #remembered(start: number): Segment | undefined {
     const segment = this.#forgotten.get(start)?.deref();
     if (segment === undefined) return undefined;

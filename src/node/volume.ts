@@ -168,7 +168,8 @@ export function openVolume(source: string | URL | Media, options: OpenVolumeOpti
 
 /**
  * Checks the filesystem in a file, a block device, an export or any media without mounting it, so
- * that damage which keeps it from being mounted is a finding like any other. Nothing is ever written.
+ * that damage which keeps it from being mounted is a finding like any other. Nothing is ever
+ * written.
  * @throws as {@link openVolume}, but not for damage
  */
 export function* checkVolume(

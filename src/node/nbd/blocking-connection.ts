@@ -5,7 +5,7 @@
  */
 import type { NbdUriTls } from "../../nbd/uri.ts";
 
-/** A stream to a server. Every method throws ETIMEDOUT, ECONNRESET and what else the system says. */
+/** A stream to a server. Its methods throw ETIMEDOUT, ECONNRESET and what else the system says. */
 export interface BlockingConnection {
   /** Sends all of the pieces. */
   send(pieces: readonly Uint8Array[]): void;

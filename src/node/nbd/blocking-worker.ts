@@ -52,7 +52,8 @@ function fail(error) {
   if (waiting !== undefined) answer(...failure);
 }
 function late() {
-  fail(Object.assign(new Error("the server was silent for " + timeoutMs / 1000 + " s"), { errno: -110 }));
+  const error = new Error("the server was silent for " + timeoutMs / 1000 + " s");
+  fail(Object.assign(error, { errno: -110 }));
   socket.destroy();
 }
 function ended() {
@@ -99,10 +100,13 @@ const operations = {
   },
   secure({ settings: { psk, ...settings } }) {
     socket.removeAllListeners();
-    const pskCallback = psk && (() => ({ identity: psk.identity, psk: Buffer.from(psk.key, "hex") }));
-    const checkServerIdentity = psk && (() => undefined);
-    const more = psk ? { pskCallback, checkServerIdentity, ciphers: "PSK", maxVersion: "TLSv1.2" } : {};
-    socket = tls.connect({ socket, ...settings, ...more });
+    const known = psk && {
+      pskCallback: () => ({ identity: psk.identity, psk: Buffer.from(psk.key, "hex") }),
+      checkServerIdentity: () => undefined,
+      ciphers: "PSK",
+      maxVersion: "TLSv1.2",
+    };
+    socket = tls.connect({ socket, ...settings, ...known });
     socket.once("secureConnect", () => answer(0));
     listen();
   },

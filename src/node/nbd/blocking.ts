@@ -23,7 +23,7 @@ export interface ConnectOptions {
 }
 
 /**
- * Connects: by foreign calls on this thread where they can be made and the host needs no looking up,
+ * Connects: by foreign calls on this thread where they can be made and the host needs no look-up,
  * else through a worker thread.
  * @throws ENOENT, ECONNREFUSED, EACCES, EHOSTUNREACH for a name that is not known, ETIMEDOUT
  */

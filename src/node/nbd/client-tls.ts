@@ -22,8 +22,9 @@ export interface TlsClientSettings {
 }
 
 /**
- * Reads what the URI names: `tls-certificates` is a folder with `ca-cert.pem`, and for a client that
- * must show who it is `client-cert.pem` and `client-key.pem`; `tls-psk-file` has lines `user:key`.
+ * Reads what the URI names: `tls-certificates` is a folder with `ca-cert.pem`, and for a client
+ * that must show who it is `client-cert.pem` and `client-key.pem`; `tls-psk-file` has lines
+ * `user:key`.
  * Without them the server is judged by the authorities that Node knows.
  * @throws ENOENT and what else reading them says, EINVAL for a file without the user's key
  */
