@@ -30,8 +30,8 @@ export interface DomainRange extends ByteRange {
  * - `volatile`: nothing lasts (RAM, tmpfs);
  * - `cache-line`: write-back of cache lines is enough (a DAX mapping that granted MAP_SYNC);
  * - `msync`: the range is written by `msync` (an ordinary file behind a page cache);
- * - `fsync`: the range is written by `pwrite` and `fdatasync`, or WRITE and FLUSH of NBD (no mapping
- *   was possible);
+ * - `fsync`: no mapping was possible: the range is written by `pwrite` and `fdatasync`, or by WRITE
+ *   and FLUSH of NBD;
  * - `modelled`: whatever the crash model says of the range's domain.
  */
 export type Durability = "volatile" | "cache-line" | "msync" | "fsync" | "modelled";
