@@ -152,6 +152,11 @@ export class Frontier {
     return open.group;
   }
 
+  /** Whether nothing of a line outlives a power cut. */
+  isVolatile(line: number): boolean {
+    return this.#classes[line] === LineClass.volatile;
+  }
+
   /** The lines with stores of this trace that may be missing. */
   *openLines(): Generator<number, void> {
     for (const { line, segments } of this.#lines.values()) {

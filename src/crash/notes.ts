@@ -153,10 +153,12 @@ function timelineOf(standing: ReplayedCut, first: number, torn: Torn): TimelineE
   function settled(number: number): Fate[] {
     const start = trace.offsetOf(number);
     const last = Math.floor((start + trace.lengthOf(number) - 1) / LINE_BYTES);
+    const found: Fate[] = [];
     for (let line = Math.floor(start / LINE_BYTES); line <= last; line++) {
-      if (!frontier.pending(line).some(({ event }) => event === number)) return ["durable"];
+      if (frontier.isVolatile(line)) found.push("lost");
+      else if (!frontier.pending(line).some(({ event }) => event === number)) found.push("durable");
     }
-    return [];
+    return found;
   }
 }
 

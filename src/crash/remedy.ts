@@ -11,6 +11,7 @@
  * @module
  */
 import type { CallSites } from "../lib/call-site.ts";
+import { LineClass, ModelledMedia } from "../media/modelled.ts";
 import { LINE_BYTES, Trace, TraceKind } from "../media/trace.ts";
 import { type Exploration, explore } from "./explorer.ts";
 import type { Failure } from "./failure.ts";
@@ -87,8 +88,18 @@ class Search {
     }
     const why = this.#deeper
       ? `no ${MOST_INSERTIONS} flushes and fences make every state survive`
-      : "no flush or fence mends this: the order of the stores, or what is stored, is wrong";
+      : `no flush or fence mends this: ${this.#blame()}`;
     return { missing: undefined, why };
+  }
+
+  /** What else is wrong where no flush is missing. */
+  #blame(): string {
+    const { initial, modelled } = this.#what;
+    const { classes } = new ModelledMedia(initial.length, modelled);
+    const lines = classes.filter((each) => each === LineClass.volatile).length;
+    if (lines === classes.length) return "the media is volatile, and keeps nothing";
+    const order = "the order of the stores, or what is stored, is wrong";
+    return lines === 0 ? order : `a volatile range keeps nothing, or ${order}`;
   }
 
   /** The patches that make everything survive, using at most `room` more, or `undefined`. */

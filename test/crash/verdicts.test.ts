@@ -203,6 +203,20 @@ describe("Lost", () => {
     }
   });
 
+  test("a volatile range keeps nothing, and is what is to blame", () => {
+    const verdict = lostBy({ ...counter, domain: "volatile" });
+    const [cut] = verdict.counterExample.cuts;
+    const stores = cut?.timeline.filter(({ kind }) => kind === "store") ?? [];
+    expect(stores.length).toBeGreaterThan(0);
+    expect(stores.every(({ fate }) => fate === "lost")).toBe(true);
+    expect(verdict.noRemedy).toContain("the media is volatile, and keeps nothing");
+    const domains = [
+      { start: 0, length: 128, domain: "volatile" as const },
+      { start: 128, length: 128, domain: "adr" as const },
+    ];
+    expect(lostBy({ ...counter, domains }).noRemedy).toContain("a volatile range keeps nothing");
+  });
+
   test("says nothing of the kind where only a power cut breaks it", () => {
     const verdict = lostBy(forgets);
     expect(verdict.intact).toBe(undefined);
