@@ -106,8 +106,12 @@ export class Volume {
     return this.filesystem.statfs();
   }
 
-  /** Checks all of the filesystem; nothing comes of a clean one. */
+  /** Checks all of the filesystem; nothing comes of a clean one. @throws ENXIO when closed */
   check(): Iterable<Finding> {
+    if (!this.#open) {
+      const detail = "the volume was closed; open it again";
+      throw new DaxError("ENXIO", { syscall: "check", detail });
+    }
     return this.#type.check(this.device, this.#environment);
   }
 

@@ -81,6 +81,13 @@ describe.skipIf(judge.missing)(`volumes${judge.hint}`, () => {
     expect(readBig(ragged, { offset: 63 * 512 })).toEqual([true, "block", "ext4"]);
   });
 
+  test("a closed volume has nothing to check, which is no finding", () => {
+    const volume = openVolume(image);
+    expect([...volume.check()]).toEqual([]);
+    volume.close();
+    expect(() => volume.check()).toThrow(/^ENXIO.*the volume was closed/u);
+  });
+
   test("what cannot be opened says why, and what to do", () => {
     const disk = partitioned(2048);
     const has = String.raw`the dos partition table has partition 1 \(\S+ MiB at 1048576\)`;
