@@ -24,7 +24,7 @@ const JLE = 0x7e;
 const JMP = 0xeb;
 
 /** Joins parts, with short jumps resolved. */
-function assemble(parts: readonly Part[]): number[] {
+export function assemble(parts: readonly Part[]): number[] {
   const labels = new Map<string, number>();
   let at = 0;
   for (const part of parts) {
@@ -43,7 +43,7 @@ function assemble(parts: readonly Part[]): number[] {
 }
 
 /** Eight bytes, little-endian, of an address below 2^53. */
-function immediate64(value: number): number[] {
+export function immediate64(value: number): number[] {
   const bytes = new DataView(new ArrayBuffer(8));
   bytes.setBigUint64(0, BigInt(value), true);
   return Array.from({ length: 8 }, (_, i) => bytes.getUint8(i));

@@ -123,6 +123,35 @@ export function viewOf(address: number, length: number): ArrayBuffer {
   return koffi.view(BigInt(address), length);
 }
 
+/** Where the bytes of an array lie. They stay there while the array's buffer is held. */
+export function addressOf(bytes: Uint8Array): number {
+  const { koffi } = needed();
+  assert(bytes.byteLength > 64, "small arrays move with the heap");
+  return Number(koffi.address(bytes));
+}
+
+/** A function of the C library by its prototype; a variadic one takes `...` as its last type. */
+export function foreign(name: string, result: string, parameters: string[]): Foreign {
+  return needed().koffi.load(null).func(name, result, parameters);
+}
+
+/** Watches a descriptor from the event loop until `close`; `start` says for what. */
+export interface DescriptorWatch {
+  start(
+    what: { readable: boolean; writable: boolean },
+    callback: (ready: { readonly writable: boolean }) => void,
+  ): void;
+  stop(): void;
+  close(): void;
+}
+
+/** A watch of a descriptor that is not started yet. */
+export function watchDescriptor(fd: number): DescriptorWatch {
+  const watch = needed().koffi.node.poll(fd, { readable: true }, () => {});
+  watch.stop();
+  return watch;
+}
+
 /** A function of the given C types at `address`. */
 export function functionAt(address: number, result: string, parameters: string[]): Foreign {
   const { koffi } = needed();

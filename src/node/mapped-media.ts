@@ -31,6 +31,7 @@ import {
   presentBytes,
 } from "./media-file.ts";
 import { PageWriter } from "./page-writer.ts";
+import { type SharedMapping, Shares } from "./shares.ts";
 
 /** What `#last` is before the first window and after close: no offset is inside. */
 const NOWHERE: Window = { start: 0, length: 0, memory: new DataView(new ArrayBuffer(0)) };
@@ -67,6 +68,7 @@ export class MappedFileMedia implements FileMedia {
   readonly #pages: PageWriter | undefined;
   readonly #stitches = new Set<HostMapping>();
   readonly #bad: BadPages;
+  readonly #shares = new Shares();
   #parts: Part[];
   #last = NOWHERE;
   #size: number;
@@ -211,8 +213,22 @@ export class MappedFileMedia implements FileMedia {
     this.#domains = uniformDomain(size, domainOf(this.durability, this.#options));
   }
 
+  share(): SharedMapping {
+    checkOpen(this.#open, "share", this.path);
+    const { path, readOnly, durability, cacheControl } = this;
+    const { kind, fd } = this.#file;
+    const { pageSize } = this.#libc;
+    const runs = this.#parts.map(({ start, length, mapping }) => {
+      return { start, length, address: mapping.address };
+    });
+    const size = this.#size;
+    const share = { path, kind, fd, size, pageSize, readOnly, durability, cacheControl, runs };
+    return this.#shares.lend(share);
+  }
+
   close(): void {
     if (!this.#open) return;
+    this.#shares.checkNone(this.path);
     this.#cache?.drain();
     this.#open = false;
     this.#last = NOWHERE;

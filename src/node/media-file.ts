@@ -19,6 +19,7 @@ import type { Durability, Media, PersistenceDomain } from "../media/media.ts";
 import { checkSize } from "../media/bounds.ts";
 import { closeUnlocked, claimOn, deviceBusy, lockExclusively } from "./file-lock.ts";
 import { libc, SEEK_END } from "./libc.unsafe.ts";
+import type { SharedMapping } from "./shares.ts";
 import { typed } from "./system-error.ts";
 
 /** How a file becomes media. */
@@ -51,12 +52,20 @@ export interface FileMedia extends Media {
   /** What writes cache lines back: an instruction's name, `libpmem`, or undefined. */
   readonly cacheControl: string | undefined;
   readonly counters: FileMediaCounters;
+  /** As of all media. @throws EBUSY while the mapping is shared */
+  close(): void;
   /**
    * Makes the file `size` bytes long; what is new reads as zeros. Windows stay
    * usable; `window` answers new ones for what is new, and for a page that the file filled in part.
    * @throws EINVAL for fewer bytes than now, EROFS, ENOTSUP for a device, EFBIG, ENOSPC
    */
   grow(size: number): void;
+  /**
+   * Lends the mapping out as plain data, so that other threads of the process reach it by address.
+   * The media cannot be closed until `release`; what is grown later is not part of it. Absent where
+   * nothing is mapped.
+   */
+  share?(): SharedMapping;
 }
 
 /** What a file media did so far. */

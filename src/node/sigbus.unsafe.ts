@@ -124,26 +124,34 @@ function install(): FaultTable | undefined {
 }
 
 function installed(): FaultTable {
+  const { address, buffer } = fixedMemory(FAULT_TABLE.bytes);
+  replaceBusHandler((previous) => {
+    new DataView(buffer).setBigUint64(FAULT_TABLE.previous, BigInt(previous), true);
+    return emit(process.arch === "x64" ? x86BusHandler(address) : arm64BusHandler(address));
+  });
+  return new FaultTable(buffer);
+}
+
+/**
+ * Puts a handler of SIGBUS before the one that is installed. `make` is told that one (0 for the
+ * default) before its own can run, and returns the address of its own.
+ * @throws ENOTSUP without foreign calls, and what sigaction or `make` says
+ */
+export function replaceBusHandler(make: (previous: number) => number): void {
   const c = libc();
   if (c === undefined) throw new DaxError("ENOTSUP");
-  const { address, buffer } = fixedMemory(FAULT_TABLE.bytes);
-  const code = process.arch === "x64" ? x86BusHandler(address) : arm64BusHandler(address);
   const action = new Uint8Array(SIGACTION.bytes);
-  const previous = new Uint8Array(SIGACTION.bytes);
+  const before = new Uint8Array(SIGACTION.bytes);
+  if (c.sigaction(SIGBUS, null, before) === -1) {
+    throw systemError(c.errno(), { syscall: "sigaction" });
+  }
+  const handler = new DataView(before.buffer).getBigUint64(0, true);
   const fields = new DataView(action.buffer);
-  fields.setBigUint64(0, BigInt(emit(code)), true);
+  fields.setBigUint64(0, BigInt(make(handler === SIG_IGN ? 0 : Number(handler))), true);
   fields.setUint32(SIGACTION.flags, SA_SIGINFO | SA_NODEFER | SA_ONSTACK, true);
-  // What was there is asked for first: it must be in the table before the handler can run.
-  if (c.sigaction(SIGBUS, null, previous) === -1) {
+  if (c.sigaction(SIGBUS, action, before) === -1) {
     throw systemError(c.errno(), { syscall: "sigaction" });
   }
-  const before = new DataView(previous.buffer).getBigUint64(0, true);
-  const callable = before === SIG_IGN ? 0n : before;
-  new DataView(buffer).setBigUint64(FAULT_TABLE.previous, callable, true);
-  if (c.sigaction(SIGBUS, action, previous) === -1) {
-    throw systemError(c.errno(), { syscall: "sigaction" });
-  }
-  return new FaultTable(buffer);
 }
 
 /**

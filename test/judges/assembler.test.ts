@@ -17,6 +17,7 @@ import {
   x86Drain,
   x86Flush,
 } from "../../src/node/instructions.ts";
+import { COPY_PAGE, copyPage } from "../../src/node/nbd/copy-instructions.ts";
 import { scratch } from "../support/scratch.ts";
 import { programs } from "./judge.ts";
 
@@ -106,6 +107,68 @@ for (const name of ["clwb", "clflushopt", "clflush"] as const) {
     expect(hex(x86Copy(instruction))).toBe(intel(copy));
   });
 }
+
+test.skipIf(x86.missing)(`x86-64: copies that survive faults${x86.hint}`, () => {
+  const { flush, fault, handler } = COPY_PAGE;
+  const page = `
+  page: cmp rdx, 64
+    jb 1f
+    movups xmm0, [rsi]
+    movups xmm1, [rsi + 16]
+    movups xmm2, [rsi + 32]
+    movups xmm3, [rsi + 48]
+    movups [rdi], xmm0
+    movups [rdi + 16], xmm1
+    movups [rdi + 32], xmm2
+    movups [rdi + 48], xmm3
+    add rsi, 64
+    add rdi, 64
+    sub rdx, 64
+    jmp page
+  1: mov rcx, rdx
+    rep movsb
+    xor eax, eax
+    ret
+    .org ${flush}, 0xcc
+    ${loop("clwb", "2f")}
+  2: sfence
+    xor eax, eax
+    ret
+    .org ${fault}, 0xcc
+  fault: mov eax, 1
+    ret
+    .org ${handler}, 0xcc
+    lea r8, [rip + page]
+    mov rax, [rdx + 168]
+    sub rax, r8
+    cmp rax, 0x11223344
+    jae 3f
+    lea r8, [rip + fault]
+    mov [rdx + 168], r8
+    ret
+  3: movabs rax, ${HEX}
+    test rax, rax
+    je 4f
+    jmp rax
+  4: sub rsp, 40
+    xor eax, eax
+    mov [rsp], rax
+    mov [rsp + 8], rax
+    mov [rsp + 16], rax
+    mov [rsp + 24], rax
+    mov edi, 7
+    mov rsi, rsp
+    xor edx, edx
+    mov r10d, 8
+    mov eax, 13
+    syscall
+    add rsp, 40
+    ret`;
+  // The assembler would take the short form of this comparison, whose length differs.
+  const guarded = COPY_PAGE.guarded.toString(16).padStart(2, "0");
+  const expected = intel(page).replace("44332211", `${guarded}000000`);
+  expect(hex(copyPage("clwb", ADDRESS))).toBe(expected);
+});
 
 test.skipIf(x86.missing)(`x86-64: cpuid and the handler of faults${x86.hint}`, () => {
   const cpuid = `
