@@ -36,7 +36,7 @@ const DEPTH = 8;
 /** Bytes of one command without payload; a multiple of every block size. */
 const RANGE_BYTES = 2 ** 30;
 
-/** See the module. Made by {@link NbdClient.connect}. */
+/** See the module. Made by `NbdClient.connect`. */
 export class NbdClient {
   readonly agreement: Agreement;
   readonly #pendings = new Map<number, Pending>();
@@ -79,15 +79,17 @@ export class NbdClient {
     });
   }
 
-  /** @param piece bytes of one command, at most */
+  /** Makes a range read as zeros. @param piece bytes of one command, at most */
   *writeZeroes(offset: number, length: number, flags = 0, piece = RANGE_BYTES): Talk<void> {
     yield* this.#range(NBD_CMD_WRITE_ZEROES, flags, offset, length, piece);
   }
 
+  /** Tells the server that nobody needs a range; what it reads as then is the server's affair. */
   *trim(offset: number, length: number, flags = 0): Talk<void> {
     yield* this.#range(NBD_CMD_TRIM, flags, offset, length, RANGE_BYTES);
   }
 
+  /** Tells the server that a range will be read soon. */
   *cache(offset: number, length: number): Talk<void> {
     yield* this.#range(NBD_CMD_CACHE, 0, offset, length, RANGE_BYTES);
   }
