@@ -32,4 +32,4 @@ export type { StatusExtent } from "../nbd/client-requests.ts";
 export type { Agreement, ClientBlockSizes, ClientWishes } from "../nbd/client-handshake.ts";
 export type { Ask, Talk } from "../nbd/talk.ts";
 export type { NbdAddress, NbdUri, NbdUriTls } from "../nbd/uri.ts";
-export type { MappedShare, SharedMapping } from "./shares.ts";
+export type { MappedRun, MappedShare, SharedMapping } from "./shares.ts";
