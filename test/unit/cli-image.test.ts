@@ -50,6 +50,19 @@ describe("IMAGE:/path", () => {
     expect(splitImagePath(word, kindOf)).toEqual({ word, image, path });
   });
 
+  test.each([
+    ["nbd://h", "nbd://h", "/"],
+    ["nbd://h:10809", "nbd://h:10809", "/"],
+    ["nbd://h:10809:/etc", "nbd://h:10809", "/etc"],
+    ["nbd://h:10809/x:/etc/a:b", "nbd://h:10809/x", "/etc/a:b"],
+    ["nbd://[::1]:7/x:", "nbd://[::1]:7/x", "/"],
+    ["nbd://h/a:b", "nbd://h/a:b", "/"],
+    ["nbd+unix:///x?socket=/run/a:/etc", "nbd+unix:///x?socket=/run/a", "/etc"],
+    ["nbds+unix:///?socket=/a%3A/b", "nbds+unix:///?socket=/a%3A/b", "/"],
+  ])("the URI %s is %s and %s", (word, image, path) => {
+    expect(splitImagePath(word, kindOf)).toEqual({ word, image, path });
+  });
+
   test.each(["", "-"])("'%s' is a usage error", (word) => {
     expect(() => splitImagePath(word, kindOf)).toThrow(UsageError);
   });

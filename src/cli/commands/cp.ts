@@ -4,17 +4,23 @@
  * @module
  */
 import { DaxError } from "../../lib/errno.ts";
-import { STATUS_FAILED, command } from "../command.ts";
+import { isNbdUri } from "../../nbd/uri.ts";
+import { type Invocation, STATUS_FAILED, STATUS_OK, UsageError, command } from "../command.ts";
+import { splitImagePath } from "../image-path.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS, type OpenedPath, inImage, withImages } from "../images.ts";
 import { shownName } from "../names.ts";
 
 export const cp = command({
   name: "cp",
-  summary: "copy files out of an image",
+  summary: "copy files out of an image, or whole images over NBD",
   description: [
     "Copies to DEST, into it when it is a directory, with modes, times, links between files and " +
       "holes; owners too for root. Nothing that is there already is replaced, and no link is " +
       "written through. For extended attributes use 'daxkit tar'.",
+    "With an NBD URI as DEST, IMAGE is copied to that export byte by byte, holes as zeros that " +
+      "are not sent, and flushed; an export that is read-only or too small is refused before " +
+      "anything is written. With a URI instead of IMAGE:PATH and without -r, the whole export is " +
+      "fetched to the new file DEST, sparse where the server says so.",
     "What cannot be read, or not be made here, such as a device without root, is reported and " +
       "left out, and the status is 2.",
   ],
@@ -32,6 +38,11 @@ export const cp = command({
   examples: [
     { line: "daxkit cp disk.img:/etc/fstab .", text: "copies a file" },
     { line: "daxkit cp -r disk.img:/home ./home", text: "copies a directory" },
+    { line: "daxkit cp disk.img nbd://localhost/disk", text: "copies an image to an NBD export" },
+    {
+      line: "daxkit cp 'nbd+unix:///?socket=/run/nbd.sock' disk.img",
+      text: "fetches a whole export",
+    },
     { line: "daxkit cp -r --partition 2 sd.img:/ ./root", text: "copies a whole partition" },
   ],
   async run(invocation) {
@@ -42,12 +53,13 @@ export const cp = command({
     ]);
     const words = operands.slice(0, -1);
     const target = operands.at(-1) ?? "";
+    const whole = wholeCopy(words, target, values);
+    if (whole !== undefined) return copyImage(whole, invocation);
     return withImages(invocation, (images) => {
       const progress = terminal.progress("copying");
       const done = { files: 0, bytes: 0 };
       const show = (bytes: number): void => {
-        const mebibytes = Math.floor((done.bytes + bytes) / 2 ** 20);
-        progress.step(done.files, 0, `files, ${mebibytes} MiB`);
+        progress.step(done.files, 0, `files, ${mebibytes(done.bytes + bytes)} MiB`);
       };
       const copy = ({ image, path, volume }: OpenedPath): void => {
         if (!values.recursive && isDirectory(volume.tree.lstat(path).mode)) {
@@ -77,3 +89,63 @@ export const cp = command({
     });
   },
 });
+
+/** A copy of all bytes. */
+interface WholeCopy {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The options that do not go with one. */
+interface Choices {
+  readonly recursive: boolean;
+  readonly partition: number | undefined;
+  readonly offset: number | undefined;
+}
+
+/** Whether the words mean whole images, and which. @throws UsageError for what cannot be meant */
+function wholeCopy(
+  words: readonly string[],
+  target: string,
+  { recursive, partition, offset }: Choices,
+): WholeCopy | undefined {
+  const [word = ""] = words;
+  const fetching = !recursive && isNbdUri(word) && splitImagePath(word).image === word;
+  if (!isNbdUri(target) && !fetching) return undefined;
+  if (isNbdUri(target) && splitImagePath(target).image !== target) {
+    throw new UsageError(`'${target}': files cannot be copied into an image`);
+  }
+  if (words.length > 1) throw new UsageError("one whole image is copied at a time");
+  if (recursive || partition !== undefined || offset !== undefined) {
+    throw new UsageError("an export is copied whole: leave -r, --partition and --offset out");
+  }
+  const { image, path } = splitImagePath(word);
+  if (path !== "/") throw new UsageError(`'${word}': an export takes an image, not a path in it`);
+  return { from: image, to: target };
+}
+
+function mebibytes(bytes: number): number {
+  return Math.floor(bytes / 2 ** 20);
+}
+
+/** Copies it, and shows how far it is. */
+async function copyImage(
+  { from, to }: WholeCopy,
+  { values, json, out, terminal }: Invocation<{ readonly verbose: { type: "flag"; text: string } }>,
+): Promise<number> {
+  const { copyWhole } = await import("../../node/image/whole-copy.ts");
+  const progress = terminal.progress("copying");
+  try {
+    const { size, written, zeroes } = copyWhole(from, to, {
+      onBytes: (done, total) => progress.step(mebibytes(done), mebibytes(total), "MiB"),
+      onWarning: (text) => terminal.message(text, "warning"),
+    });
+    if (json) out.json({ from, to, size, written, zeroes });
+    else if (values.verbose) {
+      out.line(`${shownName(out, from)}: ${size} bytes, ${zeroes} of them zeros not sent`);
+    }
+    return STATUS_OK;
+  } finally {
+    progress.finish();
+  }
+}

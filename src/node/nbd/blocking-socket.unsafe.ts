@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { closeSync } from "node:fs";
 import { isIPv4 } from "node:net";
 import { DaxError } from "../../lib/errno.ts";
 import { encodeUtf8 } from "../../lib/utf8.ts";
@@ -38,6 +37,7 @@ export interface ForeignSockets {
   readonly setsockopt: Call;
   readonly send: Call;
   readonly recv: Call;
+  readonly close: Call;
   errno(): number;
 }
 
@@ -56,14 +56,16 @@ export function foreignSockets(): ForeignSockets | undefined {
   const connect = call("connect", "int", ["int", "void *", "uint32"]);
   const setsockopt = call("setsockopt", "int", ["int", "int", "int", "void *", "uint32"]);
   const send = call("send", "intptr_t", ["int", "void *", "size_t", "int"]);
+  // Not that of node:fs: in a worker it would wonder about descriptors that it did not open.
+  const close = call("close", "int", ["int"]);
   const recv = call("recv", "intptr_t", ["int", "void *", "size_t", "int"]);
-  if (!socket || !connect || !setsockopt || !send || !recv) return undefined;
-  bound = { socket, connect, setsockopt, send, recv, errno: () => c.errno() };
+  if (!socket || !connect || !setsockopt || !send || !recv || !close) return undefined;
+  bound = { socket, connect, setsockopt, send, recv, close, errno: () => c.errno() };
   return bound;
 }
 
 /** Closes descriptors of connections that nobody closed. */
-const backstop = new FinalizationRegistry<number>((fd) => closeSync(fd));
+const backstop = new FinalizationRegistry<number>((fd) => bound?.close(fd));
 
 /** See the module. */
 export class ForeignConnection implements BlockingConnection {
@@ -111,7 +113,7 @@ export class ForeignConnection implements BlockingConnection {
     if (!this.#open) return;
     this.#open = false;
     backstop.unregister(this);
-    closeSync(this.#fd);
+    this.#calls.close(this.#fd);
   }
 
   #connectAny(addresses: readonly Uint8Array[]): number {
@@ -142,7 +144,7 @@ export class ForeignConnection implements BlockingConnection {
     while (calls.connect(fd, address, address.length) !== 0) {
       const errno = calls.errno();
       if (errno === EINTR) continue;
-      closeSync(fd);
+      calls.close(fd);
       throw this.#error("connect", errno);
     }
     return fd;
