@@ -20,6 +20,13 @@ const ARENA_BYTES = 64 * 1024;
 /** A transport sends when so much waits. */
 export const FULL_BYTES = 1 << 20;
 
+/** One piece, where it is not a row of columns. */
+export interface Piece {
+  readonly kind: number;
+  readonly at: number;
+  readonly length: number;
+}
+
 /** See the module. */
 export class ReplyQueue {
   /** Headers and small replies. */
@@ -27,6 +34,11 @@ export class ReplyQueue {
   readonly view: DataView<ArrayBuffer>;
   /** Payload that was read from the store; grows for one large reply and is given back after it. */
   scratch: Uint8Array<ArrayBuffer>;
+  /**
+   * So many bytes at the front were looked at when a send was refused: parts of replies, perhaps,
+   * and nothing in the store.
+   */
+  verbatim = 0;
   /** How many pieces wait. */
   count = 0;
   /** How many bytes they are together. */
@@ -95,10 +107,40 @@ export class ReplyQueue {
     this.#scratchUsed += length;
   }
 
+  /** As `commit`, but the piece is handed out and not queued. */
+  take(length: number): Piece {
+    const piece = { kind: PIECE_SCRATCH, at: this.#scratchUsed, length };
+    this.#scratchUsed += length;
+    return piece;
+  }
+
+  /** The pieces in order. */
+  pieces(): Piece[] {
+    return Array.from({ length: this.count }, (_, i) => ({
+      kind: this.kinds[i] as number,
+      at: this.at[i] as number,
+      length: this.lengths[i] as number,
+    }));
+  }
+
+  /** Holds these pieces from now on, but for the first `skip` bytes of them. */
+  rewrite(pieces: readonly Piece[], skip: number, verbatim: number): void {
+    this.count = 0;
+    this.bytes = 0;
+    this.verbatim = verbatim;
+    let left = skip;
+    for (const { kind, at, length } of pieces) {
+      const cut = Math.min(left, length);
+      left -= cut;
+      if (cut < length) this.#push(kind, at + cut, length - cut);
+    }
+  }
+
   /** Everything was sent. */
   clear(): void {
     this.count = 0;
     this.bytes = 0;
+    this.verbatim = 0;
     this.#arenaUsed = 0;
     this.#scratchUsed = 0;
     if (this.scratch.length > 2 * FULL_BYTES) this.scratch = new Uint8Array(0);

@@ -60,7 +60,10 @@ export interface ServerSession {
   /**
    * Uses bytes `[start, stop)` of `bytes` and returns how many. Fewer than given when `replies` is
    * full (send, clear, call again with the rest), when a header is not complete (keep the rest and
-   * add to it: at most 64 KiB + 32 in the handshake, 32 in transmission), or when `closing`.
+   * add to it: at most 64 KiB + 32 in the handshake, 32 in transmission), or when `closing`. The
+   * header of a read that is answered in pieces, and a list that is, stay with the rest until the
+   * last piece is queued: whoever sends what is queued and calls again needs to know nothing of it.
+   * So: send while `replies.count > 0`; receive more once a call used nothing and queued nothing.
    * Hostile bytes are answered or end in `closing`, never in a throw.
    */
   receive(bytes: Uint8Array, start: number, stop: number): number;

@@ -59,7 +59,8 @@ export interface DirectMemory {
 
 /**
  * What an export serves. Ranges are checked by the session before it calls: whole, inside, aligned
- * to `blockSizes.minimum`, and more than 0 bytes. All calls are synchronous.
+ * to `blockSizes.minimum`, and more than 0 bytes. All calls are synchronous. A write that comes in
+ * parts is passed on in parts: of any length where the minimum is 1, of 256 KiB elsewhere.
  *
  * Errors are `DaxError`: EIO (poison, vanished file, failing device), ENOSPC (full disk or tmpfs
  * under a sparse file), EROFS, ENOTSUP, ENXIO (device removed). The session maps them to what the
@@ -86,10 +87,17 @@ export interface NbdStore {
   /** The range will be read soon. */
   cache(offset: number, length: number): void;
   /**
-   * What the media really holds of the range, in order: the lengths add up to `length` or more.
-   * Lazy: the caller stops when it has enough.
+   * What the media really holds of the range, in order. Lazy: the caller stops when it has enough.
+   * The lengths add up to `length` or more, or to less where finding out would take long: at least
+   * one extent.
    */
   allocation(offset: number, length: number): Iterable<StoreExtent>;
+  /**
+   * How many bytes from `offset` on, up to `length`, are a hole, which reads as zeros; 0 where
+   * there is data. Present where it costs next to nothing against reading 32 KiB: it is asked for
+   * every larger read of a client that knows structured replies. Never throws.
+   */
+  holeAt?(offset: number, length: number): number;
   /** Present where the kernel may copy straight to and from the media. */
   readonly direct?: DirectMemory;
 }
