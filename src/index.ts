@@ -101,13 +101,16 @@ export type {
   MemmapDescription,
   PmemDescription,
 } from "./machine/describe.ts";
+export type { ExportDescription, NbdDescription } from "./machine/exports.ts";
 export { machineFromFlags } from "./machine/flags.ts";
 export type { MachineFlags } from "./machine/flags.ts";
 export type {
   AddressInput,
   BackingInput,
+  ExportInput,
   MachineInput,
   MarkedRangeInput,
+  NbdInput,
   OneOrMore,
   PmemInput,
   SizeInput,

@@ -14,6 +14,7 @@ import { iomem } from "./commands/iomem.ts";
 import { list } from "./commands/list.ts";
 import { ls } from "./commands/ls.ts";
 import { man } from "./commands/man.ts";
+import { nbd } from "./commands/nbd.ts";
 import { prove } from "./commands/prove.ts";
 import { stat } from "./commands/stat.ts";
 import { tar } from "./commands/tar.ts";
@@ -25,6 +26,7 @@ import { up } from "./commands/up.ts";
 export const commands: readonly Command[] = [
   tour,
   up,
+  nbd,
   iomem,
   list,
   ls,

@@ -15,6 +15,7 @@ import {
 import { type MemmapElement, applyMem, applyMemmap, parseMemmap } from "../platform/memmap.ts";
 import type { NamespaceMode } from "../platform/regions.ts";
 import type { AddressRange } from "../platform/resources.ts";
+import { type ExportDescription, type NbdDescription, SERVED_KEYS, readServed } from "./exports.ts";
 import {
   DescriptionError,
   type KeyPath,
@@ -89,6 +90,9 @@ export interface MachineDescription {
   readonly treat6AsPram: boolean;
   /** Whether devices attach at boot, or when `Machine.probe` is called: a driver loaded late. */
   readonly probe: "boot" | "late";
+  /** Devices served to others, and where; both or neither. */
+  readonly exports?: readonly ExportDescription[];
+  readonly nbd?: NbdDescription;
 }
 
 /** One past the highest address an x86 processor can drive. */
@@ -145,6 +149,7 @@ const machine = object({
   legacyPmem: flag,
   treat6AsPram: flag,
   probe: oneOf("boot", "late"),
+  ...SERVED_KEYS,
 });
 
 /**
@@ -169,6 +174,7 @@ export function describeMachine(input: unknown): MachineDescription {
     legacyPmem: given.legacyPmem ?? true,
     treat6AsPram: given.treat6AsPram ?? false,
     probe: given.probe ?? "boot",
+    ...readServed(given),
   };
   checkOptions(description);
   return description;

@@ -51,6 +51,34 @@ export interface MarkedRangeInput extends BackingInput {
   readonly range: string;
 }
 
+/** A disk or partition that is served as a network block device. */
+export interface ExportInput {
+  /** `pmem0`, `pmem0p1`, `ram0` */
+  readonly device: string;
+  /** What clients ask for; the device's name unless given. */
+  readonly name?: string;
+  readonly description?: string;
+  readonly readOnly?: boolean;
+}
+
+/** Where exports are served: at a unix socket, a TCP port, or both. */
+export interface NbdInput {
+  /** Path of a unix socket; made beside the machine file unless it is absolute. */
+  readonly socket?: string;
+  /** 0 takes a free port. */
+  readonly port?: number;
+  /** Of TCP; loopback unless given, and others only with TLS or `insecure`. */
+  readonly address?: string;
+  readonly insecure?: boolean;
+  /** `on` lets clients choose; unless given, `on` with certificates or keys, else `off`. */
+  readonly tls?: "off" | "on" | "require";
+  /** A folder with server-cert.pem, server-key.pem, and ca-cert.pem. */
+  readonly tlsCertificates?: string;
+  /** A file of pre-shared keys, lines of `NAME:HEX`. */
+  readonly tlsPsk?: string;
+  readonly tlsVerifyPeer?: boolean;
+}
+
 /** A machine. All keys may be left out. */
 export interface MachineInput {
   readonly name?: string;
@@ -77,4 +105,8 @@ export interface MachineInput {
   readonly treat6AsPram?: boolean;
   /** Whether devices attach at boot, or when `probe` is called. */
   readonly probe?: "boot" | "late";
+  /** Devices that are served to others, by name or with more said; they need `nbd`. */
+  readonly exports?: OneOrMore<string | ExportInput>;
+  /** Where they are served. */
+  readonly nbd?: NbdInput;
 }

@@ -33,3 +33,9 @@ export type { Agreement, ClientBlockSizes, ClientWishes } from "../nbd/client-ha
 export type { Ask, Talk } from "../nbd/talk.ts";
 export type { NbdAddress, NbdUri, NbdUriTls } from "../nbd/uri.ts";
 export type { MappedRun, MappedShare, SharedMapping } from "./shares.ts";
+export { serveNbd } from "./nbd/server.ts";
+export type { NbdServer, NbdServerOptions } from "./nbd/server.ts";
+export type { NbdListen } from "./nbd/addresses.ts";
+export type { NbdTlsOptions } from "./nbd/tls-settings.ts";
+export { openExport } from "./nbd/open-export.ts";
+export type { OpenExport, OpenExportOptions } from "./nbd/open-export.ts";

@@ -8,6 +8,7 @@ import type { Machine, MachineDevice } from "../../machine/machine.ts";
 import { type Invocation, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
 import { oneLine } from "../errors.ts";
 import { MACHINE_OPERAND, MACHINE_OPTIONS, bootFrom } from "../machines.ts";
+import { waitForSignal } from "../signals.ts";
 
 const OPTIONS = {
   verbose: { type: "flag", short: "v", text: "print what the kernel would have said" },
@@ -15,9 +16,6 @@ const OPTIONS = {
 } as const;
 
 type UpInvocation = Pick<Invocation<typeof OPTIONS>, "values" | "json" | "out" | "terminal">;
-
-/** What ends it. */
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export const up = command({
   name: "up",
@@ -42,7 +40,7 @@ export const up = command({
     try {
       const show = out.isTerminal && !invocation.json ? showForPeople : showAsJson;
       // A signal between the last line and the handler would end it without a shutdown.
-      const ended = waitForSignal();
+      const { signal: ended } = waitForSignal();
       show(machine, milliseconds, invocation);
       out.flush();
       const signal = await ended;
@@ -55,19 +53,6 @@ export const up = command({
     return machine.failures.length > 0 ? STATUS_FINDING : STATUS_OK;
   },
 });
-
-/** Handlers alone do not keep a process alive. */
-async function waitForSignal(): Promise<string> {
-  return new Promise((resolve) => {
-    const alive = setInterval(() => {}, 2 ** 30);
-    const stop = (signal: string): void => {
-      clearInterval(alive);
-      for (const each of SIGNALS) process.removeListener(each, stop);
-      resolve(signal);
-    };
-    for (const each of SIGNALS) process.on(each, stop);
-  });
-}
 
 function showAsJson(machine: Machine, milliseconds: number, { values, out }: UpInvocation): void {
   const { name, profile, seed } = machine.description;

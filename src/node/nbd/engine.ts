@@ -23,8 +23,8 @@ export interface ConnectionEvents {
 
 /** A connection in the hands of an engine. */
 export interface Attached {
-  /** Where it is served at the moment: by this thread, or by one of its own. */
-  readonly carrier: "polled" | "thread";
+  /** Where it is served at the moment: by this thread, one of its own, or Node's sockets. */
+  readonly carrier: "polled" | "thread" | "net";
   /** What the session has settled so far; on a `thread` what it had settled when it went there. */
   readonly session: ServerSession;
   /** Answers what was received, then closes; at once where the client reads nothing. */

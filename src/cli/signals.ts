@@ -1,0 +1,48 @@
+/**
+ * Commands that stay until somebody ends them.
+ *
+ * @module
+ */
+
+/** What ends a command cleanly. A second one ends it as the system does. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** A signal that is waited for. */
+export interface SignalWait {
+  /** The name of the signal. */
+  readonly signal: Promise<string>;
+  /** Waits no longer. Idempotent. */
+  cancel(): void;
+}
+
+/** Waits for a signal and keeps the process alive, which handlers alone do not. */
+export function waitForSignal(): SignalWait {
+  const alive = setInterval(() => {}, 2 ** 30);
+  let cancel = (): void => clearInterval(alive);
+  const signal = new Promise<string>((resolve) => {
+    const stop = (name: string): void => {
+      cancel();
+      resolve(name);
+    };
+    for (const each of SIGNALS) process.on(each, stop);
+    cancel = () => {
+      clearInterval(alive);
+      for (const each of SIGNALS) process.removeListener(each, stop);
+    };
+  });
+  return { signal, cancel: () => cancel() };
+}
+
+const PARENT_CHECK_MS = 250;
+
+/** Answers `parent` when the process that started this one is gone. */
+export function waitForOrphanhood(): { readonly gone: Promise<string>; cancel(): void } {
+  const parent = process.ppid;
+  let timer: NodeJS.Timeout | undefined;
+  const gone = new Promise<string>((resolve) => {
+    timer = setInterval(() => {
+      if (process.ppid !== parent) resolve("parent");
+    }, PARENT_CHECK_MS);
+  });
+  return { gone, cancel: () => clearInterval(timer) };
+}

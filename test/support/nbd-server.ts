@@ -1,0 +1,100 @@
+/**
+ * `daxkit nbd` in a process of its own, for tests that play the client.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomFillSync } from "node:crypto";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { type Socket, connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { MAIN, jsonLines } from "./daxkit.ts";
+
+/** A server that runs, and what it said so far. */
+export interface RunningServer {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly uri: string;
+  readonly socket: string;
+  readonly port: number;
+  /** Its JSON lines so far. */
+  events(): Record<string, unknown>[];
+  errors(): string;
+  /** Sends a signal and waits for the exit status. */
+  end(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** A folder in memory or on disk that is gone after the test. */
+export function testFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "daxkit-nbd-test-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** An image of random bytes. */
+export function randomImage(folder: string, name: string, bytes: number): string {
+  const path = join(folder, name);
+  writeFileSync(path, randomFillSync(Buffer.alloc(bytes)));
+  return path;
+}
+
+/** Starts a server and waits until it listens. */
+export async function startServer(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningServer> {
+  const child = spawn(process.execPath, [MAIN, "nbd", ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
+  let out = "";
+  let err = "";
+  child.stderr.on("data", (bytes: Buffer) => (err += bytes.toString()));
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  onTestFinished(async () => {
+    child.kill("SIGKILL");
+    await ended;
+  });
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on("data", (bytes: Buffer) => {
+      out += bytes.toString("latin1");
+      if (out.includes('"event":"listening"')) resolve();
+    });
+    child.once("close", () => reject(new Error(`it ended: ${err}`)));
+  });
+  const events = (): Record<string, unknown>[] => jsonLines(out) as Record<string, unknown>[];
+  const { addresses } = events().find(({ event }) => event === "listening") as {
+    addresses: [{ path?: string; port?: number }];
+  };
+  return {
+    child,
+    pid: child.pid ?? 0,
+    uri: String(events().find(({ event }) => event === "export")?.["uri"]),
+    socket: addresses[0].path ?? "",
+    port: addresses[0].port ?? 0,
+    events,
+    errors: () => err,
+    async end(signal = "SIGTERM") {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+/** A connection to it, from which nothing was read. */
+export async function dial(server: RunningServer): Promise<Socket> {
+  const socket = connect(server.socket === "" ? { port: server.port } : { path: server.socket });
+  socket.on("error", () => {});
+  onTestFinished(() => {
+    socket.destroy();
+  });
+  await new Promise((resolve) => socket.once("connect", resolve));
+  return socket;
+}
+
+/** Resident memory of a process in bytes, and how many descriptors it has open. */
+export function usageOf(pid: number): { readonly resident: number; readonly descriptors: number } {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const [, kib = "0"] = /VmRSS:\s+(\d+) kB/u.exec(status) ?? [];
+  return { resident: Number(kib) * 1024, descriptors: readdirSync(`/proc/${pid}/fd`).length };
+}
