@@ -1,17 +1,39 @@
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
 
+// Booting a guest takes a minute: only when asked for (npm run guest), and in CI.
+const guest = process.env["DAXKIT_GUEST"] !== undefined || process.env["CI"] !== undefined;
+
 export default defineConfig({
   cacheDir: ".cache/vite",
   // What the examples import is what is tested, not what was built last.
   resolve: { alias: { "daxkit/prove": resolve(import.meta.dirname, "src/crash/prove.ts") } },
   test: {
-    include: ["test/**/*.test.ts"],
     pool: "threads",
     maxWorkers: 2,
     // A busy machine must not fail a test that would have passed.
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    projects: [
+      {
+        extends: true,
+        test: { name: "host", include: ["test/**/*.test.ts"], exclude: ["test/guest/**"] },
+      },
+      ...(guest
+        ? [
+            {
+              extends: true as const,
+              // After the others and one at a time: the emulator takes a whole core.
+              test: {
+                name: "guest",
+                include: ["test/guest/*.test.ts"],
+                maxWorkers: 1,
+                sequence: { groupOrder: 1 },
+              },
+            },
+          ]
+        : []),
+    ],
     reporters: ["default", "./scripts/count-reporter.ts"],
   },
 });

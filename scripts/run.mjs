@@ -24,6 +24,10 @@ const buildStamp = join(root, ".cache", "built");
 const tasks = {
   start: () => run(process.execPath, [join(root, "dist/cli/main.js"), "tour", ...rest]),
   test: () => run(bin("vitest"), ["run", ...rest]),
+  guest: () =>
+    run(bin("vitest"), ["run", "--project", "guest", ...rest], {
+      env: { ...process.env, DAXKIT_GUEST: "1" },
+    }),
   bench: () => run(bin("tsx"), [join(root, "bench/run.ts"), ...rest]),
   fuzz: () => run(bin("tsx"), [join(root, "scripts/fuzz.ts"), ...rest]),
   requirements: () => run(bin("tsx"), [join(root, "scripts/requirements.ts"), ...rest]),
