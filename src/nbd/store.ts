@@ -76,6 +76,11 @@ export interface NbdStore {
   read(offset: number, target: Uint8Array): void;
   /** Writes all of `source`, visible to every reader when it returns. */
   write(offset: number, source: Uint8Array): void;
+  /**
+   * As `write` and `persist` of the range in one request, for a FUA write. Present where the store
+   * has something to gain from it.
+   */
+  writeThrough?(offset: number, source: Uint8Array): void;
   /** What was written to the range before is durable when it returns, as the media means it. */
   persist(offset: number, length: number): void;
   /** As `persist` for all of the store, whoever wrote it. */

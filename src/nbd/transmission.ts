@@ -252,7 +252,7 @@ export class Transmission {
     if (asks) this.#use = STATUS;
     else {
       this.#use = WRITTEN;
-      this.#writes.start(request.offset, payload);
+      this.#writes.start(request.offset, payload, (request.flags & NBD_CMD_FLAG_FUA) !== 0);
     }
   }
 
@@ -283,7 +283,8 @@ export class Transmission {
       this.#failed(request, error);
       return;
     }
-    if ((request.flags & NBD_CMD_FLAG_FUA) !== 0) {
+    const through = this.#store.writeThrough !== undefined && this.#store.direct === undefined;
+    if ((request.flags & NBD_CMD_FLAG_FUA) !== 0 && !through) {
       try {
         this.#store.persist(request.offset, request.length);
       } catch (failure) {

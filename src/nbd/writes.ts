@@ -17,6 +17,7 @@ export class Writes {
   readonly #whole: boolean;
   readonly #landing: { offset: number; length: number } = { offset: 0, length: 0 };
   #lands = false;
+  #fua = false;
   #assembled = new Uint8Array(0);
   /** Bytes of the next request that are here. */
   #filled = 0;
@@ -33,12 +34,13 @@ export class Writes {
     return this.#lands && this.error === undefined ? this.#landing : undefined;
   }
 
-  start(offset: number, length: number): void {
+  start(offset: number, length: number, fua: boolean): void {
     const { direct } = this.#target.store;
     this.error = undefined;
     this.#landing.offset = offset;
     this.#landing.length = length;
     this.#filled = 0;
+    this.#fua = fua;
     this.#lands = direct !== undefined && !this.#whole && direct.addressOf(offset, length) !== 0;
   }
 
@@ -80,7 +82,9 @@ export class Writes {
   #write(source: Uint8Array): void {
     const { offset } = this.#landing;
     try {
-      this.#target.store.write(offset, source);
+      const { store } = this.#target;
+      if (this.#fua && store.writeThrough !== undefined) store.writeThrough(offset, source);
+      else store.write(offset, source);
     } catch (error) {
       this.#fail(error);
     }
