@@ -58,8 +58,12 @@ export class ToyStore implements NbdStore {
       const data = new Set<number>();
       this.#data = data;
       this.holeAt = (offset, length) => {
-        const [extent] = this.allocation(offset, length);
-        return extent?.hole === true ? extent.length : 0;
+        let hole = 0;
+        for (const extent of this.allocation(offset, length)) {
+          if (!extent.hole) break;
+          hole += extent.length;
+        }
+        return hole;
       };
     }
   }
