@@ -128,3 +128,16 @@ export function placeFrom({ unix, port, ipaddr }: PlaceWords, path: () => string
   if (port !== undefined && port > 65_535) throw new UsageError("'--port' is 65535 at most");
   return { port: port ?? 10_809, ...(ipaddr === undefined ? {} : { address: ipaddr }) };
 }
+
+/** What clients write: the default export has no name in its URI, so that every client gets it. */
+export function urisOf(
+  server: NbdServer,
+): { name: string; uri: string; size: number; readOnly: boolean }[] {
+  const several = server.exports.list().length > 1;
+  return server.exports.list().map(({ name, store }) => ({
+    name,
+    uri: server.uri(several ? name : "") ?? "",
+    size: store.size,
+    readOnly: store.readOnly,
+  }));
+}

@@ -27,6 +27,7 @@ export class SliceStore implements NbdStore {
   readonly blockSizes: StoreBlockSizes;
   readonly abilities: StoreAbilities;
   readonly direct?: DirectMemory;
+  readonly writeThrough?: (offset: number, source: Uint8Array) => void;
   readonly holeAt?: (offset: number, length: number) => number;
   readonly #whole: NbdStore;
   readonly #start: number;
@@ -48,6 +49,9 @@ export class SliceStore implements NbdStore {
     this.#whole = whole;
     this.#start = start;
     const { direct } = whole;
+    if (whole.writeThrough !== undefined) {
+      this.writeThrough = (offset, source) => whole.writeThrough?.(start + offset, source);
+    }
     if (whole.holeAt !== undefined) {
       this.holeAt = (offset, bytes) => whole.holeAt?.(start + offset, bytes) ?? 0;
     }

@@ -16,6 +16,7 @@ import {
   runBeside,
   socketOfOurOwn,
   tlsFrom,
+  urisOf,
   writePidFile,
 } from "../serving.ts";
 import { waitForOrphanhood, waitForSignal } from "../signals.ts";
@@ -256,19 +257,6 @@ async function serveCommand(
   if (typeof first === "number") return first;
   beside.stop();
   return beside.status;
-}
-
-/** What clients write: the default export has no name in its URI, so that every client gets it. */
-function urisOf(
-  server: NbdServer,
-): { name: string; uri: string; size: number; readOnly: boolean }[] {
-  const several = server.exports.list().length > 1;
-  return server.exports.list().map(({ name, store }) => ({
-    name,
-    uri: server.uri(several ? name : "") ?? "",
-    size: store.size,
-    readOnly: store.readOnly,
-  }));
 }
 
 function show(server: NbdServer, { json, out, terminal }: NbdInvocation): void {

@@ -3,11 +3,15 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import { formatSize } from "../../lib/size.ts";
 import type { Machine, MachineDevice } from "../../machine/machine.ts";
+import type { ServedMachine } from "../../node/nbd/machine-exports.ts";
 import { type Invocation, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
 import { oneLine } from "../errors.ts";
 import { MACHINE_OPERAND, MACHINE_OPTIONS, bootFrom } from "../machines.ts";
+import { printable } from "../output.ts";
+import { urisOf } from "../serving.ts";
 import { waitForSignal } from "../signals.ts";
 
 const OPTIONS = {
@@ -15,7 +19,10 @@ const OPTIONS = {
   ...MACHINE_OPTIONS,
 } as const;
 
-type UpInvocation = Pick<Invocation<typeof OPTIONS>, "values" | "json" | "out" | "terminal">;
+type UpInvocation = Pick<
+  Invocation<typeof OPTIONS>,
+  "values" | "operands" | "json" | "out" | "terminal"
+>;
 
 export const up = command({
   name: "up",
@@ -24,7 +31,9 @@ export const up = command({
     "Boots the machine, prints its devices, and keeps its files locked until SIGINT or SIGTERM " +
       "ends it cleanly. On a terminal it prints for people, otherwise JSON lines: 'boot', " +
       "'device' or 'refused' for each device, 'up', and 'down'.",
-    "A device that cannot be attached does not stop the others.",
+    "Devices that the machine file names under 'exports' are served as network block devices, at " +
+      "the socket or port that it names under 'nbd': one more line, 'export', for each.",
+    "A device that cannot be attached or served does not stop the others.",
   ],
   json: "lines",
   operands: [MACHINE_OPERAND],
@@ -33,28 +42,55 @@ export const up = command({
     { line: "daxkit up examples/machine.yaml", text: "boots the machine of the example" },
     { line: "daxkit up --pmem nv0.img,size=64M --brd 16M", text: "boots one from flags" },
   ],
-  statuses: { 1: "a device could not be attached" },
+  statuses: { 1: "a device could not be attached or served" },
   async run(invocation) {
     const { out } = invocation;
     const { machine, milliseconds } = await bootFrom(invocation);
+    let served: ServedMachine | undefined;
     try {
+      served = await serve(machine, invocation);
       const show = out.isTerminal && !invocation.json ? showForPeople : showAsJson;
       // A signal between the last line and the handler would end it without a shutdown.
       const { signal: ended } = waitForSignal();
-      show(machine, milliseconds, invocation);
+      show({ machine, milliseconds, served }, invocation);
       out.flush();
       const signal = await ended;
+      await served?.server?.close();
       machine.shutdown();
       if (show === showAsJson) out.json({ event: "down", signal });
       else out.line(`\nshut down by ${signal}`);
     } finally {
+      await served?.server?.close();
       machine.shutdown();
     }
-    return machine.failures.length > 0 ? STATUS_FINDING : STATUS_OK;
+    const refused = machine.failures.length + (served?.refused.length ?? 0);
+    return refused > 0 ? STATUS_FINDING : STATUS_OK;
   },
 });
 
-function showAsJson(machine: Machine, milliseconds: number, { values, out }: UpInvocation): void {
+/** The server of what the machine file exports; undefined where it exports nothing. */
+async function serve(
+  machine: Machine,
+  { operands, terminal, values }: UpInvocation,
+): Promise<ServedMachine | undefined> {
+  if (machine.description.exports === undefined) return undefined;
+  const { serveMachine } = await import("../../node/nbd/machine-exports.ts");
+  return serveMachine(machine, {
+    folder: dirname(operands[0] ?? "."),
+    onFault: (fault) => {
+      if (values.verbose) terminal.message(oneLine(fault), "warning");
+    },
+  });
+}
+
+/** A machine that is up, with what is served of it. */
+interface Up {
+  readonly machine: Machine;
+  readonly milliseconds: number;
+  readonly served: ServedMachine | undefined;
+}
+
+function showAsJson({ machine, milliseconds, served }: Up, { values, out }: UpInvocation): void {
   const { name, profile, seed } = machine.description;
   const { uuid } = machine;
   out.json({
@@ -70,12 +106,17 @@ function showAsJson(machine: Machine, milliseconds: number, { values, out }: UpI
   for (const { slot, error } of machine.failures) {
     out.json({ event: "refused", name: slot.name, code: error.code, message: error.message });
   }
+  for (const { name, error } of served?.refused ?? []) {
+    out.json({ event: "refused", name, code: error.code, message: error.message });
+  }
+  for (const each of served?.server === undefined ? [] : urisOf(served.server)) {
+    out.json({ event: "export", ...each });
+  }
   out.json({ event: "up", pid: process.pid });
 }
 
 function showForPeople(
-  machine: Machine,
-  milliseconds: number,
+  { machine, milliseconds, served }: Up,
   { values, out, terminal }: UpInvocation,
 ): void {
   const { name, profile } = machine.description;
@@ -86,7 +127,13 @@ function showForPeople(
     const label = terminal.style("name", device.name.padEnd(8));
     out.line(`  ${label} ${formatSize(device.size).padStart(10)}  ${wordsOf(device)}`);
   }
-  for (const { error } of machine.failures) terminal.message(oneLine(error));
+  for (const { name, uri, readOnly } of served?.server === undefined ? [] : urisOf(served.server)) {
+    const label = terminal.style("name", printable(name).padEnd(8));
+    out.line(`  ${label} served${readOnly ? ", read-only" : ""}: ${uri}`);
+  }
+  for (const { error } of [...machine.failures, ...(served?.refused ?? [])]) {
+    terminal.message(oneLine(error));
+  }
   out.line("up; Ctrl-C ends it");
 }
 

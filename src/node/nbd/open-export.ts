@@ -10,6 +10,7 @@ import { createPmem } from "../../drivers/pmem.ts";
 import { DaxError } from "../../lib/errno.ts";
 import { DirtyMap } from "../../nbd/dirty-map.ts";
 import type { NbdExport } from "../../nbd/export.ts";
+import { MediaStore } from "../../nbd/media-store.ts";
 import { SliceStore } from "../../nbd/slice-store.ts";
 import type { NbdStore } from "../../nbd/store.ts";
 import { openFileMedia } from "../file-media.ts";
@@ -73,11 +74,7 @@ export function openExport(path: string, options: OpenExportOptions = {}): OpenE
 function storeOf(media: FileMedia): { store: NbdStore; release: () => void } {
   const shared = shareStore(media);
   if (shared !== undefined) return { store: shared.store, release: () => shared.release() };
-  throw new DaxError("ENOTSUP", {
-    syscall: "export",
-    path: media.path,
-    detail: "it is not mapped, for want of foreign calls; install the koffi package",
-  });
+  return { store: new MediaStore(media), release: () => {} };
 }
 
 interface Part {

@@ -1,0 +1,95 @@
+/**
+ * The exports that a machine's description names, served.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
+import type { ExportDescription, NbdDescription } from "../../machine/exports.ts";
+import type { Machine } from "../../machine/machine.ts";
+import { BlockStore } from "../../nbd/block-store.ts";
+import { DirtyMap } from "../../nbd/dirty-map.ts";
+import type { NbdExport } from "../../nbd/export.ts";
+import type { NbdListen } from "./addresses.ts";
+import { type NbdServer, serveNbd } from "./server.ts";
+import type { NbdTlsOptions } from "./tls-settings.ts";
+
+/** How a machine is served. */
+export interface ServeMachineOptions {
+  /** Where relative paths of sockets and keys start; the current folder unless given. */
+  readonly folder?: string;
+  /** As `onFault` of {@link serveNbd}. */
+  readonly onFault?: (fault: DaxError) => void;
+}
+
+/** A machine that is served. */
+export interface ServedMachine {
+  /** Undefined when no device that was named is there. */
+  readonly server: NbdServer | undefined;
+  /** Exports whose device is not there. */
+  readonly refused: readonly { readonly name: string; readonly error: DaxError }[];
+}
+
+/**
+ * Serves the devices that the machine's `exports` name, at the places of its `nbd`. Every request
+ * of a client is one to the device: its drivers, faults and recorders see each. Close the server
+ * before the machine is shut down.
+ * @throws as {@link serveNbd}
+ */
+export async function serveMachine(
+  machine: Machine,
+  options: ServeMachineOptions = {},
+): Promise<ServedMachine> {
+  const { exports: named = [], nbd } = machine.description;
+  const { folder = ".", onFault } = options;
+  const refused: { name: string; error: DaxError }[] = [];
+  const exports: NbdExport[] = [];
+  for (const each of named) {
+    try {
+      exports.push(exportOf(machine, each));
+    } catch (error) {
+      if (!isDaxError(error)) throw error;
+      refused.push({ name: each.name, error });
+    }
+  }
+  if (nbd === undefined || exports.length === 0) return { server: undefined, refused };
+  const tls = tlsOf(nbd, folder);
+  const server = await serveNbd({
+    exports,
+    listen: placesOf(nbd, folder),
+    insecure: nbd.insecure,
+    ...(tls === undefined ? {} : { tls }),
+    ...(onFault === undefined ? {} : { onFault }),
+  });
+  return { server, refused };
+}
+
+function exportOf(machine: Machine, described: ExportDescription): NbdExport {
+  const { device, name, description, readOnly } = described;
+  const store = new BlockStore(machine.disk(device), { readOnly });
+  return {
+    name,
+    ...(description === undefined ? {} : { description }),
+    store,
+    ...(store.readOnly ? {} : { dirty: new DirtyMap(store.size) }),
+  };
+}
+
+function placesOf({ socket, port, address }: NbdDescription, folder: string): NbdListen[] {
+  const tcp = address === undefined ? {} : { address };
+  return [
+    ...(socket === undefined ? [] : [{ path: resolve(folder, socket) }]),
+    ...(port === undefined ? [] : [{ port, ...tcp }]),
+  ];
+}
+
+function tlsOf(nbd: NbdDescription, folder: string): NbdTlsOptions | undefined {
+  const { tls, tlsCertificates, tlsPsk, tlsVerifyPeer } = nbd;
+  if (tls === "off") return undefined;
+  return {
+    mode: tls,
+    ...(tlsCertificates === undefined ? {} : { certificates: resolve(folder, tlsCertificates) }),
+    ...(tlsPsk === undefined ? {} : { psk: resolve(folder, tlsPsk) }),
+    verifyPeer: tlsVerifyPeer,
+  };
+}
