@@ -106,8 +106,8 @@ function showAsJson({ machine, milliseconds, served }: Up, { values, out }: UpIn
   for (const { slot, error } of machine.failures) {
     out.json({ event: "refused", name: slot.name, code: error.code, message: error.message });
   }
-  for (const { name, error } of served?.refused ?? []) {
-    out.json({ event: "refused", name, code: error.code, message: error.message });
+  for (const { name: refused, error } of served?.refused ?? []) {
+    out.json({ event: "refused", name: refused, code: error.code, message: error.message });
   }
   for (const each of served?.server === undefined ? [] : urisOf(served.server)) {
     out.json({ event: "export", ...each });
@@ -127,9 +127,9 @@ function showForPeople(
     const label = terminal.style("name", device.name.padEnd(8));
     out.line(`  ${label} ${formatSize(device.size).padStart(10)}  ${wordsOf(device)}`);
   }
-  for (const { name, uri, readOnly } of served?.server === undefined ? [] : urisOf(served.server)) {
-    const label = terminal.style("name", printable(name).padEnd(8));
-    out.line(`  ${label} served${readOnly ? ", read-only" : ""}: ${uri}`);
+  for (const each of served?.server === undefined ? [] : urisOf(served.server)) {
+    const label = terminal.style("name", printable(each.name).padEnd(8));
+    out.line(`  ${label} served${each.readOnly ? ", read-only" : ""}: ${each.uri}`);
   }
   for (const { error } of [...machine.failures, ...(served?.refused ?? [])]) {
     terminal.message(oneLine(error));
