@@ -4,7 +4,7 @@
  * @module
  */
 import { resolve } from "node:path";
-import { DaxError, isDaxError } from "../../lib/errno.ts";
+import { type DaxError, isDaxError } from "../../lib/errno.ts";
 import type { ExportDescription, NbdDescription } from "../../machine/exports.ts";
 import type { Machine } from "../../machine/machine.ts";
 import { BlockStore } from "../../nbd/block-store.ts";
