@@ -41,6 +41,14 @@ pmem_modules() {
   done
 }
 
+# The kernel's NBD client, and a network on which the host's server is 10.0.2.100, port 10809.
+nbd_modules() {
+  modprobe virtio_net
+  modprobe nbd nbds_max=3
+  ip addr add 10.0.2.15/24 dev eth0
+  ip link set eth0 up
+}
+
 # tree_sum FOLDER: of the archive that `daxkit tar` makes of the same tree.
 tree_sum() {
   tar --sort=name --format=posix --numeric-owner --xattrs '--xattrs-include=*' \
