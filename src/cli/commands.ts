@@ -15,6 +15,7 @@ import { list } from "./commands/list.ts";
 import { ls } from "./commands/ls.ts";
 import { man } from "./commands/man.ts";
 import { nbd } from "./commands/nbd.ts";
+import { nbdCheck } from "./commands/nbd-check.ts";
 import { prove } from "./commands/prove.ts";
 import { stat } from "./commands/stat.ts";
 import { tar } from "./commands/tar.ts";
@@ -27,6 +28,7 @@ export const commands: readonly Command[] = [
   tour,
   up,
   nbd,
+  nbdCheck,
   iomem,
   list,
   ls,
