@@ -115,7 +115,8 @@ describe.for(engines.filter(([, , missing]) => !missing))("served by %s", ([, en
       if (length % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
       socket.destroy();
     }
-    await expect.poll(() => usageOf(server.pid).descriptors).toBeLessThanOrEqual(before + 1);
+    // A thread for busy connections, with an event loop of its own, may have started by now.
+    await expect.poll(() => usageOf(server.pid).descriptors).toBeLessThanOrEqual(before + 12);
     await isServed(server, server.image);
     expect(await server.end()).toBe(0);
   });
@@ -188,7 +189,8 @@ test.skipIf(!existsSync("/usr/bin/prlimit"))(
     const server = await startServer(["-U", join(folder, "s"), image]);
     const held = await dial(server);
     await handshake(held);
-    const limit = usageOf(server.pid).descriptors + 8;
+    // A thread for busy connections may be starting, and needs some.
+    const limit = usageOf(server.pid).descriptors + 20;
     spawnSync("prlimit", [`--pid=${server.pid}`, `--nofile=${limit}`]);
     const crowd = await Promise.all(Array.from({ length: 100 }, async () => dial(server)));
     expect((await readBlock(held, 0, 4096)).length).toBe(4096);

@@ -58,6 +58,15 @@ export function* fileExtents(
   if (at < stop) yield { length: stop - at, hole: false, zero: false };
 }
 
+/** How many bytes from `offset` on, up to `length`, are a hole; 0 for data, or where in doubt. */
+export function holeAt(calls: FileCalls, file: ServedFile, offset: number, length: number): number {
+  const data = calls.lseek(file.fd, offset, SEEK_DATA);
+  if (data !== -1) return Math.min(length, data - offset);
+  // No data from here on: all hole, unless the file was cut.
+  if (calls.errno() !== ENXIO) return 0;
+  return calls.lseek(file.fd, 0, SEEK_END) >= offset + length ? length : 0;
+}
+
 /** Where data or a hole begins, at or after `at`: the end where there is none. */
 function seek(calls: FileCalls, file: ServedFile, at: number, whence: number): number {
   const found = calls.lseek(file.fd, at, whence);

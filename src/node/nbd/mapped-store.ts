@@ -24,7 +24,7 @@ import type { MappedRun, MappedShare, SharedMapping } from "../shares.ts";
 import { systemError } from "../system-error.ts";
 import { type FaultSafe, faultSafe, faultSafePage } from "./fault-safe.unsafe.ts";
 import { type FileCalls, fileCalls, MADV_WILLNEED } from "./file-calls.unsafe.ts";
-import { checkPresent, fileExtents } from "./file-extents.ts";
+import { checkPresent, fileExtents, holeAt } from "./file-extents.ts";
 import { punch, zeroRange } from "./file-space.ts";
 
 /** All that a thread needs to serve the store: plain data. */
@@ -146,6 +146,10 @@ export class MappedStore implements NbdStore {
 
   allocation(offset: number, length: number): Iterable<StoreExtent> {
     return fileExtents(this.#calls, this.#file, offset, length);
+  }
+
+  holeAt(offset: number, length: number): number {
+    return holeAt(this.#calls, this.#file, offset, length);
   }
 
   #addressOf(offset: number, length: number): number {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { closeSync } from "node:fs";
 import type { DaxError } from "../../lib/errno.ts";
 import type { NbdExport } from "../../nbd/export.ts";
 import type { ServerSession } from "../../nbd/session-contract.ts";
@@ -102,7 +101,7 @@ export class PolledConnection implements Attached {
   finish(fault: DaxError | undefined): void {
     if (this.#over) return;
     this.#leave();
-    closeSync(this.fd);
+    this.#space.calls.close(this.fd);
     this.#attached?.onDetach?.();
     setImmediate(() => this.#events.onClosed(fault));
   }

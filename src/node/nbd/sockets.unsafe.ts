@@ -36,6 +36,8 @@ export interface SocketCalls {
   recvmsg(fd: number, message: number, flags: number): number;
   sendmsg(fd: number, message: number, flags: number): number;
   shutdown(fd: number, how: number): number;
+  /** Without the books that Node keeps of descriptors in worker threads. */
+  close(fd: number): number;
   yieldProcessor(): number;
   /** Of the last failed call of this thread. */
   errno(): number;
@@ -59,6 +61,7 @@ export function socketCalls(): SocketCalls {
       recvmsg: foreign("recvmsg", "intptr_t", ["int", "uintptr_t", "int"]),
       sendmsg: foreign("sendmsg", "intptr_t", ["int", "uintptr_t", "int"]),
       shutdown: foreign("shutdown", "int", ["int", "int"]),
+      close: foreign("close", "int", ["int"]),
       yieldProcessor: foreign("sched_yield", "int", []),
       errno: () => c.errno(),
     };

@@ -1,0 +1,130 @@
+/**
+ * Threads for busy connections: started when first wanted, used again, never more than allowed.
+ *
+ * @module
+ */
+import { Worker } from "node:worker_threads";
+import { DaxError } from "../../lib/errno.ts";
+import { SHUT_RDWR, socketCalls } from "./sockets.unsafe.ts";
+import type { ServeRequest, ServeResult, ThreadData, ThreadMessage } from "./thread-messages.ts";
+
+/** Told when a thread is done with a connection; by a fault where the thread itself ended. */
+export type Served = (result: ServeResult | DaxError) => void;
+
+interface Job {
+  readonly fd: number;
+  readonly served: Served;
+}
+
+/** A thread and what it does. */
+interface Thread {
+  readonly worker: Worker;
+  ready: boolean;
+  job: Job | undefined;
+}
+
+/** Where the sources run as they are, in tests, threads do not inherit the loader on Node 20. */
+const SOURCES = import.meta.url.endsWith(".ts");
+const BODY = new URL(SOURCES ? "./thread-worker.ts" : "./thread-worker.js", import.meta.url);
+const LOAD_SOURCES = `import("tsx/esm/api").then(({ register }) => {
+  register();
+  return import("${BODY.href}");
+})`;
+
+/** See the module. */
+export class ThreadPool {
+  readonly #most: number;
+  readonly #data: ThreadData;
+  readonly #threads = new Set<Thread>();
+  /** A thread could not even start: there will be none. */
+  #broken: DaxError | undefined;
+
+  constructor(most: number, data: ThreadData) {
+    this.#most = most;
+    this.#data = data;
+    process.on("exit", this.#wakeAll);
+  }
+
+  /** Why there are no threads, where there should be. */
+  get fault(): DaxError | undefined {
+    return this.#broken;
+  }
+
+  /** Starts threads until there are `count`. */
+  warm(count: number): void {
+    while (this.#threads.size < Math.min(count, this.#most)) this.#start();
+  }
+
+  /**
+   * A thread for a connection: true when one was idle, and `request` is asked for and sent to it.
+   * Else one is started if that is allowed, for whoever asks next.
+   */
+  lend(request: () => ServeRequest, served: Served): boolean {
+    if (this.#broken !== undefined) return false;
+    let idle: Thread | undefined;
+    let starting = false;
+    for (const thread of this.#threads) {
+      if (!thread.ready) starting = true;
+      else if (thread.job === undefined) idle = thread;
+    }
+    if (idle === undefined) {
+      if (!starting && this.#threads.size < this.#most) this.#start();
+      return false;
+    }
+    const message = request();
+    idle.job = { fd: message.fd, served };
+    idle.worker.ref();
+    idle.worker.postMessage(message, []);
+    return true;
+  }
+
+  /** Stops every thread; none may have a connection. */
+  async close(): Promise<void> {
+    process.off("exit", this.#wakeAll);
+    await Promise.all([...this.#threads].map((thread) => thread.worker.terminate()));
+  }
+
+  #start(): void {
+    const worker = new Worker(SOURCES ? LOAD_SOURCES : BODY, {
+      workerData: this.#data,
+      eval: SOURCES,
+      execArgv: [],
+    });
+    const thread: Thread = { worker, ready: false, job: undefined };
+    this.#threads.add(thread);
+    let why = "it ended";
+    worker.on("message", (message: ThreadMessage) => this.#heard(thread, message));
+    worker.on("error", (error: unknown) => {
+      why = String(error);
+    });
+    worker.on("exit", () => this.#ended(thread, why));
+    worker.unref();
+  }
+
+  #heard(thread: Thread, message: ThreadMessage): void {
+    if (message === "ready") {
+      thread.ready = true;
+      return;
+    }
+    const { job } = thread;
+    thread.job = undefined;
+    thread.worker.unref();
+    job?.served(message);
+  }
+
+  #ended(thread: Thread, why: string): void {
+    this.#threads.delete(thread);
+    const fault = new DaxError("EIO", { detail: `the connection's thread is gone: ${why}` });
+    if (!thread.ready) this.#broken = fault;
+    const { job } = thread;
+    thread.job = undefined;
+    job?.served(fault);
+  }
+
+  /** A thread that waits in a foreign call would keep the process from exiting for ever. */
+  readonly #wakeAll = (): void => {
+    for (const { job } of this.#threads) {
+      if (job !== undefined) socketCalls().shutdown(job.fd, SHUT_RDWR);
+    }
+  };
+}
