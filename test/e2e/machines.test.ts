@@ -2,11 +2,13 @@
  * The commands on machines, run as a user runs them.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MAIN, REPOSITORY, daxkit, jsonLines, shell } from "../support/daxkit.ts";
 import { makeFolder } from "../support/host-tree.ts";
+import { handshake, readBlock } from "../support/nbd-bytes.ts";
 
 let cwd = "";
 const run = (...args: string[]) => daxkit(args, { cwd });
@@ -154,4 +156,53 @@ test("bin/daxkit passes its arguments, its status and its signals on", async () 
   const ended = statusOf(child);
   child.kill("SIGTERM");
   expect(await ended).toBe(0);
+});
+
+const exporting = (exports: string, nbd: string): void => {
+  writeFileSync(join(cwd, "served.yaml"), `brd: 1M\nexports: ${exports}\nnbd: ${nbd}\n`);
+};
+
+describe("up with exports", () => {
+  test("serves what the machine file names, beside that file, and ends cleanly", async () => {
+    exporting("[ram0, { device: ram0, name: look, readOnly: true }]", "{ socket: nbd.sock }");
+    const { child, text } = await bringUp(process.execPath, MAIN, "up", "served.yaml");
+    const socket = connect({ path: join(cwd, "nbd.sock") });
+    expect(await handshake(socket)).toBe(1 << 20);
+    expect(await readBlock(socket, 512, 512)).toEqual(Buffer.alloc(512));
+    const ended = statusOf(child);
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    expect(jsonLines(text()).filter((event) => Object.hasOwn(event as object, "uri"))).toEqual([
+      {
+        event: "export",
+        name: "ram0",
+        uri: `nbd+unix:///ram0?socket=${join(cwd, "nbd.sock")}`,
+        size: 1 << 20,
+        readOnly: false,
+      },
+      expect.objectContaining({ name: "look", readOnly: true }),
+    ]);
+    expect(existsSync(join(cwd, "nbd.sock"))).toBe(false);
+  });
+
+  test("reports a device that is not there, and serves the others", async () => {
+    exporting("[ram1, ram0]", "{ port: 0 }");
+    const { child, text } = await bringUp(process.execPath, MAIN, "up", "served.yaml");
+    const ended = statusOf(child);
+    child.kill("SIGTERM");
+    expect(await ended).toBe(1);
+    const events = jsonLines(text());
+    const refused = { event: "refused", name: "ram1", code: "ENODEV" };
+    expect(events).toContainEqual(expect.objectContaining(refused));
+    expect(events).toContainEqual(expect.objectContaining({ event: "export", name: "ram0" }));
+  });
+
+  test("refuses what would open it to the world", () => {
+    exporting("ram0", "{ port: 0, address: 0.0.0.0 }");
+    const { status, stderr } = run("up", "served.yaml");
+    expect({ status, stderr }).toMatchObject({
+      status: 2,
+      stderr: expect.stringMatching(/EPERM.*require TLS/u) as string,
+    });
+  });
 });

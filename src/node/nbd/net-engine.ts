@@ -277,6 +277,14 @@ function faultOf(error: Error | undefined, syscall?: string): DaxError | undefin
   const known = code === "EPIPE" || code === "ECONNRESET" || code === "ETIMEDOUT";
   return new DaxError(known ? code : syscall === undefined ? "EIO" : "EPROTO", {
     syscall: syscall ?? "socket",
-    detail: error.message.split("\n", 1)[0]?.slice(0, 200) ?? "",
+    detail: reasonOf(error),
   });
+}
+
+/** OpenSSL's errors carry a few words beside a line for developers. */
+function reasonOf(error: Error): string {
+  const { reason } = error as { reason?: unknown };
+  return typeof reason === "string"
+    ? reason
+    : (error.message.split("\n", 1)[0] ?? "").slice(0, 200);
 }
