@@ -5,6 +5,7 @@ import { commandTarget, copyTarget } from "./fuzz-host.ts";
 import { journalTarget } from "./fuzz-journal.ts";
 import { machineTarget } from "./fuzz-machine.ts";
 import { memmapTarget } from "./fuzz-memmap.ts";
+import { nbdTarget } from "./fuzz-nbd.ts";
 import { partitionsTarget } from "./fuzz-partitions.ts";
 
 /** In the order in which they run. */
@@ -12,6 +13,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   memmapTarget,
   machineTarget,
   partitionsTarget,
+  nbdTarget,
   journalTarget,
   extTarget,
   largeExtTarget,
