@@ -1,5 +1,5 @@
 /**
- * Mutated conversations with the NBD server: they are cheap, so there are many. None may throw, take
+ * Mutated conversations with the NBD server: cheap, so there are many. None may throw, take
  * unbounded memory, make the store do what was not checked, or end in a malformed reply.
  */
 import { expect, test } from "vitest";

@@ -285,6 +285,7 @@ class NbdSubject implements FuzzSubject {
 
   #writeRequest(prng: Prng, cookie: number): void {
     const script = this.#script;
+    if (!script.hasRoom(0)) return;
     const type = prng.pick(COMMANDS);
     const unit = prng.pick([1, 512, 4096]);
     const offset = prng.below(12) === 0 ? this.#nasty(prng) : prng.below(SIZE / unit) * unit;
