@@ -152,6 +152,19 @@ export function* runCheck(check: NbdCheck, context: CheckContext): CheckTalk<Che
   }
 }
 
+/** Whether two runs of bytes are alike; a loop, because they may have megabytes. */
+export function same(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length !== other.length) return false;
+  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
+  return true;
+}
+
+/** Whether every byte is `value`. */
+export function isFilledWith(bytes: Uint8Array, value: number): boolean {
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== value) return false;
+  return true;
+}
+
 let wires = 0;
 
 /** One connection of a check. */

@@ -29,7 +29,7 @@ import {
   expectThat,
 } from "./check.ts";
 import { UNKNOWN_EXPORT, haggle, hello, word } from "./haggling.ts";
-import { needsUnknownName } from "./needs.ts";
+import { needsDefaultSizes, needsUnknownName } from "./needs.ts";
 import { encodeRequest, enter } from "./transmission.ts";
 
 const { must, should } = area("handshake");
@@ -151,6 +151,7 @@ export const handshakeChecks: readonly NbdCheck[] = [
     function* run(context) {
       yield* byName(context, NBD_FLAG_C_FIXED_NEWSTYLE, NBD_EXPORT_NAME_ZEROES);
     },
+    needsDefaultSizes,
   ),
   must(
     "no-zeroes-is-kept-to",
@@ -159,6 +160,7 @@ export const handshakeChecks: readonly NbdCheck[] = [
       yield* byName(context, BOTH, 0);
     },
     offersNoZeroes,
+    needsDefaultSizes,
   ),
   must(
     "export-name-tells-what-go-tells",
@@ -171,6 +173,7 @@ export const handshakeChecks: readonly NbdCheck[] = [
       expectThat(size === info.size, `tells ${size} bytes, and ${info.size} by GO`);
       expectThat(flags === plainFlags, `tells flags ${flags}, and ${plainFlags} by GO`);
     },
+    needsDefaultSizes,
   ),
   must(
     "export-name-without-structured-has-no-df",
@@ -180,6 +183,7 @@ export const handshakeChecks: readonly NbdCheck[] = [
       const flags = NbdExportNameReply.transmissionFlags.get(told, 0);
       expectThat((flags & NBD_FLAG_SEND_DF) === 0, "offers DF");
     },
+    needsDefaultSizes,
   ),
   must(
     "export-name-unknown-ends",

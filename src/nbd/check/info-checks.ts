@@ -33,7 +33,13 @@ import {
   skip,
 } from "./check.ts";
 import { UNKNOWN_EXPORT, ask, askInfo, haggle, infosOf, word } from "./haggling.ts";
-import { needsAdvertised, needsGo, needsSize, needsUnknownName } from "./needs.ts";
+import {
+  needsAdvertised,
+  needsDefaultSizes,
+  needsGo,
+  needsSize,
+  needsUnknownName,
+} from "./needs.ts";
 import { enter } from "./transmission.ts";
 
 const info = area("info", needsGo);
@@ -42,6 +48,7 @@ const flag = area("transmission-flags");
 const sizes = area("block-sizes", needsAdvertised);
 
 const ALL = [NBD_INFO_BLOCK_SIZE, NBD_INFO_NAME, NBD_INFO_DESCRIPTION];
+const SIZES = [NBD_INFO_BLOCK_SIZE];
 const MEBIBYTE = 2 ** 20;
 
 function* told(context: CheckContext, requests: readonly number[]): CheckTalk<OptionOutcome> {
@@ -57,7 +64,7 @@ function malformed(data: (context: CheckContext) => Uint8Array) {
     const peer = yield* haggle(context);
     const { final } = yield* ask(peer, NBD_OPT_INFO, data(context));
     expectThat(final === NBD_REP_ERR_INVALID, `answers 0x${final.toString(16)}, not ERR_INVALID`);
-    const after = yield* askInfo(peer, NBD_OPT_INFO, context.exportName);
+    const after = yield* askInfo(peer, NBD_OPT_INFO, context.exportName, SIZES);
     expectThat(after.final === NBD_REP_ACK, "does not answer INFO afterwards");
   };
 }
@@ -76,7 +83,7 @@ function isPower(value: number): boolean {
 
 /** The numbers as sent: what the client makes of them is rounded. */
 function* advertised(context: CheckContext): CheckTalk<ClientBlockSizes> {
-  const data = infosOf(yield* told(context, [NBD_INFO_BLOCK_SIZE])).get(NBD_INFO_BLOCK_SIZE);
+  const data = infosOf(yield* told(context, SIZES)).get(NBD_INFO_BLOCK_SIZE);
   if (data === undefined) skip("no block sizes this time");
   expectThat(data.byteLength === 14, `tells block sizes in ${data.byteLength} bytes`);
   const [minimum, preferred, maximum] = [2, 6, 10].map((at) => data.getUint32(at));
@@ -88,7 +95,7 @@ export const infoChecks: readonly NbdCheck[] = [
     "tells-the-export",
     "INFO of the export ends in ACK and holds NBD_INFO_EXPORT of 12 bytes.",
     function* run(context) {
-      const data = infosOf(yield* told(context, [])).get(NBD_INFO_EXPORT);
+      const data = infosOf(yield* told(context, SIZES)).get(NBD_INFO_EXPORT);
       expectThat(data !== undefined, "tells no size");
       expectThat(data.byteLength === 12, `tells it in ${data.byteLength} bytes`);
     },
@@ -97,7 +104,7 @@ export const infoChecks: readonly NbdCheck[] = [
     "unknown-requests-are-ignored",
     "Information requests that are not known are ignored.",
     function* run(context) {
-      const data = infosOf(yield* told(context, [0x7abc, 0x1234]));
+      const data = infosOf(yield* told(context, [0x7abc, ...SIZES, 0x1234]));
       expectThat(data.has(NBD_INFO_EXPORT), "tells no size");
     },
   ),
@@ -198,7 +205,7 @@ export const infoChecks: readonly NbdCheck[] = [
       const { final } = yield* askInfo(peer, NBD_OPT_GO, UNKNOWN_EXPORT);
       const fine = final === NBD_REP_ERR_UNKNOWN || final === NBD_REP_ERR_TLS_REQD;
       expectThat(fine, `answers 0x${final.toString(16)}`);
-      const after = yield* askInfo(peer, NBD_OPT_GO, context.exportName, [NBD_INFO_BLOCK_SIZE]);
+      const after = yield* askInfo(peer, NBD_OPT_GO, context.exportName, SIZES);
       expectThat(after.final === NBD_REP_ACK, "refuses the right name afterwards");
     },
     needsUnknownName,
@@ -211,8 +218,7 @@ export const infoChecks: readonly NbdCheck[] = [
       const { final } = yield* askInfo(peer, NBD_OPT_GO, context.exportName);
       expectThat(final === NBD_REP_ACK, `answers 0x${final.toString(16)}`);
     },
-    ({ info: { blockSizes } }) =>
-      blockSizes.minimum === 1 ? undefined : "the server has sizes of its own",
+    needsDefaultSizes,
   ),
   flag.must("has-flags", "NBD_FLAG_HAS_FLAGS is set.", function* run({ facts }) {
     expectThat((facts.info.flags & NBD_FLAG_HAS_FLAGS) !== 0, `tells ${facts.info.flags}`);

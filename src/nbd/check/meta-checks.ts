@@ -167,7 +167,7 @@ export const metaChecks: readonly NbdCheck[] = [
   ),
   set.must(
     "selects-base-allocation",
-    "base:allocation is selected when it is asked for, and nothing else.",
+    "Asked for, base:allocation is selected, and nothing else.",
     function* run(context) {
       const found = yield* queried(context, NBD_OPT_SET_META_CONTEXT, [ALLOCATION]);
       expectThat(found.length === 1 && found[0]?.name === ALLOCATION, "selects something else");

@@ -32,6 +32,10 @@ export const needsAdvertised: Need = ({ info }) =>
 export const needsBlocks: Need = ({ info }) =>
   info.blockSizes.minimum === 1 ? "the minimum block size is 1" : undefined;
 
+/** A server of other sizes may refuse a client that cannot learn them. */
+export const needsDefaultSizes: Need = ({ info }) =>
+  info.blockSizes.minimum === 1 ? undefined : "the server has block sizes of its own";
+
 /** A transmission flag. */
 export function needsFlag(flag: number, name: string): Need {
   return ({ info }) => ((info.flags & flag) === 0 ? `the server has no ${name}` : undefined);

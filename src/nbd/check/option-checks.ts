@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  NBD_INFO_BLOCK_SIZE,
   NBD_MAX_STRING,
   NBD_OPT_ABORT,
   NBD_OPT_EXTENDED_HEADERS,
@@ -214,7 +215,7 @@ export const optionChecks: readonly NbdCheck[] = [
     function* run(context) {
       const peer = yield* haggle(context);
       for (const name of (context.facts.listed ?? []).slice(0, MOST_NAMES)) {
-        const { final } = yield* askInfo(peer, NBD_OPT_INFO, name);
+        const { final } = yield* askInfo(peer, NBD_OPT_INFO, name, [NBD_INFO_BLOCK_SIZE]);
         const known = final === NBD_REP_ACK || final === NBD_REP_ERR_TLS_REQD;
         expectThat(known, `lists '${name}' and answers INFO by ${reply(final)}`);
       }

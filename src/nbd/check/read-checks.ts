@@ -22,7 +22,14 @@ import {
   NBD_REPLY_TYPE_OFFSET_HOLE,
 } from "../../format/nbd.ts";
 import { send } from "../talk.ts";
-import { type CheckContext, type CheckTalk, type NbdCheck, area, expectThat } from "./check.ts";
+import {
+  type CheckContext,
+  type CheckTalk,
+  type NbdCheck,
+  area,
+  expectThat,
+  same,
+} from "./check.ts";
 import { needsBlocks, needsFlag, needsSize, needsStructured } from "./needs.ts";
 import {
   type RawRequest,
@@ -50,7 +57,7 @@ const CHUNK_TYPES: ReadonlySet<number> = new Set([
 
 /** Bytes in whole blocks: at most `most`, the export, and what one request may bring. */
 function within({ size, block, context }: Transmission, most: number): number {
-  const length = Math.min(most, size, context.facts.info.blockSizes.maximum);
+  const length = Math.min(Math.max(most, block), size, context.facts.info.blockSizes.maximum);
   return length - (length % block);
 }
 
@@ -154,8 +161,7 @@ export const readChecks: readonly NbdCheck[] = [
       const length = within(plain, 65_536);
       const first = yield* plain.read(0, length);
       const second = yield* rich.read(0, length);
-      const same = first.every((byte, i) => byte === second[i]);
-      expectThat(same, "tells different bytes");
+      expectThat(same(first, second), "tells different bytes");
     },
     needsStructured,
   ),
@@ -330,10 +336,7 @@ export const readChecks: readonly NbdCheck[] = [
     const before = yield* transmission.read(0, length);
     yield* transmission.ask({ type: NBD_CMD_CACHE, offset: 0, length });
     const after = yield* transmission.read(0, length);
-    expectThat(
-      before.every((byte, i) => byte === after[i]),
-      "tells other bytes afterwards",
-    );
+    expectThat(same(before, after), "tells other bytes afterwards");
   }),
   cache.must(
     "unknown-flag-is-refused",

@@ -20,7 +20,15 @@ import {
   NBD_STATE_ZERO,
 } from "../../format/nbd.ts";
 import { send } from "../talk.ts";
-import { type CheckContext, type CheckTalk, type NbdCheck, area, expectThat } from "./check.ts";
+import {
+  type CheckContext,
+  type CheckTalk,
+  type NbdCheck,
+  area,
+  expectThat,
+  isFilledWith,
+  same,
+} from "./check.ts";
 import { UNKNOWN_OPTION, ask, haggle } from "./haggling.ts";
 import { needsAllocation, needsExtended, needsFlag, needsGo, needsSize } from "./needs.ts";
 import { UNKNOWN_FLAG, needsFua } from "./read-checks.ts";
@@ -144,7 +152,7 @@ export const statusChecks: readonly NbdCheck[] = [
         const whole = part - (part % transmission.block);
         if ((flags & NBD_STATE_ZERO) !== 0 && whole > 0) {
           const bytes = yield* transmission.read(at, whole);
-          const zero = bytes.every((byte) => byte === 0);
+          const zero = isFilledWith(bytes, 0);
           expectThat(zero, `calls ${length} bytes at ${at} zero, and they are not`);
         }
         at += length;
@@ -177,7 +185,7 @@ export const statusChecks: readonly NbdCheck[] = [
   ),
   status.should(
     "reserved-bits-are-zero",
-    "base:allocation has two bits; the others are zero.",
+    "The bits of base:allocation that are not defined are zero.",
     function* run(context) {
       for (const { flags } of yield* first(yield* entered(context))) {
         const known = NBD_STATE_HOLE | NBD_STATE_ZERO;
@@ -279,10 +287,7 @@ export const extendedChecks: readonly NbdCheck[] = [
       const usual = yield* enter(context);
       const length = Math.min(most(wide), 65_536);
       const [one, other] = [yield* wide.read(0, length), yield* usual.read(0, length)];
-      expectThat(
-        one.every((byte, i) => byte === other[i]),
-        "tells other bytes",
-      );
+      expectThat(same(one, other), "tells other bytes");
     },
   ),
   extended.should(

@@ -26,7 +26,15 @@ import { optionError } from "../client-errors.ts";
 import { exportInfo, negotiate } from "../client-handshake.ts";
 import { hex, metaData } from "../client-options.ts";
 import { fill, send, take } from "../talk.ts";
-import { type CheckContext, type CheckTalk, Peer, expectThat, fail, skip } from "./check.ts";
+import {
+  type CheckContext,
+  type CheckTalk,
+  Peer,
+  expectThat,
+  fail,
+  isFilledWith,
+  skip,
+} from "./check.ts";
 import { ask, askInfo, haggle } from "./haggling.ts";
 
 /** Bytes of one chunk that a check is ready to hear. */
@@ -235,17 +243,11 @@ export function dataOf(reply: RawReply, offset: number, length: number): Uint8Ar
     const at = Number(payload.getBigUint64(0)) - offset;
     const run = hole ? payload.getUint32(8) : bytes - 8;
     expectThat(at >= 0 && run > 0 && at + run <= length, "sends bytes that were not asked for");
-    expectThat(
-      came.subarray(at, at + run).every((byte) => byte === 0),
-      "sends bytes twice",
-    );
+    expectThat(isFilledWith(came.subarray(at, at + run), 0), "sends bytes twice");
     came.fill(1, at, at + run);
     if (!hole) data.set(new Uint8Array(payload.buffer, 8), at);
   }
-  expectThat(
-    came.every((byte) => byte === 1),
-    "calls a read successful that it did not send whole",
-  );
+  expectThat(isFilledWith(came, 1), "calls a read successful that it did not send whole");
   return data;
 }
 

@@ -30,6 +30,8 @@ import {
   type NbdCheck,
   area,
   expectThat,
+  isFilledWith,
+  same,
   skip,
 } from "./check.ts";
 import {
@@ -51,7 +53,7 @@ import {
 } from "./transmission.ts";
 
 /** Bytes that these checks write in, at the start of the export. */
-const PLACE = 2 ** 19;
+const PLACE = 2 ** 18;
 
 const room = needsSize(PLACE);
 const carried = needsPayload(PLACE);
@@ -73,14 +75,6 @@ function pattern(length: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(length);
   for (let i = 0; i < length; i++) bytes[i] = (i * 167 + (i >>> 8) * 13 + seed * 71 + 1) & 255;
   return bytes;
-}
-
-function same(one: Uint8Array, other: Uint8Array): boolean {
-  return one.length === other.length && one.every((byte, i) => byte === other[i]);
-}
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
 }
 
 /** Writes bytes and wants success. */
@@ -127,7 +121,7 @@ function zeroesMiddle(flags: number, start: number, length: number) {
     if (error === 0) bytes.fill(0, from, from + span);
     const now = yield* transmission.read(0, PLACE);
     const middle = now.subarray(from, from + span);
-    if (error === 0) expectThat(isZero(middle), "reads other bytes than zeros");
+    if (error === 0) expectThat(isFilledWith(middle, 0), "reads other bytes than zeros");
     expectThat(
       same(now, bytes),
       error === 0 ? "changes more" : "changes bytes and answers ENOTSUP",
