@@ -2,7 +2,15 @@
  * The commands on images, run as a user runs them, on images that Linux wrote.
  */
 import { createHash } from "node:crypto";
-import { readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { daxkit, jsonLines, shell } from "../support/daxkit.ts";
@@ -107,6 +115,54 @@ describe("out of an image", () => {
     expect(run("cp", "-r", "a.img:/a/b", "copy").stderr).toContain("EEXIST");
     expect(run("cp", "a.img:/a", "other").stderr).toMatch(/EISDIR: .*-r copies directories/u);
     expect(run("cp", "a.img:/big").stderr).toContain("usage: DEST is missing");
+  });
+
+  test("cp of several takes a directory, and makes nothing of their name", () => {
+    const names = filesOf(fixtureManifest("ext4-default"))
+      .map(([path]) => path)
+      .slice(0, 2);
+    const words = names.map((path) => `a.img:${path}`);
+    const missing = run("cp", ...words, "several");
+    expect(missing).toMatchObject({ status: 2, stdout: "" });
+    expect(missing.stderr).toMatch(/^daxkit cp: ENOENT: .*'several' \(several files .* directory/u);
+    expect(existsSync(join(cwd, "several"))).toBe(false);
+    expect(run("cp", ...words, "noise.img").stderr).toMatch(/^daxkit cp: ENOTDIR: /u);
+    mkdirSync(join(cwd, "several"));
+    const { status, stdout } = run("cp", "--json", ...words, "several");
+    expect(status).toBe(0);
+    expect(jsonLines(stdout)).toEqual(names.map((path) => ({ image: "a.img", path })));
+  });
+
+  test("cp says what it copies by its path in the image", () => {
+    const { stdout } = run("cp", "-rv", "a.img:/a/b", "spoken");
+    expect(stdout.split("\n")[0]).toBe("/a/b");
+    const listed = run("ls", "-R", "--json", "a.img:/a/b").stdout;
+    const paths = (jsonLines(listed) as { path: string }[]).map(({ path }) => path);
+    expect(stdout.split("\n").slice(1, -1).toSorted()).toEqual(paths.toSorted());
+  });
+
+  test("cp into an image is refused by name", () => {
+    const { status, stderr } = run("cp", "noise.img", "a.img:/a");
+    expect(status).toBe(2);
+    expect(stderr).toMatch(
+      /^daxkit cp: usage: 'a\.img:\/a': files cannot be copied into an image/u,
+    );
+  });
+
+  test("tar writes neither over its own image nor over anything before it can read", () => {
+    const before = readFileSync(join(cwd, "a.img"));
+    symlinkSync("a.img", join(cwd, "alias.img"));
+    for (const name of ["a.img", "alias.img"]) {
+      const { status, stderr } = run("tar", "-f", name, "a.img:/a");
+      expect(status).toBe(2);
+      expect(stderr).toMatch(/^daxkit tar: EINVAL: .*\(it is the image itself; give another file/u);
+    }
+    expect(readFileSync(join(cwd, "a.img")).equals(before)).toBe(true);
+    writeFileSync(join(cwd, "kept.tar"), "kept");
+    expect(run("tar", "-f", "kept.tar", "a.img:/none").stderr).toMatch(
+      /ENOENT: .*'a\.img:\/none'/u,
+    );
+    expect(readFileSync(join(cwd, "kept.tar"), "utf8")).toBe("kept");
   });
 
   test("tar prints a stream that tar unpacks, or writes it to a file", () => {

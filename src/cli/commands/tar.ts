@@ -3,7 +3,9 @@
  *
  * @module
  */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, statSync } from "node:fs";
+import { DaxError } from "../../lib/errno.ts";
+import type { Volume } from "../../node/volume.ts";
 import { UsageError, command } from "../command.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS, inImage, withImages } from "../images.ts";
 import { shownName } from "../names.ts";
@@ -47,7 +49,7 @@ export const tar = command({
     const { tarSubtree } = await import("../../node/image/tar.ts");
     return withImages(invocation, (images) => {
       const { image, path, volume } = images.open(operands[0] ?? "");
-      const fd = toStandard ? undefined : openSync(file, "w");
+      const fd = toStandard ? undefined : openTarget(file, { image, path, volume });
       const stream = fd === undefined ? out : new Output((bytes) => writeAll(fd, bytes), false);
       const progress = terminal.progress("archiving");
       let total = 0;
@@ -75,3 +77,27 @@ export const tar = command({
     });
   },
 });
+
+/** What is about to be read. */
+interface Source {
+  readonly image: string;
+  readonly path: string;
+  readonly volume: Volume;
+}
+
+/** Opening cuts the file to nothing, so all that can be refused is refused before. */
+function openTarget(file: string, { image, path, volume }: Source): number {
+  const [from, to] = [image, file].map((name) =>
+    statSync(name, { throwIfNoEntry: false, bigint: true }),
+  );
+  if (from !== undefined && from.ino === to?.ino && from.dev === to.dev) {
+    const detail = "it is the image itself; give another file";
+    throw new DaxError("EINVAL", { syscall: "open", path: file, detail });
+  }
+  try {
+    volume.tree.lstat(path);
+  } catch (error) {
+    throw isOperatingError(error) ? inImage(error, image, path) : error;
+  }
+  return openSync(file, "w");
+}
