@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { statSync } from "node:fs";
+import { posix } from "node:path";
 import { DaxError } from "../../lib/errno.ts";
 import { isNbdUri } from "../../nbd/uri.ts";
 import { type Invocation, STATUS_FAILED, STATUS_OK, UsageError, command } from "../command.ts";
@@ -55,6 +57,7 @@ export const cp = command({
     const target = operands.at(-1) ?? "";
     const whole = wholeCopy(words, target, values);
     if (whole !== undefined) return copyImage(whole, invocation);
+    checkTarget(target, words.length);
     return withImages(invocation, (images) => {
       const progress = terminal.progress("copying");
       const done = { files: 0, bytes: 0 };
@@ -69,8 +72,9 @@ export const cp = command({
           onFile(file) {
             done.files++;
             show(0);
-            if (json) out.json({ image, path: file });
-            else if (values.verbose) out.line(shownName(out, file));
+            const inside = file === "" ? path : posix.join(path, file);
+            if (json) out.json({ image, path: inside });
+            else if (values.verbose) out.line(shownName(out, inside));
           },
           onBytes: show,
           onDamage: (error) => images.complain(inImage(error, image, path)),
@@ -89,6 +93,26 @@ export const cp = command({
     });
   },
 });
+
+/** Refuses what cannot be meant before anything is made. @throws UsageError, ENOENT, ENOTDIR */
+function checkTarget(target: string, sources: number): void {
+  const found = statSync(target, { throwIfNoEntry: false });
+  if (found === undefined && isInImage(target)) {
+    throw new UsageError(`'${target}': files cannot be copied into an image`);
+  }
+  if (sources < 2 || found?.isDirectory()) return;
+  const detail = "several files are copied into a directory, which must be there";
+  const code = found === undefined ? "ENOENT" : "ENOTDIR";
+  throw new DaxError(code, { syscall: "cp", path: target, detail });
+}
+
+function isInImage(target: string): boolean {
+  try {
+    return splitImagePath(target).image !== target;
+  } catch {
+    return false;
+  }
+}
 
 /** A copy of all bytes. */
 interface WholeCopy {
