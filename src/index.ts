@@ -157,6 +157,26 @@ export type {
   RegionProvider,
   ReportedRange,
 } from "./platform/regions.ts";
+export { BlockStore } from "./nbd/block-store.ts";
+export { DirtyMap } from "./nbd/dirty-map.ts";
+export type { DirtyExtent } from "./nbd/dirty-map.ts";
+export type { ExportDirectory, NbdExport } from "./nbd/export.ts";
+export type { TlsMode } from "./nbd/handshake.ts";
+export { MediaStore } from "./nbd/media-store.ts";
+export type { MediaStoreOptions } from "./nbd/media-store.ts";
+export { ReplyQueue } from "./nbd/reply-queue.ts";
+export type { Piece } from "./nbd/reply-queue.ts";
+export { openSession, resumeSession } from "./nbd/session.ts";
+export type { SessionOptions } from "./nbd/session.ts";
+export type { Landing, ServerSession, SessionState, SessionTerms } from "./nbd/session-contract.ts";
+export type {
+  DirectMemory,
+  NbdStore,
+  StoreAbilities,
+  StoreBlockSizes,
+  StoreExtent,
+  ZeroFlags,
+} from "./nbd/store.ts";
 export { ResourceTree } from "./platform/resources.ts";
 export type {
   AddressRange,
