@@ -125,7 +125,9 @@ export function openMediaFile(path: string, options: OpenFileOptions): MediaFile
       kind === "device" ? deviceSize(fd, path, stat) : stat.size,
       options,
     );
-    if (size === 0) throw unusable(path, "it is empty; create it with a size");
+    if (size === 0) {
+      throw unusable(path, readOnly ? "it is empty" : "it is empty; create it with a size");
+    }
     const inRam = kind === "file" && isInRam(path);
     return { path, fd, size, readOnly, kind, inRam };
   } catch (error) {

@@ -22,10 +22,14 @@ import type { OpenFile } from "../vfs/open-file.ts";
 import { systemEnvironment } from "./environment.ts";
 import { type Facade, type VolumeFs, makeFacade } from "./facade/facade.ts";
 import { openFileMedia } from "./file-media.ts";
+import { foreignHint } from "./foreign-image.ts";
 import { openNbdMedia } from "./nbd/client-media.ts";
 
 /** Filesystems that can be found on a volume, in the order of asking. */
 const TYPES: readonly FilesystemType<ExtMountOptions>[] = [ext];
+
+/** As people call them: one driver reads three. */
+const KNOWN = "ext2, ext3, ext4";
 
 /** The device over a source; partitions are called after it. */
 const DISK_NAME = "pmem0";
@@ -198,6 +202,7 @@ function find(source: string | URL | Media, options: OpenVolumeOptions): Found {
   const ownMedia = own ? media : undefined;
   let pmem: Pmem | undefined;
   try {
+    checkLength(media.size, nameOf(source));
     pmem = createPmem({
       media,
       name: DISK_NAME,
@@ -213,6 +218,14 @@ function find(source: string | URL | Media, options: OpenVolumeOptions): Found {
     close({ pmem, ownMedia });
     throw named(error, source);
   }
+}
+
+/** Devices come in pages, and no filesystem is smaller. */
+function checkLength(bytes: number, path: string): void {
+  if (bytes >= PAGE_SIZE) return;
+  const size = bytes === 1 ? "1 byte" : `${bytes} bytes`;
+  const detail = `${size}: too short for a filesystem (${KNOWN}), which has ${PAGE_SIZE} or more`;
+  throw new DaxError("EINVAL", { syscall: "mount", path, detail });
 }
 
 /** What is closed together. */
@@ -298,17 +311,18 @@ function typeOf(
 ): FilesystemType<ExtMountOptions> {
   const type = TYPES.find((candidate) => candidate.probe(device));
   if (type !== undefined) return type;
-  const known = TYPES.map((candidate) => candidate.name).join(", ");
   const where =
     partition !== undefined
       ? `in partition ${partition}`
       : offset === undefined
         ? "here"
         : `at offset ${offset}`;
+  const foreign = foreignHint(device);
+  const hint = foreign === undefined ? tableHint(disk) : `; ${foreign}`;
   throw new DaxError("EINVAL", {
     syscall: "mount",
     path: name,
-    detail: `no filesystem of a known kind (${known}) starts ${where}${tableHint(disk)}`,
+    detail: `no filesystem of a known kind (${KNOWN}) starts ${where}${hint}`,
   });
 }
 

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RamMedia } from "../../src/media/ram.ts";
 import { dfOf, extentsOf, listDirectory, statOf, treeOf } from "../../src/node/image/listing.ts";
@@ -108,9 +109,24 @@ describe.skipIf(judge.missing)(`volumes${judge.hint}`, () => {
     expect(why(image, { dax: "sometimes" as never })).toMatch(/^EINVAL.*always, inode or never/);
     expect(why(join(folder, "none"))).toMatch(/^ENOENT/);
     fs.writeFileSync(join(folder, "noise"), noise(3, 100_000));
-    expect(why(join(folder, "noise"))).toMatch(/^EINVAL.*noise'.*no filesystem of a known kind/);
+    expect(why(join(folder, "noise"))).toMatch(
+      /^EINVAL.*noise'.*no filesystem of a known kind \(ext2, ext3, ext4\)/,
+    );
     fs.writeFileSync(join(folder, "tiny"), "x");
-    expect(why(join(folder, "tiny"))).toMatch(/^EINVAL/);
+    expect(why(join(folder, "tiny"))).toMatch(/^EINVAL.*mount '.*tiny' \(1 byte: too short/);
+    fs.writeFileSync(join(folder, "empty"), "");
+    expect(why(join(folder, "empty"))).toMatch(/^EINVAL.*empty' \(it is empty\)$/);
+  });
+
+  test.each([
+    ["packed.gz", (bytes: Uint8Array) => gzipSync(bytes), "a gzip file: unpack it with gunzip -k"],
+    ["q.img", () => Buffer.from("QFI\u00fb", "latin1"), "a qcow2 image: convert it with qemu-img"],
+    ["x.img", () => Buffer.from("XFSB"), "an XFS filesystem: XFS is not read yet"],
+  ])("says what %s is instead", (name, make, said) => {
+    const path = join(folder, name);
+    const start = make(fs.readFileSync(image));
+    fs.writeFileSync(path, Buffer.concat([start, Buffer.alloc(4096)]));
+    expect(() => openVolume(path)).toThrow(`; it looks like ${said}`);
   });
 
   test("reads through dax copy once and flush nothing", () => {

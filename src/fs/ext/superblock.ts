@@ -287,7 +287,8 @@ function readBlocks(raw: DataView, features: Features, sizes: Sizes, deviceSize:
   const blocks = wide(raw, features, SB.blocksCountLo, SB.blocksCountHi);
   const available = Math.floor(deviceSize / sizes.blockSize);
   if (blocks > available) {
-    throw corrupt("superblock", "blocks_count", blocks, `the device has only ${available}`);
+    const rule = `the device has only ${available}: it was cut short, or is not all of the image`;
+    throw corrupt("superblock", "blocks_count", blocks, rule);
   }
   const firstDataBlock = SB.firstDataBlock.get(raw, 0);
   const lowest = sizes.clusterSize === 1024 ? 1 : 0;
