@@ -47,7 +47,19 @@ export function splitImagePath(word: string, kindOf: (path: string) => Kind = lo
     });
   }
   const cut = word.indexOf(":/") > 0 ? word.indexOf(":/") : word.length;
-  throw new DaxError("ENOENT", { syscall: "open", path: word.slice(0, cut) });
+  const path = word.slice(0, cut);
+  throw new DaxError("ENOENT", { syscall: "open", path, ...belowFile(path, kindOf) });
+}
+
+/** `disk.img/etc` for `disk.img:/etc`: a slash where the colon belongs. */
+function belowFile(path: string, kindOf: (path: string) => Kind): { readonly detail?: string } {
+  for (let end = path.indexOf("/", 1); end > 0; end = path.indexOf("/", end + 1)) {
+    const image = path.slice(0, end);
+    const kind = kindOf(image);
+    if (kind === "file") return { detail: `did you mean ${image}:${path.slice(end)}?` };
+    if (kind === "nothing") break;
+  }
+  return {};
 }
 
 /** `nbd://host:10809/export:/path`; a `:/` that belongs to the URI itself is written `%3A/`. */

@@ -51,6 +51,16 @@ describe("IMAGE:/path", () => {
   });
 
   test.each([
+    ["a.img/etc", "'a.img/etc' (did you mean a.img:/etc?)"],
+    ["a.img/etc/x:y", "'a.img/etc/x:y' (did you mean a.img:/etc/x:y?)"],
+    ["a/none/x", "'a/none/x'"],
+    ["none/x", "'none/x'"],
+  ])("%s is ENOENT of %s", (word, said) => {
+    const message = `ENOENT: no such file or directory, open ${said}`;
+    expect(() => splitImagePath(word, kindOf)).toThrow(expect.objectContaining({ message }));
+  });
+
+  test.each([
     ["nbd://h", "nbd://h", "/"],
     ["nbd://h:10809", "nbd://h:10809", "/"],
     ["nbd://h:10809:/etc", "nbd://h:10809", "/etc"],
