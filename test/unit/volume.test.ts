@@ -119,7 +119,7 @@ describe.skipIf(judge.missing)(`volumes${judge.hint}`, () => {
   });
 
   test.each([
-    ["packed.gz", (bytes: Uint8Array) => gzipSync(bytes), "a gzip file: unpack it with gunzip -k"],
+    ["packed.gz", (whole: Uint8Array) => gzipSync(whole), "a gzip file: unpack it with gunzip -k"],
     ["q.img", () => Buffer.from("QFI\u00fb", "latin1"), "a qcow2 image: convert it with qemu-img"],
     ["x.img", () => Buffer.from("XFSB"), "an XFS filesystem: XFS is not read yet"],
   ])("says what %s is instead", (name, make, said) => {
