@@ -27,11 +27,43 @@ export interface Piece {
   readonly length: number;
 }
 
-/** See the module. */
-export class ReplyQueue {
-  /** Headers and small replies. */
+/** What a queue writes in while it holds something. */
+interface Sheet {
   readonly arena: Uint8Array<ArrayBuffer>;
   readonly view: DataView<ArrayBuffer>;
+  readonly kinds: Uint8Array;
+  readonly at: Float64Array;
+  readonly lengths: Float64Array;
+}
+
+function makeSheet(arena: Uint8Array<ArrayBuffer>): Sheet {
+  return {
+    arena,
+    view: new DataView(arena.buffer, arena.byteOffset, arena.byteLength),
+    kinds: new Uint8Array(MOST_PIECES),
+    at: new Float64Array(MOST_PIECES),
+    lengths: new Float64Array(MOST_PIECES),
+  };
+}
+
+const NOTHING = new Uint8Array(0);
+const NO_SHEET: Sheet = {
+  arena: NOTHING,
+  view: new DataView(NOTHING.buffer),
+  kinds: NOTHING,
+  at: new Float64Array(0),
+  lengths: new Float64Array(0),
+};
+/** Of queues that hold nothing: ten thousand quiet connections must not cost a gigabyte. */
+const spareSheets: Sheet[] = [];
+const spareScratch: Uint8Array<ArrayBuffer>[] = [];
+const MOST_SPARES = 4;
+
+/** See the module. Its memory is borrowed: references to it end with `clear`. */
+export class ReplyQueue {
+  /** Headers and small replies. */
+  arena: Uint8Array<ArrayBuffer> = NO_SHEET.arena;
+  view: DataView<ArrayBuffer> = NO_SHEET.view;
   /** Payload that was read from the store; grows for one large reply and is given back after it. */
   scratch: Uint8Array<ArrayBuffer>;
   /**
@@ -43,17 +75,21 @@ export class ReplyQueue {
   count = 0;
   /** How many bytes they are together. */
   bytes = 0;
-  readonly kinds = new Uint8Array(MOST_PIECES);
+  kinds: Uint8Array = NO_SHEET.kinds;
   /** Index or offset of each piece. */
-  readonly at = new Float64Array(MOST_PIECES);
-  readonly lengths = new Float64Array(MOST_PIECES);
+  at: Float64Array = NO_SHEET.at;
+  lengths: Float64Array = NO_SHEET.lengths;
+  readonly #own: Sheet | undefined;
+  readonly #arenaBytes: number;
+  #sheet: Sheet | undefined;
   #arenaUsed = 0;
   #scratchUsed = 0;
 
-  constructor(arena: Uint8Array<ArrayBuffer> = new Uint8Array(ARENA_BYTES)) {
-    this.arena = arena;
-    this.view = new DataView(arena.buffer, arena.byteOffset, arena.byteLength);
-    this.scratch = new Uint8Array(0);
+  /** @param arena kept for good; without it one is borrowed while there is something to say */
+  constructor(arena?: Uint8Array<ArrayBuffer>) {
+    this.scratch = NOTHING;
+    this.#arenaBytes = arena?.length ?? ARENA_BYTES;
+    this.#own = arena === undefined ? undefined : makeSheet(arena);
   }
 
   /** Whether it must be sent before more is asked of the session. */
@@ -61,20 +97,24 @@ export class ReplyQueue {
     return (
       this.bytes >= FULL_BYTES ||
       this.count > MOST_PIECES - 8 ||
-      this.#arenaUsed > this.arena.length - 1024
+      this.#arenaUsed > this.#arenaBytes - 1024
     );
   }
 
   /** Whether `length` more bytes of arena are left. */
   hasArena(length: number): boolean {
-    return this.#arenaUsed + length <= this.arena.length;
+    return this.#arenaUsed + length <= this.#arenaBytes;
   }
 
-  /** Takes `length` bytes of the arena as the next piece; returns the index to encode at. */
+  /**
+   * Takes `length` bytes of the arena as the next piece; returns the index to encode at. `arena` and
+   * `view` are right after the call, not before it.
+   */
   header(length: number): number {
     const index = this.#arenaUsed;
     assert(this.hasArena(length), "the session leaves room for headers");
     this.#arenaUsed += length;
+    if (this.#sheet === undefined) this.#open();
     const last = this.count - 1;
     // Headers that follow each other are one piece.
     if (last >= 0 && this.kinds[last] === PIECE_ARENA) {
@@ -143,12 +183,41 @@ export class ReplyQueue {
     this.verbatim = 0;
     this.#arenaUsed = 0;
     this.#scratchUsed = 0;
-    if (this.scratch.length > 2 * FULL_BYTES) this.scratch = new Uint8Array(0);
+    this.#giveBack();
+  }
+
+  #open(): void {
+    this.#use(this.#own ?? spareSheets.pop() ?? makeSheet(new Uint8Array(ARENA_BYTES)));
+  }
+
+  #use(sheet: Sheet): void {
+    this.#sheet = sheet;
+    this.arena = sheet.arena;
+    this.view = sheet.view;
+    this.kinds = sheet.kinds;
+    this.at = sheet.at;
+    this.lengths = sheet.lengths;
+  }
+
+  /** Whoever comes next on this thread mostly gets the same memory again. */
+  #giveBack(): void {
+    const { scratch } = this;
+    if (scratch.length === FULL_BYTES && spareScratch.length < MOST_SPARES) {
+      spareScratch.push(scratch);
+    }
+    this.scratch = NOTHING;
+    const sheet = this.#sheet;
+    if (sheet === undefined || sheet === this.#own) return;
+    if (spareSheets.length < MOST_SPARES) spareSheets.push(sheet);
+    this.#use(NO_SHEET);
+    this.#sheet = undefined;
   }
 
   #grow(length: number): void {
     const used = this.#scratchUsed;
-    const grown = new Uint8Array(Math.max(FULL_BYTES, used + length));
+    const wanted = Math.max(FULL_BYTES, used + length);
+    const spare = wanted === FULL_BYTES ? spareScratch.pop() : undefined;
+    const grown = spare ?? new Uint8Array(wanted);
     grown.set(this.scratch.subarray(0, used));
     this.scratch = grown;
   }
@@ -156,6 +225,7 @@ export class ReplyQueue {
   #push(kind: number, at: number, length: number): void {
     const { count } = this;
     assert(count < MOST_PIECES, "the session sends before pieces run out");
+    if (this.#sheet === undefined) this.#open();
     this.kinds[count] = kind;
     this.at[count] = at;
     this.lengths[count] = length;

@@ -129,9 +129,10 @@ export class ReplyWriter {
 
   /** The header of a chunk with `length` bytes of payload. */
   chunk(request: Request, flags: number, type: number, length: number): void {
+    const extended = this.form === "extended";
+    const at = this.#queue.header(extended ? EXTENDED_BYTES : STRUCTURED_BYTES);
     const { view } = this.#queue;
-    if (this.form === "extended") {
-      const at = this.#queue.header(EXTENDED_BYTES);
+    if (extended) {
       NbdExtendedReply.magic.set(view, at, NBD_EXTENDED_REPLY_MAGIC);
       NbdExtendedReply.flags.set(view, at, flags);
       NbdExtendedReply.type.set(view, at, type);
@@ -143,7 +144,6 @@ export class ReplyWriter {
       NbdExtendedReply.length.set(view, at, length);
       return;
     }
-    const at = this.#queue.header(STRUCTURED_BYTES);
     NbdStructuredReply.magic.set(view, at, NBD_STRUCTURED_REPLY_MAGIC);
     NbdStructuredReply.flags.set(view, at, flags);
     NbdStructuredReply.type.set(view, at, type);

@@ -172,7 +172,7 @@ describe.for(engines.filter(([, , missing]) => !missing))("served by %s", ([, en
     }
     await expect.poll(() => usageOf(server.pid).descriptors).toBeGreaterThan(count);
     await isServed(server, server.image);
-    expect((usageOf(server.pid).resident - before) / count).toBeLessThan(128 * 1024);
+    expect((usageOf(server.pid).resident - before) / count).toBeLessThan(32 * 1024);
     for (const socket of crowd) socket.destroy();
     await expect.poll(() => usageOf(server.pid).descriptors, { timeout: 20_000 }).toBeLessThan(200);
     await isServed(server, server.image);

@@ -117,7 +117,7 @@ class NetConnection implements Attached {
 
   end(): void {
     this.session.shutdown();
-    this.#input.drop();
+    this.#input.ended = true;
     if (this.#securing) this.destroy();
     else this.#pump();
   }
