@@ -107,8 +107,8 @@ export class ReplyQueue {
   }
 
   /**
-   * Takes `length` bytes of the arena as the next piece; returns the index to encode at. `arena` and
-   * `view` are right after the call, not before it.
+   * Takes `length` bytes of the arena as the next piece; returns the index to encode at. `arena`
+   * and `view` are right after the call, not before it.
    */
   header(length: number): number {
     const index = this.#arenaUsed;
