@@ -61,7 +61,7 @@ export function isNbdUri(word: string): boolean {
 export function parseNbdUri(text: string): NbdUri {
   const scheme = SCHEME.exec(text);
   if (scheme === null) throw bad(text, "it does not start with nbd:// or nbd+unix://");
-  if (/[\p{Cc} "<>\\^`{|}#]/u.test(text)) {
+  if (/[\p{Cc}\p{Surrogate} "<>\\^`{|}#]/u.test(text)) {
     throw bad(text, "it holds a space or another character that must be written as %XX");
   }
   const transport = (scheme[2] ?? "").toLowerCase();

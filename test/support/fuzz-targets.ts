@@ -6,6 +6,7 @@ import { journalTarget } from "./fuzz-journal.ts";
 import { machineTarget } from "./fuzz-machine.ts";
 import { memmapTarget } from "./fuzz-memmap.ts";
 import { nbdTarget } from "./fuzz-nbd.ts";
+import { nbdClientTarget } from "./fuzz-nbd-client.ts";
 import { partitionsTarget } from "./fuzz-partitions.ts";
 
 /** In the order in which they run. */
@@ -14,6 +15,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   machineTarget,
   partitionsTarget,
   nbdTarget,
+  nbdClientTarget,
   journalTarget,
   extTarget,
   largeExtTarget,

@@ -13,7 +13,6 @@ import {
   NBD_INFO_DESCRIPTION,
   NBD_INFO_EXPORT,
   NBD_INFO_NAME,
-  NBD_OPT_ABORT,
   NBD_OPT_GO,
   NBD_OPT_INFO,
   NBD_REP_ACK,
@@ -32,7 +31,16 @@ import {
   expectThat,
   skip,
 } from "./check.ts";
-import { UNKNOWN_EXPORT, ask, askInfo, haggle, infosOf, word } from "./haggling.ts";
+import {
+  UNKNOWN_EXPORT,
+  UNKNOWN_OPTION,
+  ask,
+  askInfo,
+  haggle,
+  infosOf,
+  refused,
+  word,
+} from "./haggling.ts";
 import {
   needsAdvertised,
   needsDefaultSizes,
@@ -174,10 +182,9 @@ export const infoChecks: readonly NbdCheck[] = [
   ),
   info.must("does-not-enter", "After INFO options are still answered.", function* run(context) {
     const peer = yield* haggle(context);
-    yield* askInfo(peer, NBD_OPT_INFO, context.exportName);
-    yield* askInfo(peer, NBD_OPT_INFO, context.exportName);
-    const { final } = yield* ask(peer, NBD_OPT_ABORT);
-    expectThat(final === NBD_REP_ACK, "does not acknowledge ABORT");
+    yield* askInfo(peer, NBD_OPT_INFO, context.exportName, SIZES);
+    yield* askInfo(peer, NBD_OPT_INFO, context.exportName, SIZES);
+    expectThat(refused(yield* ask(peer, UNKNOWN_OPTION)), "acknowledges an unknown option");
   }),
   go.must(
     "tells-what-info-told",

@@ -75,8 +75,8 @@ function reply(final: number): string {
 
 /** Options are still answered: nothing of the last one is taken for the next. */
 function* stillHaggling(peer: Peer): CheckTalk<void> {
-  const { final } = yield* ask(peer, NBD_OPT_ABORT);
-  expectThat(final === NBD_REP_ACK, `answers ABORT by ${reply(final)} afterwards`);
+  const outcome = yield* ask(peer, UNKNOWN_OPTION);
+  expectThat(refused(outcome), `answers an unknown option by ${reply(outcome.final)} afterwards`);
 }
 
 function* unknownOption(context: CheckContext, data: Uint8Array): CheckTalk<Peer> {
@@ -159,7 +159,8 @@ export const optionChecks: readonly NbdCheck[] = [
     },
   ),
   option.must("abort-is-acknowledged", "ABORT is answered by ACK.", function* run(context) {
-    yield* stillHaggling(yield* haggle(context));
+    const { final } = yield* ask(yield* haggle(context), NBD_OPT_ABORT);
+    expectThat(final === NBD_REP_ACK, `answers ${reply(final)}`);
   }),
   option.should(
     "abort-with-data-is-acknowledged",
