@@ -36,6 +36,8 @@ const NOTHING = new Uint8Array(0);
 export class Connection {
   readonly fd: number;
   readonly session: ServerSession;
+  /** Stop as soon as it is {@link portable}, whatever is left to do: `again` says so. */
+  yielding = false;
   readonly #space: Workspace;
   readonly #spin: AdaptiveSpin | undefined;
   readonly #sender: ReplySender;
@@ -120,6 +122,7 @@ export class Connection {
       }
       if (session.state === "closing") return "over";
       if (session.state === "starttls") return this.#secure();
+      if (this.yielding && this.portable) return "again";
       if (this.#start === this.#stop) return undefined;
       this.#start += session.receive(bytes, this.#start, this.#stop);
       // Nothing to say, and bytes are left: the rest of a header has to come first.

@@ -79,9 +79,15 @@ export class PolledConnection implements Attached {
     if (!this.#lent) this.#later();
   }
 
+  /** Asks it to be {@link portable} soon: with replies always on their way it might never be. */
+  set yielding(value: boolean) {
+    this.#connection.yielding = value;
+  }
+
   /** Gives it to another thread: the bytes that go first there. Nothing happens here until then. */
   lend(): Uint8Array {
     this.#lent = true;
+    this.#connection.yielding = false;
     this.#pause();
     const { rest } = this.#connection;
     this.#connection.rest = new Uint8Array(0);

@@ -4,39 +4,70 @@
  * request's time; measured, it doubles the rate at depth 1. Without giving way it would take the
  * client's processor.
  *
+ * Who gives way on a crowded machine comes back when everyone else had a slice: milliseconds. That
+ * is noticed at once, and it sleeps then, for who is woken comes first.
+ *
  * @module
  */
 import { EAGAIN, MSG_DONTWAIT, type SocketCalls } from "./sockets.unsafe.ts";
 
 const MOST_TRIES = 64;
-/** Where asking has not paid for long, it is tried this often. */
+/** Where asking has not paid for long, it is tried again after so many waits. */
 const PROBE_EVERY = 16;
+/** And at most after so many, where giving way took long. */
+const LONGEST_PAUSE = 4096;
+/** Giving way takes less than this where nobody else wants the processor. */
+const CROWDED_MS = 0.2;
 
 /** Asks as often as has paid lately: twice as often after a hit, half as often after a miss. */
 export class AdaptiveSpin {
   readonly #calls: SocketCalls;
+  readonly #now: () => number;
   #tries = MOST_TRIES;
-  #misses = 0;
+  /** Waits until the next attempt, and how many there are between attempts. */
+  #pause = PROBE_EVERY;
+  #every = PROBE_EVERY;
 
-  constructor(calls: SocketCalls) {
+  /** @param now milliseconds, with their fractions */
+  constructor(calls: SocketCalls, now: () => number = () => performance.now()) {
     this.#calls = calls;
+    this.#now = now;
   }
 
   /** Receives by `attempt(flags)`, in the end by one that waits; returns what that returned. */
   receive(attempt: (flags: number) => number): number {
     const calls = this.#calls;
-    const tries = this.#misses % PROBE_EVERY === PROBE_EVERY - 1 ? MOST_TRIES : this.#tries;
+    let tries = this.#tries;
+    if (tries === 0 && --this.#pause <= 0) tries = MOST_TRIES;
+    let before = tries > 0 ? this.#now() : 0;
     for (let i = 0; i < tries; i++) {
       const got = attempt(MSG_DONTWAIT);
       if (got !== -1 || calls.errno() !== EAGAIN) {
-        this.#tries = Math.min(MOST_TRIES, Math.max(2, tries * 2));
-        this.#misses = 0;
+        this.#paid(tries);
         return got;
       }
       calls.yieldProcessor();
+      const now = this.#now();
+      if (now - before > CROWDED_MS) {
+        this.#crowded();
+        return attempt(0);
+      }
+      before = now;
     }
     this.#tries >>= 1;
-    this.#misses++;
+    if (this.#pause <= 0) this.#pause = this.#every;
     return attempt(0);
+  }
+
+  #paid(tries: number): void {
+    this.#tries = Math.min(MOST_TRIES, Math.max(2, tries * 2));
+    this.#every = PROBE_EVERY;
+    this.#pause = PROBE_EVERY;
+  }
+
+  #crowded(): void {
+    this.#tries = 0;
+    this.#every = Math.min(LONGEST_PAUSE, this.#every * 2);
+    this.#pause = this.#every;
   }
 }

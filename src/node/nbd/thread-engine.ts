@@ -49,19 +49,19 @@ export class ThreadEngine implements Engine {
   }
 
   #turned(connection: PolledConnection): void {
-    if (connection.turns < BUSY_TURNS || !connection.portable) return;
+    if (connection.turns < BUSY_TURNS) return;
     const { fd, session } = connection;
     const { store, name: exportName, dirty } = session.export!;
     if (!(store instanceof MappedStore)) return;
+    const free = this.#pool.hasIdle();
+    connection.yielding = free;
+    if (!free || !connection.portable) return;
     const terms = session.terms!;
     const request = { fd, terms, exportName, store: store.share, dirty: dirty?.buffer };
-    this.#pool.lend(
-      () => ({ ...request, rest: connection.lend() }),
-      (result) => {
-        if (result instanceof DaxError) connection.finish(result);
-        else if (result.over) connection.finish(faultOf(result.fault));
-        else connection.takeBack(result.rest);
-      },
-    );
+    this.#pool.lend({ ...request, rest: connection.lend() }, (result) => {
+      if (result instanceof DaxError) connection.finish(result);
+      else if (result.over) connection.finish(faultOf(result.fault));
+      else connection.takeBack(result.rest);
+    });
   }
 }

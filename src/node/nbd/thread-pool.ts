@@ -4,7 +4,7 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
-import { DaxError } from "../../lib/errno.ts";
+import { assert, DaxError } from "../../lib/errno.ts";
 import { SHUT_RDWR, socketCalls } from "./sockets.unsafe.ts";
 import type { ServeRequest, ServeResult, ThreadData, ThreadMessage } from "./thread-messages.ts";
 
@@ -56,26 +56,27 @@ export class ThreadPool {
   }
 
   /**
-   * A thread for a connection: true when one was idle, and `request` is asked for and sent to it.
-   * Else one is started if that is allowed, for whoever asks next.
+   * Whether a thread is idle. If none is, and there may be more, one is started for whoever asks
+   * again.
    */
-  lend(request: () => ServeRequest, served: Served): boolean {
+  hasIdle(): boolean {
     if (this.#broken !== undefined) return false;
-    let idle: Thread | undefined;
     let starting = false;
     for (const thread of this.#threads) {
-      if (!thread.ready) starting = true;
-      else if (thread.job === undefined) idle = thread;
+      if (thread.ready && thread.job === undefined) return true;
+      starting ||= !thread.ready;
     }
-    if (idle === undefined) {
-      if (!starting && this.#threads.size < this.#most) this.#start();
-      return false;
-    }
-    const message = request();
-    idle.job = { fd: message.fd, served };
+    if (!starting && this.#threads.size < this.#most) this.#start();
+    return false;
+  }
+
+  /** Has an idle thread serve a connection; there must be one. */
+  lend(request: ServeRequest, served: Served): void {
+    const idle = [...this.#threads].find((thread) => thread.ready && thread.job === undefined);
+    assert(idle !== undefined, "a thread is idle");
+    idle.job = { fd: request.fd, served };
     idle.worker.ref();
-    idle.worker.postMessage(message, []);
-    return true;
+    idle.worker.postMessage(request, []);
   }
 
   /** Stops every thread; none may have a connection. */
