@@ -6,12 +6,19 @@
 import { statSync } from "node:fs";
 import * as nodeModule from "node:module";
 import { resolve as absolute } from "node:path";
-import { pathToFileURL } from "node:url";
-import { load, resolve } from "./typescript-hooks.ts";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { isOwn, load, resolve } from "./typescript-hooks.ts";
 
 /** Node 22.15 and later: hooks in this thread. */
 interface SynchronousHooks {
   readonly registerHooks?: (hooks: { resolve: typeof resolve; load: typeof load }) => void;
+}
+
+/** Where the CommonJS loader before that asks; it hears nothing of hooks in other threads. */
+const RESOLVE = "_resolveFilename";
+
+interface CommonJsLoader {
+  [RESOLVE](request: string, ...rest: unknown[]): string;
 }
 
 let registered = false;
@@ -34,6 +41,17 @@ function registerOnce(): void {
   if (registered) return;
   registered = true;
   const { registerHooks } = nodeModule as SynchronousHooks;
-  if (registerHooks !== undefined) registerHooks({ resolve, load });
-  else nodeModule.register("./typescript-hooks.js", import.meta.url);
+  if (registerHooks !== undefined) {
+    registerHooks({ resolve, load });
+    return;
+  }
+  nodeModule.register("./typescript-hooks.js", import.meta.url);
+  hookRequire(nodeModule.Module as unknown as CommonJsLoader);
+}
+
+/** `require("daxkit/…")` means this package, as `import` does. */
+function hookRequire(loader: CommonJsLoader): void {
+  const before = loader[RESOLVE].bind(loader);
+  loader[RESOLVE] = (request, ...rest) =>
+    isOwn(request) ? fileURLToPath(import.meta.resolve(request)) : before(request, ...rest);
 }

@@ -41,10 +41,15 @@ export function resolve<T>(
   context: ResolveContext,
   next: (specifier: string, context: ResolveContext) => T,
 ): T {
-  if (specifier === "daxkit" || specifier.startsWith("daxkit/")) {
+  if (isOwn(specifier)) {
     return next(specifier, { ...context, parentURL: import.meta.url });
   }
   return next(sourceOf(specifier, context.parentURL) ?? specifier, context);
+}
+
+/** Whether a specifier names this package. */
+export function isOwn(specifier: string): boolean {
+  return specifier === "daxkit" || specifier.startsWith("daxkit/");
 }
 
 /** TypeScript programs may speak of `./log.js` where `./log.ts` lies. */
