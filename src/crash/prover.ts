@@ -183,7 +183,7 @@ export class Prover {
     if (event === undefined) return again;
     return new Difference(
       `the workload is not deterministic: run again, it differs from event ${event} on; ` +
-        "make its state inside workload(), and ask no clock",
+        "make its state inside workload(), and ask for neither time nor chance",
     );
   }
 
