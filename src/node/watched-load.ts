@@ -42,6 +42,8 @@ export async function awaitWatched<T>(
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new CallTimeout(what, seconds)), seconds * 1000 + GRACE);
   });
+  // When the body is ended before it gave a promise, nobody waits for this one.
+  late.catch(() => undefined);
   try {
     return await Promise.race([body(), late]);
   } finally {

@@ -73,6 +73,33 @@ test("JavaScript, CommonJS and TypeScript that speaks of .js files load alike", 
   expect(out.match(/^SURVIVED {2}p$/gmu)?.length).toBe(3);
 });
 
+test("a CommonJS program requires daxkit/prove wherever it lies", () => {
+  const name = file(
+    "requires.cjs",
+    'const { defineProof } = require("daxkit/prove");\n' +
+      'exports.proof = defineProof({ name: "required", size: 64,\n' +
+      "  workload({ mapping, ack }) { mapping.setU64(0, 1); mapping.persist(0, 8); ack(1); },\n" +
+      "  check: ({ mapping, acked }) => mapping.u64(0) >= BigInt(acked.length) });\n",
+  );
+  const { status, out, err } = prove(name);
+  expect([status, err]).toEqual([0, ""]);
+  expect(out).toContain("SURVIVED  required\n");
+});
+
+test("--json keeps standard output for JSON", () => {
+  const name = file("talks.mjs", `console.log("loading");\n${SOUND}`);
+  const { status, out, err } = prove("--json", name);
+  expect([status, err]).toEqual([0, "loading\n"]);
+  expect(JSON.parse(out)).toMatchObject({ kind: "Survived", name: "sound" });
+  expect(prove(name).out).toMatch(/^loading\nSURVIVED {2}sound\n/u);
+});
+
+test.each(["0", "86401"])("a patience of %s seconds is refused", (seconds) => {
+  const { status, err } = prove("log-right.ts", "--patience", seconds);
+  expect(status).toBe(2);
+  expect(err).toContain(`usage: option '--patience' is '${seconds}'; it takes 1 to 86400 seconds`);
+});
+
 test("what is not everything is status 3, and says its share", () => {
   const name = file(
     "wide.ts",

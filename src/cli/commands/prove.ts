@@ -3,13 +3,17 @@
  *
  * @module
  */
+import { Console } from "node:console";
 import type { Torn, Verdict } from "../../crash/prove.ts";
 import type { PersistenceDomain } from "../../media/media.ts";
-import { STATUS_FAILED, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
+import { STATUS_FAILED, STATUS_FINDING, STATUS_OK, UsageError, command } from "../command.ts";
 import type { Terminal } from "../terminal.ts";
 
 /** Nothing bad was found, and not everything was looked at. */
 const STATUS_NOT_MEASURED = 3;
+
+/** A day: timers of Node end at 24. */
+const LONGEST_PATIENCE = 86_400;
 
 /** The worst of several verdicts decides; a finding is worse than no answer. */
 function statusOf(verdicts: readonly Verdict[]): number {
@@ -29,7 +33,8 @@ export const prove = command({
       "are checked once. If something is lost, the smallest counter-example is shown, and the " +
       "flush or fence that is missing.",
     "A proof is written with defineProof of 'daxkit/prove', which resolves to this installation " +
-      "from wherever FILE lies. Proofs are synchronous and deterministic.",
+      "from wherever FILE lies. Proofs are synchronous and deterministic. With --json, what they " +
+      "print with console goes to standard error.",
   ],
   json: "lines",
   operands: [{ name: "FILE", text: "a module that exports proofs", count: "many" }],
@@ -38,20 +43,24 @@ export const prove = command({
       type: "choice",
       value: "HOW",
       choices: ["prefix", "atoms", "line"],
-      text: "what a power cut leaves of a bulk copy inside a line",
+      text: "what a power cut leaves of a bulk copy inside a line; prefix unless told otherwise",
     },
     domain: {
       type: "choice",
       value: "DOMAIN",
       choices: ["adr", "eadr", "volatile"],
-      text: "what survives a power cut, instead of what the proof says",
+      text: "what survives a power cut, instead of what the proof says; adr if nothing does",
     },
-    depth: { type: "count", value: "N", text: "power cuts in a row" },
-    budget: { type: "count", value: "LEAVES", text: "runs of recovery and check before it ends" },
+    depth: { type: "count", value: "N", text: "power cuts in a row; 2 unless told otherwise" },
+    budget: {
+      type: "count",
+      value: "LEAVES",
+      text: "runs of recovery and check before it ends; a million unless told otherwise",
+    },
     patience: {
       type: "count",
       value: "SECONDS",
-      text: "what loading FILE or one call of its functions may take",
+      text: "what loading FILE or one call of its functions may take; 30 unless told otherwise",
     },
   },
   examples: [
@@ -70,6 +79,10 @@ export const prove = command({
     const { report, toJson } = await import("../../crash/prove.ts");
     const { proveFile, reportFor } = await import("../proofs.ts");
     const { torn, domain, depth, budget, patience } = values;
+    if (patience !== undefined && (patience < 1 || patience > LONGEST_PATIENCE)) {
+      const rule = `it takes 1 to ${LONGEST_PATIENCE} seconds`;
+      throw new UsageError(`option '--patience' is '${patience}'; ${rule}`);
+    }
     const options = {
       ...(torn === undefined ? {} : { torn: torn as Torn }),
       ...(domain === undefined ? {} : { domain: domain as PersistenceDomain }),
@@ -83,7 +96,8 @@ export const prove = command({
       progress: (done: number, total: number) => progress.step(done, total, "crash points"),
     };
     for (const path of operands) {
-      const proving = () => proveFile(path, options, settings);
+      const proveIt = () => proveFile(path, options, settings);
+      const proving = json ? () => withoutOutput(proveIt) : proveIt;
       // One file after the other: what a proof prints stands before its verdict.
       // oxlint-disable-next-line no-await-in-loop
       for (const { verdict } of await guarded(path, terminal, proving)) {
@@ -112,5 +126,16 @@ async function guarded<T>(path: string, terminal: Terminal, body: () => Promise<
     return await body();
   } finally {
     process.off("exit", onExit);
+  }
+}
+
+/** Standard output is for JSON alone: what a program says with `console` goes to standard error. */
+async function withoutOutput<T>(body: () => Promise<T>): Promise<T> {
+  const before = globalThis.console;
+  globalThis.console = new Console(process.stderr);
+  try {
+    return await body();
+  } finally {
+    globalThis.console = before;
   }
 }
