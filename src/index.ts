@@ -163,6 +163,8 @@ export type { DirtyExtent } from "./nbd/dirty-map.ts";
 export type { ExportDirectory, NbdExport } from "./nbd/export.ts";
 export type { TlsMode } from "./nbd/handshake.ts";
 export { MediaStore } from "./nbd/media-store.ts";
+export { SliceStore } from "./nbd/slice-store.ts";
+export type { SliceOptions } from "./nbd/slice-store.ts";
 export type { MediaStoreOptions } from "./nbd/media-store.ts";
 export { ReplyQueue } from "./nbd/reply-queue.ts";
 export type { Piece } from "./nbd/reply-queue.ts";

@@ -20,6 +20,7 @@ export interface NbdExport {
    * set), and when that connection has ended.
    */
   readonly onAttach?: () => void;
+  /** See `onAttach`. */
   readonly onDetach?: () => void;
 }
 

@@ -142,6 +142,7 @@ export class ReplyQueue {
     return this.scratch.subarray(this.#scratchUsed, this.#scratchUsed + length);
   }
 
+  /** The first `length` bytes of what `reserve` gave are the next piece. */
   commit(length: number): void {
     this.#push(PIECE_SCRATCH, this.#scratchUsed, length);
     this.#scratchUsed += length;

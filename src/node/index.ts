@@ -39,3 +39,7 @@ export type { NbdListen } from "./nbd/addresses.ts";
 export type { NbdTlsOptions } from "./nbd/tls-settings.ts";
 export { openExport } from "./nbd/open-export.ts";
 export type { OpenExport, OpenExportOptions } from "./nbd/open-export.ts";
+export { serveMachine } from "./nbd/machine-exports.ts";
+export type { ServedMachine, ServeMachineOptions } from "./nbd/machine-exports.ts";
+export type { EngineOptions } from "./nbd/engine.ts";
+export type { ExportList } from "./nbd/export-list.ts";

@@ -137,6 +137,7 @@ export class NbdServer {
     return this.#closing;
   }
 
+  /** As {@link close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
