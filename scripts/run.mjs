@@ -43,10 +43,13 @@ if (!Object.hasOwn(tasks, task ?? "")) {
   );
   process.exit(2);
 }
-withLock(() => {
-  ensureInstalled();
-  ensureBuilt();
-});
+// Without the lock where there is nothing to do: the clone may be somebody else's, for reading only.
+if (!isInstalled() || !isBuilt()) {
+  withLock(() => {
+    ensureInstalled();
+    ensureBuilt();
+  });
+}
 process.exit(tasks[task]());
 
 function run(command, args, options = {}) {
@@ -69,18 +72,26 @@ function prepare(what, command, args) {
   }
 }
 
-function ensureInstalled() {
+function isInstalled() {
   const lock = join(root, "package-lock.json");
-  if (existsSync(installStamp) && statSync(installStamp).mtimeMs >= statSync(lock).mtimeMs) return;
+  return existsSync(installStamp) && statSync(installStamp).mtimeMs >= statSync(lock).mtimeMs;
+}
+
+function ensureInstalled() {
+  if (isInstalled()) return;
   prepare("installing packages", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
   // npm keeps the stamp's own date; touch it, so that a lock file of a later checkout is noticed.
   const now = new Date();
   if (existsSync(installStamp)) utimesSync(installStamp, now, now);
 }
 
-function ensureBuilt() {
+function isBuilt() {
   const built = existsSync(buildStamp) ? statSync(buildStamp).mtimeMs : 0;
-  if (existsSync(join(root, "dist/cli/main.js")) && newest(join(root, "src")) <= built) return;
+  return existsSync(join(root, "dist/cli/main.js")) && newest(join(root, "src")) <= built;
+}
+
+function ensureBuilt() {
+  if (isBuilt()) return;
   const started = new Date();
   // tsc trusts its build records even when what they speak of was deleted.
   const force = existsSync(join(root, "dist")) ? [] : ["--force"];
@@ -99,16 +110,24 @@ function newest(folder) {
   return latest;
 }
 
+function cannotPrepare({ message }) {
+  process.stderr.write(
+    `daxkit: packages or build are missing or old, and nothing can be made here: ${message}\n` +
+      `daxkit: let somebody who may write to ${root} run 'npm start' there\n`,
+  );
+  process.exit(2);
+}
+
 /** Two commands started at once in a new clone must not install on top of each other. */
 function withLock(body) {
   const lock = join(root, ".cache", "preparing");
-  mkdirSync(dirname(lock), { recursive: true });
   for (;;) {
     try {
+      mkdirSync(dirname(lock), { recursive: true });
       mkdirSync(lock);
       break;
     } catch (error) {
-      if (error.code !== "EEXIST") throw error;
+      if (error.code !== "EEXIST" || error.path !== lock) cannotPrepare(error);
       // A command that was killed leaves its lock behind; nothing here takes ten minutes.
       const age = Date.now() - (statSync(lock, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
       if (age > 600_000) rmdirSync(lock);
