@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { programLines } from "../lib/call-site.ts";
 import type { Objection } from "./program.ts";
 import type {
   ByteChange,
@@ -107,8 +108,8 @@ class Writer {
   }
 
   harnessBroken({ name, phase, said, error }: HarnessBroken): string[] {
-    const stack = error instanceof Error ? (error.stack ?? "").split("\n") : [];
-    const frames = stack.filter((line) => /^\s+at /u.test(line)).slice(0, MOST_FRAMES);
+    const stack = error instanceof Error ? (error.stack ?? "") : "";
+    const frames = programLines(stack).slice(0, MOST_FRAMES);
     return [
       this.#title("unsure", "HARNESS BROKEN", name),
       `  ${phase === "proof" ? "the proof" : phase}: ${said}`,

@@ -41,10 +41,27 @@ const home = framesOf(new Error("where am I").stack ?? "")[0]?.file.replace(
   "",
 );
 
+/** The path of a frame below that folder; undefined for everybody else's code. */
+function atHome({ file }: Frame): string | undefined {
+  return home !== undefined && file.startsWith(home) ? file.slice(home.length) : undefined;
+}
+
 /** Whether a frame only carries a store to the media: such frames are nobody's program. */
 function isPlumbing(frame: Frame): boolean {
-  if (home === undefined || !frame.file.startsWith(home)) return false;
-  return /^(lib|media|crash)\//u.test(frame.file.slice(home.length));
+  return /^(lib|media|crash)\//u.test(atHome(frame) ?? "");
+}
+
+/** Whether a frame is of what runs a proof. */
+function isHarness(frame: Frame): boolean {
+  return isPlumbing(frame) || /^(cli\/|node\/watched-)/u.test(atHome(frame) ?? "");
+}
+
+/** Lines of `Error.stack` that speak of a program, neither of daxkit nor of Node. */
+export function programLines(stack: string): string[] {
+  return stack.split("\n").filter((line) => {
+    const [frame] = framesOf(line);
+    return frame !== undefined && atHome(frame) === undefined && !frame.file.startsWith("node:");
+  });
 }
 
 /** The call site in `stack`, or `undefined` when all of it is plumbing. */
@@ -54,7 +71,7 @@ export function callSiteIn(stack: string): CallSite | undefined {
   const site = frames[first];
   if (site === undefined) return undefined;
   const rest = frames.slice(first + 1);
-  const harness = rest.findIndex(isPlumbing);
+  const harness = rest.findIndex(isHarness);
   return { ...site, callers: harness === -1 ? rest : rest.slice(0, harness) };
 }
 

@@ -94,6 +94,20 @@ test("--json keeps standard output for JSON", () => {
   expect(prove(name).out).toMatch(/^loading\nSURVIVED {2}sound\n/u);
 });
 
+test("a program that throws is shown with its own frames, and none of what runs it", () => {
+  const name = file("beyond.mjs", SOUND.replace("mapping.setU64(0, 1)", "mapping.setU64(64, 1)"));
+  const { status, out } = prove(name);
+  expect(status).toBe(2);
+  expect(out).toMatch(
+    /workload: it threw: ERANGE: .*\n +at Object\.workload \(.*beyond\.mjs:2:\d+\)\n$/u,
+  );
+  expect(prove(file("half.ts", "export default {")).out).toMatch(/: SyntaxError: .*\n$/u);
+  const lost = prove("--json", "log-missing-flush.ts");
+  const { counterExample } = JSON.parse(lost.out) as { counterExample: { cuts: unknown } };
+  expect(JSON.stringify(counterExample.cuts)).toContain('"function":"append"');
+  expect(JSON.stringify(counterExample.cuts)).not.toMatch(/watched-run|proofs\./u);
+});
+
 test.each(["0", "86401"])("a patience of %s seconds is refused", (seconds) => {
   const { status, err } = prove("log-right.ts", "--patience", seconds);
   expect(status).toBe(2);
