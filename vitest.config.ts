@@ -27,6 +27,8 @@ export default defineConfig({
               test: {
                 name: "guest",
                 include: ["test/guest/*.test.ts"],
+                // A hook boots several guests.
+                hookTimeout: 900_000,
                 maxWorkers: 1,
                 sequence: { groupOrder: 1 },
               },

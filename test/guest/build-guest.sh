@@ -3,13 +3,14 @@
 #
 #   build-guest.sh SUITE KERNEL FOLDER
 #
-# SUITE is Debian's: bookworm has Linux 6.1. KERNEL is a package that depends on the kernel;
-# linux-image-cloud-amd64 is the smallest with nvdimm, DAX, device mapper, ext4, XFS and NBD.
+# SUITE is Debian's that the kernel comes from: bookworm has Linux 6.1. KERNEL is a package that
+# depends on it; linux-image-cloud-amd64 is the smallest with nvdimm, DAX, device mapper, ext4, XFS
+# and NBD. Programs always come from bookworm: what tar writes is not the same in every version.
 # Packages are downloaded and unpacked, never installed: apt works on lists and a status of its own,
 # from the mirror that this machine is set up with. FOLDER is replaced as a whole, at the end.
 set -euo pipefail
 [ $# = 3 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-suite=$1 kernel_package=$2 folder=$3
+suite=$1 kernel_package=$2 folder=$3 programs_suite=bookworm
 PATH=$PATH:/usr/sbin:/sbin
 
 packages="busybox-static dash kmod tar ndctl daxctl e2fsprogs xfsprogs dmsetup fio nbd-client mount
@@ -41,7 +42,10 @@ source_line() { # source_line LABEL SUITE: the mirror whose release has that lab
 }
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 [ -e "$keys" ] || die "no $keys: this needs Debian"
-{ source_line Debian "$suite"; source_line Debian-Security "$suite-security"; } >"$work/apt/sources"
+for each in $(printf '%s\n' "$programs_suite" "$suite" | sort -u); do
+  source_line Debian "$each"
+  case $each in sid | *-backports) ;; *) source_line Debian-Security "$each-security" ;; esac
+done >"$work/apt/sources"
 grep -q " $suite main" "$work/apt/sources" ||
   die "apt knows no Debian mirror: run apt-get update, then try again"
 : >"$work/apt/status"
@@ -50,20 +54,31 @@ apt_options=(-qq -o "Dir::Etc::sourcelist=$work/apt/sources" -o Dir::Etc::source
   -o "Dir::State::status=$work/apt/status" -o "Dir::Cache::archives=$work/apt/archives"
   -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o APT::Sandbox::User=root
   -o Acquire::Languages=none -o APT::Architecture=amd64)
+from_suite() { echo "APT::Default-Release=/^$1(-security)?\$/"; }
 say "lists of $suite"
 apt-get "${apt_options[@]}" update >&2
 
-kernel=$(apt-cache "${apt_options[@]}" depends "$kernel_package" |
+kernel=$(apt-cache "${apt_options[@]}" -o "$(from_suite "$suite")" depends "$kernel_package" |
   sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
 [ -n "$kernel" ] || die "no kernel behind $kernel_package in $suite"
 release=${kernel#linux-image-}
 say "downloading $kernel"
-(cd "$work/kernel" && apt-get "${apt_options[@]}" download "$kernel" >&2)
-basename "$work"/kernel/*.deb >"$work/result/VERSIONS"
-dpkg-deb -x "$work"/kernel/*.deb "$work/kernel"
+parts=$kernel
+for part in "linux-binary-$release" "linux-modules-$release"; do # Debian 14 has it in pieces
+  if apt-cache "${apt_options[@]}" show "$part" >/dev/null 2>&1; then parts="$parts $part"; fi
+done
+# shellcheck disable=SC2086
+(cd "$work/kernel" && apt-get "${apt_options[@]}" download $parts >&2)
+for archive in "$work"/kernel/*.deb; do
+  basename "$archive" >>"$work/result/VERSIONS"
+  dpkg-deb -x "$archive" "$work/kernel"
+done
+# Where /lib is /usr/lib, packages only have the latter.
+[ -e "$work/kernel/lib" ] || ln -s usr/lib "$work/kernel/lib"
 say "downloading programs"
 # shellcheck disable=SC2086
-apt-get "${apt_options[@]}" install --download-only -y --no-install-recommends $packages >/dev/null
+apt-get "${apt_options[@]}" -o "$(from_suite "$programs_suite")" install --download-only -y \
+  --no-install-recommends $packages >/dev/null
 for archive in "$work"/apt/archives/*.deb; do
   basename "$archive" >>"$work/result/VERSIONS"
   dpkg-deb -x "$archive" "$work/userland"
@@ -87,8 +102,9 @@ extract() { # extract BZIMAGE ELF: tries each decompressor wherever its signatur
 SIGNATURES
   return 1
 }
-extract "$work/kernel/boot/vmlinuz-$release" "$work/result/vmlinux" ||
-  die "vmlinuz-$release is compressed in an unknown way"
+image=$(find "$work/kernel" -name 'vmlinuz*' -type f | head -1)
+[ -n "$image" ] || die "no vmlinuz in $parts"
+extract "$image" "$work/result/vmlinux" || die "$image is compressed in an unknown way"
 
 # --- programs and their libraries ----------------------------------------------------------------
 

@@ -44,7 +44,7 @@ export interface GuestOptions {
   readonly fio?: boolean;
   /** Short texts for the job: `/job/NAME`. */
   readonly files?: Readonly<Record<string, string>>;
-  /** 150 unless given: the emulator shares its machine with others. */
+  /** 300 unless given: the emulator shares its machine with others. */
   readonly timeoutSeconds?: number;
 }
 
@@ -180,7 +180,7 @@ export async function runGuest(
   const child = spawn("qemu-system-x86_64", qemuArguments(guest, folder, options), {
     stdio: ["ignore", "ignore", "pipe"],
   });
-  const wrong = await ended(child, options.timeoutSeconds ?? 150);
+  const wrong = await ended(child, options.timeoutSeconds ?? 300);
   const seconds = (performance.now() - start) / 1000;
   const console = fs.readFileSync(join(folder, "console"), "latin1");
   if (!console.includes("guest: done")) {

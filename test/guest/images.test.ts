@@ -49,13 +49,14 @@ function needsRecovery(path: string): boolean {
 const missing = guestTools.missing || mke2fs.missing;
 
 describe.skipIf(missing)(`a kernel's images${guestTools.hint}${mke2fs.hint}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), "daxkit-guest-"));
+  let folder = "";
   const live = (device: string): string => join(folder, `${device}.img`);
   const dirty = (device: string): string => join(folder, `${device}.dirty.img`);
   let written: GuestRun;
   let replayed: GuestRun;
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "daxkit-guest-"));
     for (const { device, mke2fs: options } of CASES) {
       writeFileSync(live(device), "");
       truncateSync(live(device), 64 * 2 ** 20);

@@ -51,11 +51,12 @@ function resources(text: string): string[] {
 }
 
 describe.skipIf(guestTools.missing)(`a guest with persistent memory${guestTools.hint}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), "daxkit-guest-"));
-  const machine = join(folder, "machine.json");
+  let folder = "";
+  const machine = (): string => join(folder, "machine.json");
   let guest: GuestRun;
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "daxkit-guest-"));
     const nvdimm = join(folder, "module.img");
     writeFileSync(nvdimm, Buffer.alloc(MODULE));
     guest = await runGuest("machine", folder, {
@@ -65,12 +66,12 @@ describe.skipIf(guestTools.missing)(`a guest with persistent memory${guestTools.
     // QEMU puts modules at 4 GiB, where its firmware says nothing; the map would put them last.
     const pmem = [{ size: MODULE, start: "4G", mode: "raw" }];
     const input = { e820: firmware(guest.file("e820")), memmap: MEMMAP, pmem };
-    writeFileSync(machine, JSON.stringify(input));
+    writeFileSync(machine(), JSON.stringify(input));
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   test("the same resources", () => {
-    const { stdout, stderr } = daxkit(["iomem", machine]);
+    const { stdout, stderr } = daxkit(["iomem", machine()]);
     expect(stderr).toBe("");
     expect(resources(stdout)).toEqual(resources(guest.file("iomem")));
     expect(resources(stdout).length).toBeGreaterThanOrEqual(12);
@@ -80,7 +81,7 @@ describe.skipIf(guestTools.missing)(`a guest with persistent memory${guestTools.
     ["-RNDi", "list"],
     ["-RNBu", "list-human"],
   ])("ndctl list %s", (options, name) => {
-    const { stdout, stderr } = daxkit(["list", options, machine]);
+    const { stdout, stderr } = daxkit(["list", options, machine()]);
     expect(stderr).toBe("");
     expect(comparable(stdout)).toEqual(comparable(guest.file(name)));
   });

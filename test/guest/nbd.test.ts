@@ -56,8 +56,7 @@ async function serve(
 }
 
 describe.skipIf(guestTools.missing)(`a kernel on our server${guestTools.hint}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), "daxkit-guest-"));
-  const socket = join(folder, "nbd.sock");
+  let folder = "";
   const image = (device: string): string => join(folder, "images", `${device}.img`);
   let served: GuestRun;
   let read: GuestRun;
@@ -65,7 +64,9 @@ describe.skipIf(guestTools.missing)(`a kernel on our server${guestTools.hint}`, 
   let ends: readonly unknown[];
 
   beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "daxkit-guest-"));
     mkdirSync(join(folder, "images"));
+    const socket = join(folder, "nbd.sock");
     const exports = [...FILESYSTEMS, { device: RAW, type: "raw" }];
     for (const { device, type } of exports) {
       writeFileSync(image(device), "");
