@@ -1,14 +1,14 @@
 /**
  * Our NBD server under a kernel: as QEMU's virtio disks, and through the kernel's own client on
- * one, two and four connections. What it wrote is then read without NBD, by daxkit and by a second
- * boot.
+ * one, two and four connections; with each of the server's engines. What it wrote is then read
+ * without NBD, by daxkit and by a second boot.
  */
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, truncateSync } from "node:fs";
 import { createReadStream, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { MAIN, daxkit } from "../support/daxkit.ts";
 import { type GuestRun, guestTools, runGuest } from "./guest.ts";
@@ -33,15 +33,23 @@ async function sha256(path: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Serves the images until `stop`, which answers the server's exit status. */
+interface Serving {
+  readonly options?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Serves the images until `stop`, which answers the server's exit status and what it said. */
 async function serve(
   socket: string,
   images: readonly string[],
-  ...options: readonly string[]
+  { options = [], env = {} }: Serving = {},
 ): Promise<() => Promise<unknown>> {
   const ready = `${socket}.pid`;
   const words = ["nbd", "-U", socket, "--pid-file", ready, "--verbose", ...options, ...images];
-  const child = spawn(process.execPath, [MAIN, ...words], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(process.execPath, [MAIN, ...words], {
+    stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, ...env },
+  });
   let said = "";
   child.stderr.on("data", (chunk) => (said += String(chunk)));
   const ended = new Promise<unknown>((done) => {
@@ -72,33 +80,42 @@ describe.skipIf(guestTools.missing)(`a kernel on our server${guestTools.hint}`, 
       writeFileSync(image(device), "");
       truncateSync(image(device), (type === "xfs" ? 320 : 64) * MEBI);
     }
-    const stop = await serve(
-      socket,
-      exports.map(({ device }) => image(device)),
-    );
-    const uri = (device: string): string => `nbd+unix:///${device}.img?socket=${socket}`;
+    const paths = exports.map(({ device }) => image(device));
+    const virtual = paths.filter((path) => /\/d\d/u.test(path));
+    const uri = (path: string): string => `nbd+unix:///${basename(path)}?socket=${socket}.virtual`;
+    const stops = [
+      await serve(`${socket}.virtual`, virtual, { options: ["--threads", "0"] }),
+      await serve(
+        socket,
+        paths.filter((path) => !virtual.includes(path)),
+      ),
+    ];
     served = await runGuest("nbd", join(folder, "served"), {
-      disks: [uri("d0"), uri("d1")],
+      disks: virtual.map((path) => uri(path)),
       forward: socket,
       fio: true,
       files: { exports: "nbd0.img nbd1.img nbd2.img\n" },
     });
-    const end = await stop();
+    ends = await Promise.all(stops.map((stop) => stop()));
     read = await runGuest("read-trees", join(folder, "read"), {
       disks: FILESYSTEMS.map(({ device }) => image(device)),
       files: { devices: FILESYSTEMS.map((_, i) => `d${i}`).join(" ") },
     });
-    const stopReading = await serve(`${socket}.ro`, [image("nbd0")], "-r");
+    const stop = await serve(`${socket}.ro`, [image("nbd0")], {
+      options: ["-r"],
+      env: { DAXKIT_FFI: "off" },
+    });
     readOnly = await runGuest("nbd-read-only", join(folder, "read-only"), {
       forward: `${socket}.ro`,
       files: { export: "nbd0.img" },
     });
-    ends = [end, await stopReading()];
+    ends = [...ends, await stop()];
   });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   test("the servers end well, and no request failed", () => {
     expect(ends).toEqual([
+      [0, ""],
       [0, ""],
       [0, ""],
     ]);
