@@ -40,10 +40,11 @@ const PIECES = [
 /** Numbers that lengths and types like to be. */
 const WORDS = [0, 1, 5, 6, 12, 0x7fff_ffff, 0x8000_0001, 0xffff_ffff, 0x6744_6698, 0x668e_33ef];
 
-/** Damages some of what a server says; a reply in three is left alone. */
+/** Damages some of what a server says; most of it is left alone, so that talks get somewhere. */
 function damage(prng: Prng): Tamper {
+  const share = prng.pick([2, 6, 20]);
   return (said) => {
-    if (prng.below(3) === 0) return said;
+    if (prng.below(share) !== 0) return said;
     const bytes = said.slice();
     const view = new DataView(bytes.buffer);
     for (let hits = 1 + prng.below(2); hits > 0 && bytes.length > 0; hits--) {
@@ -126,8 +127,8 @@ function runCase(prng: Prng, notes: CaseNotes): string {
 
 export const nbdClientTarget: FuzzTarget = {
   name: "nbd-client",
-  weight: 2,
-  reaches: ["talked", "EPROTO", "ETIMEDOUT", "parsed", "EINVAL"],
+  weight: 6,
+  reaches: ["talked", "EPROTO"],
   open(): FuzzSubject {
     return { run: runCase };
   },

@@ -23,7 +23,7 @@ import {
   NBD_INFO_BLOCK_SIZE,
 } from "../../format/nbd.ts";
 import { optionError } from "../client-errors.ts";
-import { exportInfo, negotiate } from "../client-handshake.ts";
+import { negotiate } from "../client-handshake.ts";
 import { hex, metaData } from "../client-options.ts";
 import { fill, send, take } from "../talk.ts";
 import {
@@ -321,9 +321,4 @@ function* enterByName(context: CheckContext, form: ReplyForm): CheckTalk<Transmi
   const wishes = { exportName, structured: form !== "simple", extended: false, contexts: [] };
   yield* peer.hold(negotiate(tls === undefined ? wishes : { ...wishes, tls }));
   return new Transmission(peer, form, context);
-}
-
-/** INFO of the export on a connection of its own. */
-export function* infoOf(peer: Peer, { exportName }: CheckContext, option: number) {
-  return yield* peer.hold(exportInfo(option, exportName));
 }
