@@ -43,7 +43,7 @@ beforeEach(() => {
 /** Runs a program, and shows what it said when it fails. */
 function run(program: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(program, args, { cwd, encoding: "utf8" });
-  expect(`${program} ${status}: ${stderr}`).toBe(`${program} 0: ${stderr}`);
+  expect(`${program} ${status}: ${stderr}${stdout}`).toBe(`${program} 0: ${stderr}${stdout}`);
   return stdout;
 }
 
@@ -242,6 +242,8 @@ describe.skipIf(qemu.missing)(`QEMU${qemu.hint}`, () => {
   });
 });
 
+const RAGGED = ["--bs_unaligned", "--norandommap=0", "--iodepth=8"];
+
 describe.skipIf(fio.missing)(`fio${fio.hint}`, () => {
   const shapes: [title: string, args: string[], env: Record<string, string>][] = [
     ["mixed sizes, 4 jobs", ["--numjobs=4", "--bsrange=512-128k", "--iodepth=16"], {}],
@@ -253,7 +255,8 @@ describe.skipIf(fio.missing)(`fio${fio.hint}`, () => {
     ...(whole
       ? ([
           ["4 KiB at depth 64", ["--bs=4k", "--iodepth=64", "--numjobs=4"], {}],
-          ["ragged sizes", ["--bsrange=1-99999", "--bs_unaligned", "--iodepth=8"], {}],
+          // fio's own headers need some hundred bytes, and its overlapping writes have no order.
+          ["ragged sizes", ["--bsrange=333-99999", "--serialize_overlap=1", ...RAGGED], {}],
           ["1 MiB at depth 8", ["--bs=1m", "--iodepth=8", "--numjobs=4"], {}],
         ] satisfies [string, string[], Record<string, string>][])
       : []),

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { MediaStore } from "../../src/nbd/media-store.ts";
 import { SliceStore } from "../../src/nbd/slice-store.ts";
 import { RamMedia } from "../../src/media/ram.ts";
+import type { NbdStore } from "../../src/nbd/store.ts";
 
 function slice(start: number, length: number): { whole: MediaStore; part: SliceStore } {
   const whole = new MediaStore(new RamMedia(65_536));
@@ -41,7 +42,27 @@ test("only what lies inside", () => {
 });
 
 test("abilities that the whole lacks are missing from the part", () => {
-  const { whole, part } = slice(0, 512);
-  expect(part.direct).toBe(whole.direct);
-  expect("holeAt" in part && part.holeAt !== undefined).toBe("holeAt" in whole);
+  const { part } = slice(0, 512);
+  expect([part.direct, part.writeThrough, part.holeAt]).toEqual([undefined, undefined, undefined]);
+});
+
+test("abilities that the whole has are moved, too", () => {
+  const calls: unknown[] = [];
+  const whole: NbdStore = Object.assign(new MediaStore(new RamMedia(65_536)), {
+    direct: {
+      addressOf: (offset: number) => offset + 1,
+      landed: (offset: number, length: number) => calls.push(["landed", offset, length]),
+    },
+    writeThrough: (offset: number) => calls.push(["through", offset]),
+    holeAt: (offset: number) => offset,
+  });
+  const part = new SliceStore(whole, { start: 4096, length: 8192 });
+  expect(part.direct?.addressOf(10, 1)).toBe(4107);
+  part.direct?.landed(20, 2);
+  part.writeThrough?.(30, Uint8Array.of(1));
+  expect(part.holeAt?.(40, 1)).toBe(4136);
+  expect(calls).toEqual([
+    ["landed", 4116, 2],
+    ["through", 4126],
+  ]);
 });
