@@ -1,6 +1,6 @@
 /**
  * Filesystem blocks as memory. On a device with dax a block *is* the media; otherwise it is copied
- * through a bounded cache. Blocks that a journal replayed in memory win over both.
+ * through a bounded cache. Blocks that a journal replayed or changed in memory win over both.
  *
  * @module
  */
@@ -82,9 +82,27 @@ export class Buffers implements ByteStore {
     this.#copies.delete(block);
   }
 
-  /** Forgets the replayed form of a block, as a revoke record asks. */
+  /**
+   * Writes a block, or its first sectors, to the device; what is laid over it stays. `fua`: durable
+   * when it returns. @throws EUCLEAN for a block outside the device, EIO, EROFS
+   */
+  write(block: number, source: Uint8Array, flags?: { readonly fua?: boolean }): void {
+    if (!(block >= 0 && block < this.blocks && Number.isInteger(block))) {
+      this.#refuse(block, "written block");
+    }
+    assert(source.length <= this.blockSize, `${source.length} bytes for a block`);
+    this.#copies.delete(block);
+    this.device.write((block * this.blockSize) / SECTOR_SIZE, source, flags);
+  }
+
+  /** Forgets what is laid over a block: the device's bytes show again. */
   dropOverlay(block: number): void {
     this.#overlay.delete(block);
+  }
+
+  /** What is laid over the device, as `overlay` was given it. */
+  *overlays(): Generator<readonly [block: number, buffer: BlockBuffer]> {
+    yield* this.#overlay;
   }
 
   /** How many blocks are replayed. */

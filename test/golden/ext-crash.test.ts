@@ -4,7 +4,14 @@
  */
 import { describe, expect, test } from "vitest";
 import { RamDisk } from "../../src/block/ram-disk.ts";
+import { Buffers } from "../../src/block/buffers.ts";
+import { EXT4_FEATURE_INCOMPAT_RECOVER } from "../../src/format/ext-superblock.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
+import { hasIncompat } from "../../src/fs/ext/features.ts";
+import { openJournal, recoverOnDevice } from "../../src/fs/ext/recovery.ts";
+import { readSuperblock } from "../../src/fs/ext/superblock.ts";
+import { Volume } from "../../src/fs/ext/volume.ts";
+import { silent } from "../../src/lib/environment.ts";
 import { same } from "../support/bytes.ts";
 import { crashImage, crashManifest } from "../support/ext-crash-images.ts";
 import { manifestOf, mountBytes, mountDisk, still } from "../support/ext-images.ts";
@@ -35,6 +42,24 @@ describe.each(Object.entries(images))("%s: %s", (name) => {
     expect(manifestOf(mountDisk(disk.disk))).toEqual(crashManifest(name, "replayed"));
     expect(same(disk.bytes, image)).toBe(true);
     expect(disk.device.counters.flushes).toBe(0);
+  });
+
+  test("recovered on the device it shows the same, and the journal is clean", () => {
+    const image = crashImage(name);
+    const disk = new RamDisk({ name: "ram0", bytes: image });
+    const found = readSuperblock(disk);
+    expect(hasIncompat(found, EXT4_FEATURE_INCOMPAT_RECOVER)).toBe(true);
+    const buffers = new Buffers(disk, found.blockSize);
+    const after = recoverOnDevice(found, buffers, silent);
+    expect(buffers.overlaid).toBe(0);
+    expect(after).toEqual(readSuperblock(disk));
+    expect(hasIncompat(after, EXT4_FEATURE_INCOMPAT_RECOVER)).toBe(false);
+    expect(manifestOf(mountBytes(image))).toEqual(crashManifest(name, "replayed"));
+    const volume = new Volume(after, buffers, silent);
+    expect(openJournal(volume).superblock.start).toBe(0);
+    const recovered = image.slice();
+    recoverOnDevice(after, buffers, silent);
+    expect(same(image, recovered)).toBe(true);
   });
 
   test("the check finds nothing but the dirty journal and orphans", () => {

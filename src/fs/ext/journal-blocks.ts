@@ -68,6 +68,11 @@ export class LogWalk {
     this.#left = log.area.last - log.area.first;
   }
 
+  /** Blocks up to where the walk started. */
+  get left(): number {
+    return this.#left;
+  }
+
   /** The next record, or undefined where the log ends. @throws EUCLEAN, EIO */
   next(): LogRecord | undefined {
     const at = this.#at;
@@ -179,12 +184,16 @@ export function tagHolds(
   tag: LogTag,
   bytes: Uint8Array,
 ): boolean {
-  if (!log.checksummed) return true;
+  return !log.checksummed || tag.checksum === tagChecksum(log, sequence, bytes);
+}
+
+/** What a v2 or v3 tag says of its block, as it lies in the log: 16 bits with v2, 32 with v3. */
+export function tagChecksum(log: JournalLog, sequence: number, bytes: Uint8Array): number {
   const word = new DataView(new ArrayBuffer(4));
   word.setUint32(0, sequence);
   const crc = crc32c(crc32c(log.seed, new Uint8Array(word.buffer)), bytes);
   const v3 = (log.featureIncompat & JBD2_FEATURE_INCOMPAT_CSUM_V3) !== 0;
-  return tag.checksum === (v3 ? crc : crc & 0xffff);
+  return v3 ? crc : crc & 0xffff;
 }
 
 const zeroWord = new Uint8Array(4);

@@ -22,10 +22,11 @@ import {
 } from "../../format/jbd2.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import { DaxError, type ErrnoCode } from "../../lib/errno.ts";
-import { type Decoded, decode, sizeof } from "../../lib/struct.ts";
+import { type Decoded, decode } from "../../lib/struct.ts";
+import { TEAR_NOTE_BYTES, isTorn, superblockChecksum } from "./journal-tear.ts";
 
 /** Blocks of a journal at most; mke2fs makes none of more than 10,240,000. */
-const MOST_BLOCKS = 1 << 24;
+export const MOST_JOURNAL_BLOCKS = 1 << 24;
 
 /** Where the blocks of a journal lie; a journal file may be fragmented. */
 export interface JournalMap {
@@ -33,6 +34,14 @@ export interface JournalMap {
   readonly blocks: number;
   /** The filesystem block behind journal block `n`; undefined over a hole. */
   physical(n: number): number | undefined;
+}
+
+/** The filesystem block behind journal block `n`. @throws EUCLEAN over a hole */
+export function physicalBlock(map: JournalMap, n: number): number {
+  const block = map.physical(n);
+  if (block !== undefined) return block;
+  const detail = `journal: block ${n} of the journal file is a hole; run a check`;
+  throw new DaxError("EUCLEAN", { syscall: "journal", detail });
 }
 
 /** One block of the log, copied out. */
@@ -69,9 +78,9 @@ export class JournalLog {
   constructor(buffers: Buffers, map: JournalMap) {
     this.#buffers = buffers;
     this.#map = map;
-    const { bytes, view } = this.#readPhysical(0);
-    this.superblock = withoutV2Fields(decode(JournalSuperblock, view));
-    this.#checkSuperblock(bytes);
+    const block = this.#readPhysical(0);
+    this.superblock = withoutV2Fields(decode(JournalSuperblock, block.view));
+    this.#checkSuperblock(block);
     this.area = areaOf(this.superblock);
     this.seed = crc32c(0xffffffff, this.superblock.uuid);
   }
@@ -136,7 +145,7 @@ export class JournalLog {
     return { bytes, view: new DataView(bytes.buffer) };
   }
 
-  #checkSuperblock(bytes: Uint8Array): void {
+  #checkSuperblock(block: LogBlock): void {
     const s = this.superblock;
     if (s.magic !== JBD2_MAGIC_NUMBER) {
       this.fail("EUCLEAN", `superblock: magic is 0x${hex(s.magic)}, not c03b3998`);
@@ -152,13 +161,13 @@ export class JournalLog {
     if (s.maxlen > most || s.maxlen === 0) {
       this.fail("EUCLEAN", `superblock: maxlen is ${s.maxlen}, the file has ${most}`);
     }
-    if (s.maxlen > MOST_BLOCKS) {
-      this.fail("ENOTSUP", `superblock: maxlen is ${s.maxlen}, more than ${MOST_BLOCKS}`);
+    if (s.maxlen > MOST_JOURNAL_BLOCKS) {
+      this.fail("ENOTSUP", `superblock: maxlen is ${s.maxlen}, more than ${MOST_JOURNAL_BLOCKS}`);
     }
     if (s.first === 0 || s.first >= s.maxlen) {
       this.fail("EUCLEAN", `superblock: first is ${s.first}, not within 1 to ${s.maxlen - 1}`);
     }
-    if (this.checksummed) this.#checkChecksum(bytes);
+    if (this.checksummed) this.#checkChecksum(block);
     const { first, last } = areaOf(s);
     if (s.start !== 0 && (s.start < first || s.start >= last)) {
       this.fail("EUCLEAN", `superblock: start is ${s.start}, not within ${first} to ${last - 1}`);
@@ -185,14 +194,24 @@ export class JournalLog {
     }
   }
 
-  #checkChecksum(bytes: Uint8Array): void {
-    const copy = bytes.slice(0, sizeof(JournalSuperblock));
-    copy.fill(0, JournalSuperblock.checksum.offset, JournalSuperblock.checksum.offset + 4);
-    const expected = crc32c(0xffffffff, copy);
+  #checkChecksum(block: LogBlock): void {
+    const expected = superblockChecksum(block.bytes);
     const found = this.superblock.checksum;
-    if (found !== expected) {
-      this.fail("EBADMSG", `superblock: checksum is ${hex(found)}, not ${hex(expected)}`);
+    if (found === expected || this.#wasTorn(block)) return;
+    this.fail("EBADMSG", `superblock: checksum is ${hex(found)}, not ${hex(expected)}`);
+  }
+
+  /** Whether the log says that the superblock was changed when power went. */
+  #wasTorn(block: LogBlock): boolean {
+    const { first, last } = areaOf(this.superblock);
+    const note = new DataView(new ArrayBuffer(TEAR_NOTE_BYTES));
+    for (let n = first; n < last; n++) {
+      const physical = this.#map.physical(n);
+      if (physical === undefined) continue;
+      this.#buffers.read(physical, new Uint8Array(note.buffer), "journal block");
+      if (isTorn(block, note)) return true;
     }
+    return false;
   }
 }
 

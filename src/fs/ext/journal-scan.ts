@@ -76,8 +76,7 @@ class Scan {
     switch (record.blocktype) {
       case JBD2_DESCRIPTOR_BLOCK:
         if (!tailHolds(this.#log, record)) this.#suspicious = true;
-        this.#passBlocks(record);
-        return true;
+        return this.#passBlocks(record);
       case JBD2_REVOKE_BLOCK:
         if (!tailHolds(this.#log, record)) this.#suspicious = true;
         return true;
@@ -88,14 +87,21 @@ class Scan {
     }
   }
 
-  #passBlocks(record: LogRecord): void {
+  /**
+   * Returns false where the log ends. The tags of a descriptor that was cut off while it was
+   * written may count any number of blocks; without a checksum nothing else tells that it was.
+   */
+  #passBlocks(record: LogRecord): boolean {
     const count = countTags(this.#log, record);
+    const doubtful = this.#suspicious || !this.#log.checksummed;
+    if (doubtful && count > this.#walk.left) return false;
     if (!this.#log.checksumV1 || this.#suspicious || this.#end !== undefined) {
       this.#walk.skip(count);
-      return;
+      return true;
     }
     this.#crc = crc32be(this.#crc, record.bytes);
     for (let i = 0; i < count; i++) this.#crc = crc32be(this.#crc, this.#walk.take().bytes);
+    return true;
   }
 
   #commit(record: LogRecord): boolean {

@@ -3,20 +3,24 @@
  *
  * @module
  */
-import type { Buffers } from "../../block/buffers.ts";
+import { Buffers } from "../../block/buffers.ts";
 import {
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_SUPERBLOCK_OFFSET,
 } from "../../format/ext-superblock.ts";
 import type { Tracer } from "../../lib/environment.ts";
+import { copyOf } from "../../lib/memory.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { corrupt, unsupported } from "./corruption.ts";
 import { hasCompat, hasIncompat } from "./features.ts";
 import { replayFastCommits } from "./fast-commit-replay.ts";
 import { FileMap } from "./file-map.ts";
-import { JournalLog } from "./journal-log.ts";
+import { JournalLog, type JournalMap } from "./journal-log.ts";
 import { type JournalStatistics, overlayReplay, replayLog } from "./journal-replay.ts";
+import { fixedMap } from "./journal-map.ts";
+import { discardJournal, recoverJournal } from "./journal-recovery.ts";
+import { writeRecoverFlag } from "./recover-flag.ts";
 import { type Superblock, parseSuperblock } from "./superblock.ts";
 import { Volume } from "./volume.ts";
 
@@ -25,6 +29,14 @@ import { Volume } from "./volume.ts";
  * @throws EUCLEAN, EBADMSG for a journal that is none, ENOTSUP for one on another device, EIO
  */
 export function openJournal(volume: Volume): JournalLog {
+  return new JournalLog(volume.buffers, journalMapOf(volume));
+}
+
+/**
+ * Where the journal inside the filesystem lies; to be read again after a replay.
+ * @throws as {@link openJournal}
+ */
+export function journalMapOf(volume: Volume): JournalMap {
   const { journalInum, journalDev, journalUuid, blockSize } = volume.superblock;
   if (journalInum === 0 || journalUuid.some((byte) => byte !== 0)) {
     const what = `the journal is on an external device (number 0x${journalDev.toString(16)})`;
@@ -38,7 +50,7 @@ export function openJournal(volume: Volume): JournalLog {
   if (record.links === 0) throw corrupt(where, "links", 0, "the journal was deleted");
   const map = new FileMap(volume, record);
   const blocks = Math.floor(record.size / blockSize);
-  return new JournalLog(volume.buffers, { blocks, physical: (n) => map.blockOf(n) });
+  return { blocks, physical: (n) => map.blockOf(n) };
 }
 
 /**
@@ -70,6 +82,43 @@ export function recover(superblock: Superblock, buffers: Buffers, trace: Tracer)
   const volume = new Volume(superblock, buffers, trace);
   replayInto(volume, openJournal(volume));
   return rereadSuperblock(superblock, buffers);
+}
+
+/**
+ * Replays the journal to the device, durably, and answers the superblock that is valid afterwards;
+ * make a new volume with it. A journal that nobody asks to replay is emptied, as Linux does. The
+ * orphans that it may have left are the caller's.
+ * @throws EUCLEAN, EBADMSG, ENOTSUP for a journal that cannot be replayed, with nothing written;
+ *   EIO, EROFS
+ */
+export function recoverOnDevice(
+  superblock: Superblock,
+  buffers: Buffers,
+  trace: Tracer,
+): Superblock {
+  if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return superblock;
+  const volume = new Volume(superblock, buffers, trace);
+  const map = fixedMap(journalMapOf(volume));
+  if (!hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) {
+    discardJournal(buffers, map);
+    return superblock;
+  }
+  const statistics = recoverJournal({
+    buffers,
+    map,
+    *fastCommits({ fastCommits }) {
+      const scratch = new Buffers(buffers.device, buffers.blockSize);
+      replayFastCommits(rereadSuperblock(superblock, scratch), scratch, fastCommits);
+      for (const [block, { memory, at }] of scratch.overlays()) {
+        yield [block, copyOf(memory, at, buffers.blockSize)];
+      }
+    },
+  });
+  const { firstTransaction, endTransaction, replayed } = statistics;
+  trace.event("ext.recovery", { firstTransaction, endTransaction, blocks: replayed });
+  const after = rereadSuperblock(superblock, buffers);
+  writeRecoverFlag(buffers, false);
+  return { ...after, featureIncompat: after.featureIncompat & ~EXT4_FEATURE_INCOMPAT_RECOVER };
 }
 
 /** The superblock as replay left it; its geometry may have grown, its block size cannot change. */

@@ -14,6 +14,7 @@ import {
   EXT4_FEATURE_INCOMPAT_64BIT,
   EXT4_FEATURE_INCOMPAT_CSUM_SEED,
   EXT4_FEATURE_INCOMPAT_META_BG,
+  EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_FEATURE_RO_COMPAT_BIGALLOC,
   EXT4_FEATURE_RO_COMPAT_GDT_CSUM,
   EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
@@ -31,6 +32,7 @@ import { crc32c } from "../../lib/crc32c.ts";
 import { type Memory, copyOf } from "../../lib/memory.ts";
 import { type Field, sizeof } from "../../lib/struct.ts";
 import { badChecksum, corrupt } from "./corruption.ts";
+import { isTornFlag, superblockChecksumOf } from "./recover-flag.ts";
 import { type Features, checkIncompat, hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
 
 /** The geometry and features of a filesystem; sizes in bytes, counts in blocks unless named. */
@@ -129,12 +131,14 @@ export function parseSuperblock(memory: Memory, base: number, deviceSize: number
   if (magic !== EXT4_SUPER_MAGIC) {
     throw corrupt("superblock", "magic", `0x${magic.toString(16)}`, "not 0xef53");
   }
-  const features = {
+  const stored = {
     featureCompat: SB.featureCompat.get(raw, 0),
     featureIncompat: SB.featureIncompat.get(raw, 0),
     featureRoCompat: SB.featureRoCompat.get(raw, 0),
   };
-  const checksums = readChecksums(raw, bytes, features);
+  const { torn, ...checksums } = readChecksums(raw, bytes, stored);
+  const flag = torn ? EXT4_FEATURE_INCOMPAT_RECOVER : 0;
+  const features = { ...stored, featureIncompat: (stored.featureIncompat | flag) >>> 0 };
   checkIncompat(features);
   const sizes = readSizes(raw, features);
   const geometry = readGeometry(raw, features, sizes, deviceSize);
@@ -158,8 +162,9 @@ function readChecksums(
   raw: DataView,
   bytes: Uint8Array,
   features: Features,
-): Pick<Superblock, "metadataCsum" | "gdtCsum" | "checksumSeed"> {
+): Pick<Superblock, "metadataCsum" | "gdtCsum" | "checksumSeed"> & { torn: boolean } {
   const metadataCsum = hasRoCompat(features, EXT4_FEATURE_RO_COMPAT_METADATA_CSUM);
+  let torn = false;
   const storedSeed = hasIncompat(features, EXT4_FEATURE_INCOMPAT_CSUM_SEED);
   if (metadataCsum) {
     const type = SB.checksumType.get(raw, 0);
@@ -167,11 +172,13 @@ function readChecksums(
       throw corrupt("superblock", "checksum_type", type, "only 1 (crc32c) is known");
     }
     const stored = SB.checksum.get(raw, 0);
-    const computed = crc32c(0xffff_ffff, bytes.subarray(0, SB.checksum.offset));
-    if (stored !== computed) throw badChecksum("superblock", stored, computed);
+    const computed = superblockChecksumOf(bytes);
+    torn = stored !== computed && isTornFlag(bytes);
+    if (stored !== computed && !torn) throw badChecksum("superblock", stored, computed);
   }
   const uuid = SB.uuid.get(raw, 0);
   return {
+    torn,
     metadataCsum,
     gdtCsum: !metadataCsum && hasRoCompat(features, EXT4_FEATURE_RO_COMPAT_GDT_CSUM),
     checksumSeed: storedSeed ? SB.checksumSeed.get(raw, 0) : crc32c(0xffff_ffff, uuid),
