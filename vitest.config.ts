@@ -14,6 +14,7 @@ export default defineConfig({
     // A busy machine must not fail a test that would have passed.
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       {
         extends: true,

@@ -33,22 +33,34 @@ export const WRITE = 1;
 export const DISC = 2;
 export const FLUSH = 3;
 
-/** Reads exactly so many bytes. */
+/**
+ * Reads exactly so many bytes. It takes what is there before it waits: a listener of "readable" on
+ * a socket that holds something is called at once, for ever, and nothing else is.
+ */
 export async function take(socket: Socket, length: number): Promise<Buffer> {
-  for (;;) {
-    const bytes = socket.read(length) as Buffer | null;
-    if (bytes !== null && bytes.length === length) return bytes;
-    if (bytes !== null || socket.readableEnded || socket.destroyed) {
-      throw new Error(`it ended after ${bytes?.length ?? 0} of ${length} bytes`);
-    }
-    await new Promise<void>((resolve) => {
-      const go = (): void => {
-        for (const event of ["readable", "end", "close"]) socket.off(event, go);
-        resolve();
-      };
-      for (const event of ["readable", "end", "close"]) socket.on(event, go);
-    });
+  const parts: Buffer[] = [];
+  let left = length;
+  while (left > 0) {
+    const run = Math.min(left, socket.readableLength);
+    const bytes = run === 0 ? null : (socket.read(run) as Buffer | null);
+    if (bytes !== null) {
+      parts.push(bytes);
+      left -= bytes.length;
+    } else if (socket.readableEnded || socket.destroyed) {
+      throw new Error(`it ended after ${length - left} of ${length} bytes`);
+    } else await somethingHappened(socket);
   }
+  return Buffer.concat(parts);
+}
+
+async function somethingHappened(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const go = (): void => {
+      for (const event of ["readable", "end", "close"]) socket.off(event, go);
+      resolve();
+    };
+    for (const event of ["readable", "end", "close"]) socket.on(event, go);
+  });
 }
 
 /** Brings a fresh connection to transmission; returns the export's size. */

@@ -81,15 +81,36 @@ export async function startServer(
   };
 }
 
-/** A connection to it, from which nothing was read. */
+/**
+ * A connection to it, from which nothing was read. On a busy machine a crowd comes faster than any
+ * server can accept; then the kernel says EAGAIN, and one tries again.
+ */
 export async function dial(server: RunningServer): Promise<Socket> {
+  for (;;) {
+    // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
+    const socket = await attempt(server);
+    if (socket !== undefined) return socket;
+    // oxlint-disable-next-line no-await-in-loop
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+async function attempt(server: RunningServer): Promise<Socket | undefined> {
   const socket = connect(server.socket === "" ? { port: server.port } : { path: server.socket });
-  socket.on("error", () => {});
-  onTestFinished(() => {
-    socket.destroy();
+  return new Promise((resolve, reject) => {
+    socket.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EAGAIN") resolve(undefined);
+      else reject(error);
+    });
+    socket.once("connect", () => {
+      socket.removeAllListeners("error");
+      socket.on("error", () => {});
+      onTestFinished(() => {
+        socket.destroy();
+      });
+      resolve(socket);
+    });
   });
-  await new Promise((resolve) => socket.once("connect", resolve));
-  return socket;
 }
 
 /** Resident memory of a process in bytes, and how many descriptors it has open. */

@@ -77,24 +77,36 @@ export class NetSender {
   /** Writes pieces; returns the last instead of writing it. */
   #gather(refused: { error: unknown }): Uint8Array | undefined {
     const { replies } = this.#session;
+    const gathered: Uint8Array[] = [];
     let slice: Uint8Array | undefined;
-    let last: Uint8Array | undefined;
     while (this.#piece < replies.count) {
       const length = (replies.lengths[this.#piece] as number) - this.#within;
       const at = (replies.at[this.#piece] as number) + this.#within;
       let bytes: Uint8Array;
       if (replies.kinds[this.#piece] === PIECE_STORE) {
-        if (slice?.length === 0) break;
         slice ??= new Uint8Array(Math.min(SLICE_BYTES, storeBytes(replies, this.#piece)));
         bytes = slice.subarray(0, Math.min(slice.length, length));
         slice = slice.subarray(bytes.length);
-        if (!this.#read(at, bytes, refused)) break;
+        if (bytes.length === 0 || !this.#read(at, bytes, refused)) {
+          this.#holdHeader(gathered);
+          break;
+        }
       } else bytes = memoryOf(replies, this.#piece).subarray(at, at + length);
-      if (last !== undefined) this.#socket.write(last);
-      last = bytes;
+      gathered.push(bytes);
       this.#advance(bytes.length, length);
     }
+    const last = gathered.pop();
+    for (const bytes of gathered) this.#socket.write(bytes);
     return last;
+  }
+
+  /** A header says that its data follow: it stays here until the first of them were read. */
+  #holdHeader(gathered: Uint8Array[]): void {
+    if (this.#within > 0) return;
+    const header = gathered.pop();
+    if (header === undefined) return;
+    this.#piece--;
+    this.#sent -= header.length;
   }
 
   #read(offset: number, target: Uint8Array, refused: { error: unknown }): boolean {
