@@ -83,7 +83,7 @@ export class BufferedMedia implements FileMedia {
   readonly #backing: Backing;
   readonly #options: BufferedOptions;
   readonly #segmentBytes: number;
-  readonly #mostBytes: number;
+  #mostBytes: number;
   readonly #pages: PageWriter;
   /** By the start of the segment, the one looked at first in front. */
   readonly #segments = new Map<number, Segment>();
@@ -139,6 +139,18 @@ export class BufferedMedia implements FileMedia {
     this.#backing.checkWhole();
     this.#pages.write();
     this.#backing.persist();
+  }
+
+  /**
+   * Leaves the backing to somebody who writes to it past the windows: what is in memory is
+   * forgotten, and there are no windows any more.
+   * @throws EIO, ENOSPC where something was flushed and cannot be written back
+   */
+  protected leave(): void {
+    this.fence();
+    this.#mostBytes = 0;
+    this.#segments.clear();
+    this.#forgotten.clear();
   }
 
   badRanges(): readonly ByteRange[] {

@@ -14,6 +14,8 @@ import { typed } from "./system-error.ts";
 
 /** Serves where foreign calls cannot be made; see {@link BufferedMedia}. */
 export class BufferedFileMedia extends BufferedMedia {
+  readonly #file: MediaFile;
+
   /**
    * @param mostBytes of the file that may be in memory
    * @throws ENOTSUP when cache-line write-back is demanded
@@ -32,6 +34,13 @@ export class BufferedFileMedia extends BufferedMedia {
       ...(mostBytes === undefined ? {} : { mostBytes }),
       limitHint: `install koffi (${whyNoLibc()})`,
     });
+    this.#file = file;
+  }
+
+  /** The file, for somebody who reads and writes it by calls: this media has no windows then. */
+  lend(): MediaFile {
+    this.leave();
+    return this.#file;
   }
 }
 

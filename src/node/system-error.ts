@@ -10,9 +10,12 @@ for (const [code, [number]] of Object.entries(Errno)) {
   if (!byNumber.has(number)) byNumber.set(number, code as ErrnoCode);
 }
 
+const EDQUOT = 122;
+
 /** A positive errno of libc as an error; one without a name here becomes EIO that tells it. */
 export function systemError(errno: number, context: ErrorContext): DaxError {
-  const code = byNumber.get(errno);
+  // A quota that is used up is a disk that is full.
+  const code = errno === EDQUOT ? "ENOSPC" : byNumber.get(errno);
   if (code !== undefined) return new DaxError(code, context);
   const detail = `errno ${errno}${context.detail === undefined ? "" : `; ${context.detail}`}`;
   return new DaxError("EIO", { ...context, detail });

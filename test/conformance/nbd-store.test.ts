@@ -11,7 +11,9 @@ import { SliceStore } from "../../src/nbd/slice-store.ts";
 import type { NbdStore } from "../../src/nbd/store.ts";
 import { openFileMedia } from "../../src/node/file-media.ts";
 import { libc } from "../../src/node/libc.unsafe.ts";
-import type { OpenFileOptions } from "../../src/node/media-file.ts";
+import { closeUnlocked } from "../../src/node/file-lock.ts";
+import { type OpenFileOptions, openMediaFile } from "../../src/node/media-file.ts";
+import { FileStore } from "../../src/node/nbd/file-store.ts";
 import { shareStore } from "../../src/node/nbd/mapped-store.ts";
 import { tmpdir } from "node:os";
 import { type StoreCase, storeSuite } from "./nbd-store-cases.ts";
@@ -57,6 +59,20 @@ storeSuite(
     return new SliceStore(whole, { start: 8192, length: size });
   }),
 );
+storeSuite({
+  name: "a file by calls",
+  make(size) {
+    const place = mkdtempSync(join(tmpdir(), "nbd-store-"));
+    const file = openMediaFile(join(place, "disk"), { create: size });
+    return {
+      store: new FileStore(file),
+      close() {
+        closeUnlocked(file.fd);
+        rmSync(place, { recursive: true });
+      },
+    };
+  },
+});
 if (libc() !== undefined) {
   storeSuite(mapped("a mapped file on tmpfs", "/dev/shm"));
   storeSuite(mapped("a mapped file on a disk", tmpdir()));

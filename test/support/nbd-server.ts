@@ -8,6 +8,7 @@ import { type Socket, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
+import { libc } from "../../src/node/libc.unsafe.ts";
 import { MAIN, jsonLines } from "./daxkit.ts";
 
 /** A server that runs, and what it said so far. */
@@ -23,6 +24,24 @@ export interface RunningServer {
   /** Sends a signal and waits for the exit status. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
+
+/** The ways in which connections are carried. */
+export interface EngineCase {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Every engine that there is on this host. */
+export const ENGINES: readonly EngineCase[] = [
+  ...(libc() === undefined
+    ? []
+    : [
+        { name: "threads", args: [], env: {} },
+        { name: "the event loop", args: ["--threads", "0"], env: {} },
+      ]),
+  { name: "Node's sockets", args: [], env: { DAXKIT_FFI: "off" } },
+];
 
 /** A folder in memory or on disk that is gone after the test. */
 export function testFolder(): string {

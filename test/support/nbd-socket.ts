@@ -32,8 +32,10 @@ export class SocketClient {
   #over = false;
   #cookie = 0n;
 
-  constructor(fd: number) {
-    this.socket = new Socket({ fd, readable: true, writable: true });
+  /** @param from a descriptor, or a socket from which nothing was read */
+  constructor(from: number | Socket) {
+    this.socket =
+      typeof from === "number" ? new Socket({ fd: from, readable: true, writable: true }) : from;
     this.socket.on("data", (bytes: Buffer) => {
       this.#parts.push(bytes);
       this.#have += bytes.length;

@@ -13,8 +13,10 @@ import type { NbdExport } from "../../nbd/export.ts";
 import { MediaStore } from "../../nbd/media-store.ts";
 import { SliceStore } from "../../nbd/slice-store.ts";
 import type { NbdStore } from "../../nbd/store.ts";
+import { BufferedFileMedia } from "../file-backing.ts";
 import { openFileMedia } from "../file-media.ts";
 import type { FileMedia } from "../media-file.ts";
+import { FileStore } from "./file-store.ts";
 import { shareStore } from "./mapped-store.ts";
 
 /** Which part of a file is exported, and how. */
@@ -70,11 +72,13 @@ export function openExport(path: string, options: OpenExportOptions = {}): OpenE
   }
 }
 
-/** By the pages of the file where it is mapped; by copies where it is not. */
+/** By the pages of the file where it is mapped; by calls where it is not. */
 function storeOf(media: FileMedia): { store: NbdStore; release: () => void } {
   const shared = shareStore(media);
   if (shared !== undefined) return { store: shared.store, release: () => shared.release() };
-  return { store: new MediaStore(media), release: () => {} };
+  const store =
+    media instanceof BufferedFileMedia ? new FileStore(media.lend()) : new MediaStore(media);
+  return { store, release: () => {} };
 }
 
 interface Part {
