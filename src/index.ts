@@ -159,7 +159,7 @@ export type {
 } from "./platform/regions.ts";
 export { BlockStore } from "./nbd/block-store.ts";
 export { DirtyMap } from "./nbd/dirty-map.ts";
-export type { DirtyExtent } from "./nbd/dirty-map.ts";
+export type { DirtyExtent, DirtyGrain } from "./nbd/dirty-map.ts";
 export type { ExportDirectory, NbdExport } from "./nbd/export.ts";
 export type { TlsMode } from "./nbd/handshake.ts";
 export { MediaStore } from "./nbd/media-store.ts";

@@ -4,10 +4,11 @@
  * @module
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { constants } from "node:os";
+import type { NbdExport } from "../nbd/export.ts";
 import type { NbdListen } from "../node/nbd/addresses.ts";
 import type { NbdServer } from "../node/nbd/server.ts";
 import type { NbdTlsOptions } from "../node/nbd/tls-settings.ts";
@@ -61,9 +62,18 @@ export function socketOfOurOwn(): { readonly path: string; remove(): void } {
   };
 }
 
-/** Writes the number of this process; the file is gone when it has ended well. */
+/**
+ * Writes the number of this process; the file is gone when it has ended well. Whoever waits for the
+ * file finds the number in it: it is made beside it, and takes its name when it is whole.
+ */
 export function writePidFile(path: string): { remove(): void } {
-  typed(path, () => writeFileSync(path, `${process.pid}\n`));
+  const there = typed(path, () => statSync(path, { throwIfNoEntry: false }));
+  // A pipe, or /dev/null: nothing that could be replaced.
+  const whole = there === undefined || there.isFile() ? `${path}.${process.pid}` : path;
+  typed(path, () => {
+    writeFileSync(whole, `${process.pid}\n`);
+    if (whole !== path) renameSync(whole, path);
+  });
   return {
     remove: () => {
       try {
@@ -107,7 +117,8 @@ function clientEnvironment(server: NbdServer, name: string): Record<string, stri
     return { ...base, unixsocket: address.path, nbd: `nbd:unix:${address.path}`, port: "" };
   }
   const port = String(address.port);
-  return { ...base, port, unixsocket: "", nbd: `nbd:${address.host}:${port}` };
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return { ...base, port, unixsocket: "", nbd: `nbd:${host}:${port}` };
 }
 
 /** The words of a command line that say where to listen. */
@@ -127,6 +138,11 @@ export function placeFrom({ unix, port, ipaddr }: PlaceWords, path: () => string
   }
   if (port !== undefined && port > 65_535) throw new UsageError("'--port' is 65535 at most");
   return { port: port ?? 10_809, ...(ipaddr === undefined ? {} : { address: ipaddr }) };
+}
+
+/** Sets a new mark for `daxkit:dirty`: nothing is dirty but what is written from now on. */
+export function clearMarks(exports: readonly NbdExport[]): void {
+  for (const each of exports) each.dirty?.clear();
 }
 
 /** What clients write: the default export has no name in its URI, so that every client gets it. */

@@ -33,6 +33,15 @@ export function waitForSignal(): SignalWait {
   return { signal, cancel: () => cancel() };
 }
 
+/**
+ * Calls back on SIGUSR1. Without this Node opens its debugger to whoever sends it.
+ * @returns what ends it
+ */
+export function onMark(mark: () => void): () => void {
+  process.on("SIGUSR1", mark);
+  return () => process.off("SIGUSR1", mark);
+}
+
 const PARENT_CHECK_MS = 250;
 
 /** Answers `parent` when the process that started this one is gone. */

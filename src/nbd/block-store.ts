@@ -5,8 +5,12 @@
  * @module
  */
 import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
+import type { DaxRange } from "../dax/iomap.ts";
+import { PAGE_SIZE } from "../dax/operations.ts";
 import { isDaxError } from "../lib/errno.ts";
+import { copyOut } from "../lib/memory.ts";
 import type { NbdStore, StoreAbilities, StoreBlockSizes, StoreExtent, ZeroFlags } from "./store.ts";
+import { ZeroLook, zeroExtents } from "./zero-extents.ts";
 
 const PREFERRED_BYTES = 4096;
 
@@ -23,6 +27,7 @@ export class BlockStore implements NbdStore {
     multiConnection: true,
   };
   readonly #device: BlockDevice;
+  readonly #look = new ZeroLook();
 
   /** `readOnly` shows a device that could be written as one that cannot. */
   constructor(device: BlockDevice, options: { readonly readOnly?: boolean } = {}) {
@@ -71,8 +76,30 @@ export class BlockStore implements NbdStore {
 
   cache(): void {}
 
-  /** Devices tell nothing of holes, and looking would be requests that nobody made. */
-  allocation(_offset: number, length: number): readonly StoreExtent[] {
-    return [{ length, hole: false, zero: false }];
+  /**
+   * Which blocks hold nothing but zeros, looked up in the dax memory behind the device: no request
+   * is made for it. Without dax it would be one that nobody made, and all counts as data; so does
+   * what cannot be looked at, such as poison.
+   */
+  allocation(offset: number, length: number): Iterable<StoreExtent> {
+    const { dax } = this.#device;
+    if (dax === undefined) return [{ length, hole: false, zero: false }];
+    return zeroExtents(offset, length, (at, run) => this.#isZero(dax, at, run));
+  }
+
+  /** Of a piece inside one page. */
+  #isZero({ device, start }: DaxRange, offset: number, length: number): boolean {
+    const within = offset % PAGE_SIZE;
+    try {
+      const span = device.directAccess((start + offset - within) / PAGE_SIZE, 1);
+      const zero = this.#look.isZero(length, (bytes) => {
+        copyOut(span.memory, span.start + within, bytes);
+      });
+      device.checkFault();
+      return zero;
+    } catch (error) {
+      if (isDaxError(error)) return false;
+      throw error;
+    }
   }
 }

@@ -10,9 +10,15 @@
  * @module
  */
 
-/** At most this many bits, 32 MiB of them; larger stores have larger blocks. */
-const MOST_BITS = 2 ** 28;
-const LEAST_BLOCK = 4096;
+/** How fine a map is: larger stores have larger blocks. */
+export interface DirtyGrain {
+  /** Bytes: a power of two. */
+  readonly leastBlock: number;
+  readonly mostBlocks: number;
+}
+
+/** At most 32 MiB of bits. */
+const GRAIN: DirtyGrain = { leastBlock: 4096, mostBlocks: 2 ** 28 };
 
 /** A run of blocks in one state, in bytes. */
 export interface DirtyExtent {
@@ -28,10 +34,14 @@ export class DirtyMap {
   readonly buffer: SharedArrayBuffer;
   readonly #words: Int32Array<SharedArrayBuffer>;
 
-  /** @param size of the store in bytes */
-  constructor(size: number, buffer?: SharedArrayBuffer) {
-    let block = LEAST_BLOCK;
-    while (size / block > MOST_BITS) block *= 2;
+  /**
+   * @param size of the store in bytes
+   * @param buffer that of another thread's map of the same store
+   * @param grain bytes of the smallest block, a power of two, and how many blocks there may be
+   */
+  constructor(size: number, buffer?: SharedArrayBuffer, grain: DirtyGrain = GRAIN) {
+    let block = grain.leastBlock;
+    while (size / block > grain.mostBlocks) block *= 2;
     this.blockBytes = block;
     const words = Math.ceil(Math.ceil(size / block) / 32);
     this.buffer = buffer ?? new SharedArrayBuffer(words * 4);

@@ -10,13 +10,16 @@ import { checkBounds } from "../media/bounds.ts";
 import type { Media } from "../media/media.ts";
 import { DirtyMap } from "./dirty-map.ts";
 import type { NbdStore, StoreAbilities, StoreBlockSizes, StoreExtent, ZeroFlags } from "./store.ts";
+import { ZeroLook, zeroExtents } from "./zero-extents.ts";
 
 /** What poison is healed by: an overwrite of whole sectors, as on Linux. */
 const SECTOR_SIZE = 512;
-/** Zeros are looked for in pieces of so many bytes. */
-const LOOK_BYTES = 4096;
-/** Bytes that one question is worth looking at; the answer ends there. */
-const MOST_LOOKED_AT = 32 * 1024 * 1024;
+
+/**
+ * What a flush must write back is known by the cache line, up to 256 MiB: a map of more bits would
+ * take longer to go through than it saves.
+ */
+const LINES = { leastBlock: 64, mostBlocks: 2 ** 22 };
 
 /** How a store over media is made. */
 export interface MediaStoreOptions {
@@ -45,15 +48,14 @@ export class MediaStore implements NbdStore {
   /** All that is written lies in `[from, to)`. */
   #from = Infinity;
   #to = 0;
-  readonly #look = new Uint8Array(LOOK_BYTES);
-  readonly #words = new Int32Array(this.#look.buffer);
+  readonly #look = new ZeroLook();
 
   constructor(media: Media, options: MediaStoreOptions = {}) {
     this.#media = media;
     this.size = media.size;
     this.readOnly = media.readOnly || options.readOnly === true;
     const lasts = media.durability !== "volatile" && !this.readOnly;
-    this.#written = lasts ? new DirtyMap(media.size) : undefined;
+    this.#written = lasts ? new DirtyMap(media.size, undefined, LINES) : undefined;
   }
 
   read(offset: number, target: Uint8Array): void {
@@ -77,9 +79,10 @@ export class MediaStore implements NbdStore {
     this.#media.flush(offset, length);
     this.#media.fence();
     this.#media.checkFault?.();
+    this.#clean(offset, length);
   }
 
-  /** Writes back what was written since the last flush, in whole blocks; then one fence. */
+  /** Writes back what was written since and is not persisted, in whole lines; then one fence. */
   flush(): void {
     const from = Math.min(this.#from, this.size);
     const length = Math.max(0, this.#to - from);
@@ -112,25 +115,30 @@ export class MediaStore implements NbdStore {
    * Media has no holes; what is told is which blocks hold nothing but zeros. Poison is not looked
    * at, and counts as data.
    */
-  *allocation(offset: number, length: number): Generator<StoreExtent, void> {
+  allocation(offset: number, length: number): Iterable<StoreExtent> {
     const bad = this.#media.badRanges();
-    const stop = Math.min(offset + length, offset + MOST_LOOKED_AT);
-    for (let at = offset; at < stop;) {
-      const run = Math.min(LOOK_BYTES - (at % LOOK_BYTES), stop - at);
+    return zeroExtents(offset, length, (at, run) => {
       const poisoned = bad.some((range) => overlaps(range.start, range.length, at, run));
-      yield { length: run, hole: false, zero: !poisoned && this.#isZero(at, run) };
-      at += run;
-    }
+      return !poisoned && this.#isZero(at, run);
+    });
+  }
+
+  /** A range is durable: the blocks inside it need no flush any more. */
+  #clean(offset: number, length: number): void {
+    const block = this.#written?.blockBytes ?? 1;
+    const start = Math.ceil(offset / block) * block;
+    const stop = Math.floor((offset + length) / block) * block;
+    if (stop > start) this.#written?.clear(start, stop - start);
   }
 
   #isZero(offset: number, length: number): boolean {
-    const bytes = this.#look;
-    bytes.fill(0, length);
-    this.#pieces(offset, length, (memory, at, done, run) => {
-      copyOut(memory, at, bytes.subarray(done, done + run));
+    const zero = this.#look.isZero(length, (bytes) => {
+      this.#pieces(offset, length, (memory, at, done, run) => {
+        copyOut(memory, at, bytes.subarray(done, done + run));
+      });
     });
     this.#media.checkFault?.();
-    return this.#words.every((word) => word === 0);
+    return zero;
   }
 
   /** Everything that must be so before bytes change; notes that they do. */

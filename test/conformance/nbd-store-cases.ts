@@ -173,6 +173,17 @@ export function storeSuite(each: StoreCase): void {
     );
 
     test(
+      "what was zeroed with NO_HOLE is no hole afterwards",
+      withStore((store) => {
+        store.write(0, new Uint8Array(131_072).fill(1));
+        for (const at of [65_536, 524_288]) {
+          store.writeZeroes(at, 65_536, { noHole: true, fast: false });
+          expect(holes(store, at, 65_536, 4096)).not.toContain(true);
+        }
+      }),
+    );
+
+    test(
       "direct memory, where there is some, is the store's own",
       withStore((store) => {
         const { direct } = store;

@@ -117,6 +117,19 @@ describe("--run", () => {
   });
 });
 
+test("old QEMU's way of writing an address knows IPv6", () => {
+  const { stdout, status } = shell("daxkit nbd -n -p 0 -i ::1 --run 'echo $nbd $port' a.img", cwd);
+  expect(stdout).toMatch(/^nbd:\[::1\]:(\d+) \1\n$/u);
+  expect(status).toBe(0);
+});
+
+test("the number of the process goes where a file cannot, too, and nothing is left", () => {
+  const line = "daxkit nbd -P /dev/null -U s --run true a.img && daxkit nbd -P none/pid a.img; ls";
+  const { stdout, stderr } = shell(line, cwd);
+  expect(stderr).toMatch(/^daxkit nbd: ENOENT: .*'none\/pid'/u);
+  expect(stdout).toBe("a.img\nb.img\n");
+});
+
 test("the file of the process id is there when it listens, and gone afterwards", async () => {
   const pidFile = join(cwd, "pid");
   const server = await startServer(["-U", join(cwd, "s"), "-P", pidFile, a()]);

@@ -1,7 +1,7 @@
 /**
  * `daxkit nbd` before clients that are not ours: libnbd's tools, QEMU's, and fio.
  */
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   copyFileSync,
@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { libc } from "../../src/node/libc.unsafe.ts";
 import { MAIN, shell } from "../support/daxkit.ts";
 import { type RunningServer, randomImage, startServer, testFolder } from "../support/nbd-server.ts";
@@ -117,6 +117,66 @@ describe.skipIf(libnbd.missing)(`libnbd's tools${libnbd.hint}`, () => {
     await expect
       .poll(() => map("daxkit:dirty"))
       .toMatchObject([{ offset: 0, length: 16 * MIB, type: 0 }]);
+  });
+
+  test("nbdinfo --map tells space set aside from holes, and follows trim and zeroes", async () => {
+    const image = sparseImage();
+    const server = await serve(image);
+    const types = (from: number, to: number): number[] =>
+      (
+        JSON.parse(run("nbdinfo", "--json", "--map", server.uri)) as {
+          offset: number;
+          length: number;
+          type: number;
+        }[]
+      )
+        .filter(({ offset, length }) => offset < to * MIB && offset + length > from * MIB)
+        .map(({ type }) => type);
+    expect(types(3, 4)).toEqual([0]);
+    run("qemu-io", "-f", "raw", "-c", "discard 3M 512k", server.uri);
+    expect(types(3, 3.5)).toEqual([3]);
+    run("qemu-io", "-f", "raw", "-c", "write -zu 3584k 256k", server.uri);
+    expect(types(3.5, 3.75)).toEqual([3]);
+    run("qemu-io", "-f", "raw", "-c", "write -z 8M 1M", server.uri);
+    // Zeroed with NO_HOLE: allocated, by zeros that were written or by an extent never written to.
+    for (const type of types(8, 9)) expect(type & 1).toBe(0);
+    run("qemu-io", "-f", "raw", "-c", "write 12M 4k", server.uri);
+    expect(types(12, 12.001)).toEqual([0]);
+  });
+
+  test("a machine's devices: zeros, and one map of writes for all exports of a disk", async () => {
+    writeFileSync(
+      join(cwd, "m.yaml"),
+      "brd: 16M\nexports: [ram0, { device: ram0, name: look, readOnly: true }]\n" +
+        "nbd: { socket: m.sock }\n",
+    );
+    const child = spawn(process.execPath, [MAIN, "up", "m.yaml"], { cwd, stdio: "pipe" });
+    onTestFinished(() => {
+      child.kill("SIGKILL");
+    });
+    let errors = "";
+    child.stderr.on("data", (bytes: Buffer) => (errors += bytes.toString()));
+    await new Promise<void>((resolve) => {
+      child.stdout.on("data", (bytes: Buffer) => {
+        if (bytes.includes('"event":"up"')) resolve();
+      });
+    });
+    const uri = (name: string): string => `nbd+unix:///${name}?socket=${join(cwd, "m.sock")}`;
+    const map = (name: string, context: string): unknown =>
+      JSON.parse(run("nbdinfo", "--json", `--map=${context}`, uri(name)));
+    expect(map("ram0", "base:allocation")).toMatchObject([{ length: 16 * MIB, type: 2 }]);
+    run("nbdcopy", randomImage(cwd, "part", MIB), uri("ram0"));
+    const runs = (type: number) => [
+      { offset: 0, length: MIB, type: type === 1 ? 1 : 0 },
+      { offset: MIB, length: 15 * MIB, type: type === 1 ? 0 : 2 },
+    ];
+    expect(map("look", "base:allocation")).toMatchObject(runs(0));
+    expect(map("look", "daxkit:dirty")).toMatchObject(runs(1));
+    child.kill("SIGUSR1");
+    await expect
+      .poll(() => map("look", "daxkit:dirty"))
+      .toMatchObject([{ offset: 0, length: 16 * MIB, type: 0 }]);
+    expect(errors).toBe("");
   });
 
   test("nbdinfo --list shows several exports, and read-only ones as such", async () => {

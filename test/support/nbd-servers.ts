@@ -48,5 +48,9 @@ export function runNbdkit(...args: readonly string[]): string {
 /** Runs qemu-nbd until the test ends, for any number of clients. @returns its URI */
 export function runQemuNbd(file: string, ...args: readonly string[]): string {
   const options = ["-t", "-e", "8", "-f", "raw", "-x", "an export", ...args];
-  return started("qemu-nbd", (socket, pid) => [...options, `--pid-file=${pid}`, "-k", socket, file], "an export");
+  return started(
+    "qemu-nbd",
+    (socket, pid) => [...options, `--pid-file=${pid}`, "-k", socket, file],
+    "an export",
+  );
 }

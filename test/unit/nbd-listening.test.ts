@@ -1,9 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { isLoopback, resolveTcp, serverUri } from "../../src/node/nbd/addresses.ts";
+import { libc } from "../../src/node/libc.unsafe.ts";
+import { duplicate } from "../../src/node/nbd/descriptors.unsafe.ts";
 import { startListening } from "../../src/node/nbd/listeners.ts";
 import { inheritedSockets } from "../../src/node/nbd/socket-activation.ts";
 import { scratch } from "../support/scratch.ts";
@@ -80,6 +82,40 @@ test("a port that is taken", async () => {
   });
   const { port } = other.address() as AddressInfo;
   await expect(startListening({ port }, false, events)).rejects.toThrow(/^EADDRINUSE.*127\.0\.0/u);
+});
+
+/** A listening socket's descriptor, as another process would hand it over. */
+async function openedAt(host: string): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  onTestFinished(() => {
+    server.close();
+  });
+  const { fd } = Reflect.get(server, "_handle") as { fd: number };
+  return duplicate(fd);
+}
+
+test.skipIf(libc() === undefined)(
+  "an inherited socket is served on loopback, or where that was allowed",
+  async () => {
+    const everywhere = await openedAt("0.0.0.0");
+    await expect(startListening({ fd: everywhere }, false, events)).rejects.toThrow(
+      /^EPERM: .*'0\.0\.0\.0'.*require TLS/u,
+    );
+    const open = await startListening({ fd: await openedAt("0.0.0.0") }, true, events);
+    expect(open.address).toMatchObject({ kind: "tcp", host: "0.0.0.0" });
+    const inside = await startListening({ fd: await openedAt("127.0.0.1") }, false, events);
+    expect(inside.address).toMatchObject({ kind: "tcp", host: "127.0.0.1" });
+    await Promise.all([open.close(), inside.close()]);
+  },
+);
+
+test("an inherited descriptor that is no listening socket", async () => {
+  const file = openSync(scratch(undefined, "file"), "w");
+  await expect(startListening({ fd: file }, false, events)).rejects.toThrow(
+    /descriptor \d+.*no listening socket/u,
+  );
+  closeSync(file);
 });
 
 test("sockets are inherited only by the process they are for", () => {

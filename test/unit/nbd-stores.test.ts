@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { BlockDevice } from "../../src/block/block-device.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
+import { createPmem } from "../../src/drivers/pmem.ts";
 import { DaxError } from "../../src/lib/errno.ts";
 import type { Media } from "../../src/media/media.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
@@ -54,10 +55,20 @@ describe("media as a store", () => {
     store.writeZeroes(20_000, 10, HOW);
     store.write(40_960, noise(1, 8192));
     store.flush();
-    const written = ["flush 5000+3192", "flush 16384+4096", "flush 40960+8192", "fence"];
+    const written = ["flush 5000+120", "flush 19968+64", "flush 40960+8192", "fence"];
     expect(calls.splice(0)).toEqual(written);
     store.flush();
     expect(calls).toEqual(["fence"]);
+  });
+
+  test("does not write back again what FUA did", () => {
+    const calls: string[] = [];
+    const store = new MediaStore(noted(new RamMedia(SIZE), calls));
+    store.write(4096, noise(1, 4096));
+    store.write(12_288, noise(1, 4096));
+    store.persist(4096, 4096);
+    store.flush();
+    expect(calls).toEqual(["flush 4096+4096", "fence", "flush 12288+4096", "fence"]);
   });
 
   test("writes back again what a flush failed to", () => {
@@ -191,6 +202,34 @@ describe("a block device as a store", () => {
     expect(store.blockSizes).toEqual(blockSizes);
     expect(store.size).toBe(SIZE);
     expect(new BlockStore(disk, { readOnly: true }).readOnly).toBe(true);
+  });
+
+  test("tells zeros without a request, where there is dax to look at", () => {
+    const media = new PoisonMedia(new RamMedia(SIZE));
+    media.injectPoison(32_768, 512);
+    const range = { media, start: 0, length: SIZE, physicalStart: 0 };
+    const reads: number[] = [];
+    const wrap = (disk: BlockDevice): BlockDevice =>
+      new Proxy(disk, {
+        get(target, key) {
+          if (key === "read") reads.push(1);
+          const value: unknown = Reflect.get(target, key, target);
+          return typeof value === "function" ? (value.bind(target) as unknown) : value;
+        },
+      });
+    const { disk } = createPmem({ ...range, name: "pmem0", wrap });
+    reads.length = 0;
+    const store = new BlockStore(disk);
+    store.write(8192, noise(1, 512));
+    const zero = (at: number, length: number): boolean[] =>
+      [...store.allocation(at, length)].flatMap((extent) => {
+        expect(extent.hole).toBe(false);
+        return extent.zero;
+      });
+    expect(zero(0, 16_384)).toEqual([true, true, false, true]);
+    expect(zero(8704, 7680)).toEqual([true, true]);
+    expect(zero(28_672, 8192)).toEqual([true, false]);
+    expect(reads).toEqual([]);
   });
 
   test("fails as the device does", () => {

@@ -12,6 +12,7 @@ import { oneLine } from "../errors.ts";
 import { printable } from "../output.ts";
 import {
   TLS_OPTIONS,
+  clearMarks,
   placeFrom,
   runBeside,
   socketOfOurOwn,
@@ -19,7 +20,7 @@ import {
   urisOf,
   writePidFile,
 } from "../serving.ts";
-import { waitForOrphanhood, waitForSignal } from "../signals.ts";
+import { onMark, waitForOrphanhood, waitForSignal } from "../signals.ts";
 
 const OPTIONS = {
   unix: { type: "file", short: "U", value: "SOCKET", text: "listen at a unix socket; - makes one" },
@@ -46,6 +47,7 @@ const OPTIONS = {
   stdio: { type: "flag", short: "s", text: "serve the one connection that is standard input" },
   "pid-file": { type: "file", short: "P", value: "FILE", text: "write the process id there" },
   "exit-with-parent": { type: "flag", text: "end when the process that started this one has" },
+  newstyle: { type: "flag", short: "n", text: "speak the newstyle handshake, as it always does" },
   foreground: { type: "flag", short: "f", text: "stay in the foreground, as it always does" },
   threads: {
     type: "count",
@@ -127,7 +129,7 @@ export const nbd = command({
         },
       });
       try {
-        return await stay(server, opened, silent, invocation);
+        return await stay(server, silent, invocation);
       } finally {
         await server.close();
       }
@@ -211,7 +213,6 @@ async function placesOf({ values }: NbdInvocation, cleanup: (() => void)[]): Pro
 /** Serves, and answers with the exit status when it is over. */
 async function stay(
   server: NbdServer,
-  opened: readonly OpenExport[],
   silent: boolean,
   invocation: NbdInvocation,
 ): Promise<number> {
@@ -219,10 +220,7 @@ async function stay(
   const wait = waitForSignal();
   const parent = values["exit-with-parent"] ? waitForOrphanhood() : undefined;
   const pidFile = values["pid-file"] === undefined ? undefined : writePidFile(values["pid-file"]);
-  const newMark = (): void => {
-    for (const each of opened) each.export.dirty?.clear();
-  };
-  process.on("SIGUSR1", newMark);
+  const noMark = onMark(() => clearMarks(server.exports.list()));
   const ended = Promise.race([wait.signal, parent?.gone ?? new Promise<never>(() => {})]);
   try {
     if (values.stdio) return await serveStandardInput(server, ended);
@@ -233,7 +231,7 @@ async function stay(
     if (!silent) sayGoodbye(why, invocation);
     return STATUS_OK;
   } finally {
-    process.off("SIGUSR1", newMark);
+    noMark();
     wait.cancel();
     parent?.cancel();
     pidFile?.remove();

@@ -11,8 +11,8 @@ import { type Invocation, STATUS_FINDING, STATUS_OK, command } from "../command.
 import { oneLine } from "../errors.ts";
 import { MACHINE_OPERAND, MACHINE_OPTIONS, bootFrom } from "../machines.ts";
 import { printable } from "../output.ts";
-import { urisOf } from "../serving.ts";
-import { waitForSignal } from "../signals.ts";
+import { clearMarks, urisOf } from "../serving.ts";
+import { onMark, waitForSignal } from "../signals.ts";
 
 const OPTIONS = {
   verbose: { type: "flag", short: "v", text: "print what the kernel would have said" },
@@ -32,7 +32,9 @@ export const up = command({
       "ends it cleanly. On a terminal it prints for people, otherwise JSON lines: 'boot', " +
       "'device' or 'refused' for each device, 'up', and 'down'.",
     "Devices that the machine file names under 'exports' are served as network block devices, at " +
-      "the socket or port that it names under 'nbd': one more line, 'export', for each.",
+      "the socket or port that it names under 'nbd': one more line, 'export', for each. Their " +
+      "meta context 'daxkit:dirty' tells what was written since the start, or since the last " +
+      "SIGUSR1.",
     "A device that cannot be attached or served does not stop the others.",
   ],
   json: "lines",
@@ -47,6 +49,7 @@ export const up = command({
     const { out } = invocation;
     const { machine, milliseconds } = await bootFrom(invocation);
     let served: ServedMachine | undefined;
+    const noMark = onMark(() => clearMarks(served?.server?.exports.list() ?? []));
     try {
       served = await serve(machine, invocation);
       const show = out.isTerminal && !invocation.json ? showForPeople : showAsJson;
@@ -60,6 +63,7 @@ export const up = command({
       if (show === showAsJson) out.json({ event: "down", signal });
       else out.line(`\nshut down by ${signal}`);
     } finally {
+      noMark();
       await served?.server?.close();
       machine.shutdown();
     }

@@ -54,14 +54,17 @@ export async function resolveTcp(
     throw new DaxError("EINVAL", { syscall: "listen", detail: `port ${port}; 0 to 65535` });
   }
   const found = isIP(address) === 0 ? await resolve(address) : address;
-  if (!open && !isLoopback(found)) {
-    throw new DaxError("EPERM", {
-      syscall: "listen",
-      path: address,
-      detail: "beyond this machine everybody could read and write; require TLS, or say insecure",
-    });
-  }
+  if (!open && !isLoopback(found)) throw beyondLoopback(address);
   return { address: found, port };
+}
+
+/** What is said of an address that more than this machine reaches. */
+export function beyondLoopback(address: string): DaxError {
+  return new DaxError("EPERM", {
+    syscall: "listen",
+    path: address,
+    detail: "beyond this machine everybody could read and write; require TLS, or say insecure",
+  });
 }
 
 async function resolve(name: string): Promise<string> {

@@ -21,6 +21,7 @@ export interface FileCalls {
   fdatasync(fd: number): number;
   msync(address: number, length: number, flags: number): number;
   madvise(address: number, length: number, advice: number): number;
+  ioctl(fd: number, request: number, data: Uint8Array): number;
   /** Of the last failed call of this thread. */
   errno(): number;
 }
@@ -38,6 +39,7 @@ export function fileCalls(): FileCalls {
       fallocate: foreign("fallocate", "int", ["int", "int", "int64_t", "int64_t"]),
       fdatasync: foreign("fdatasync", "int", ["int"]),
       madvise: foreign("madvise", "int", ["uintptr_t", "size_t", "int"]),
+      ioctl: foreign("ioctl", "int", ["int", "ulong", "void *"]),
       lseek: foreign("lseek", "int64_t", ["int", "int64_t", "int"]),
       msync: foreign("msync", "int", ["uintptr_t", "size_t", "int"]),
       errno: () => c.errno(),

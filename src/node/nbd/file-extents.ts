@@ -1,5 +1,6 @@
 /**
- * What a file really holds, by SEEK_DATA and SEEK_HOLE.
+ * What a file really holds: data and holes by SEEK_DATA and SEEK_HOLE, and space that was set aside
+ * and reads as zeros by FIEMAP, since to the former that is a hole.
  *
  * @module
  */
@@ -8,6 +9,7 @@ import type { StoreExtent } from "../../nbd/store.ts";
 import { SEEK_END } from "../libc.unsafe.ts";
 import { systemError } from "../system-error.ts";
 import { type FileCalls, SEEK_DATA, SEEK_HOLE } from "./file-calls.unsafe.ts";
+import { reservedExtents } from "./file-reserved.ts";
 
 /** More extents than this are one of data: that is always a safe answer, and time is bounded. */
 const MOST_EXTENTS = 4096;
@@ -52,8 +54,9 @@ export function* fileExtents(
     const hole = data > at;
     const next = Math.min(file.size, hole ? data : seek(calls, file, at, SEEK_HOLE));
     if (next <= at) break;
-    yield { length: next - at, hole, zero: hole };
-    at = next;
+    if (hole) yield* reservedExtents(calls, file, at, Math.min(next, stop) - at);
+    else yield { length: next - at, hole: false, zero: false };
+    at = hole ? Math.min(next, stop) : next;
   }
   if (at < stop) yield { length: stop - at, hole: false, zero: false };
 }

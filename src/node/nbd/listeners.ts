@@ -8,7 +8,13 @@ import { type Server, type Socket, connect, createServer } from "node:net";
 import { DaxError } from "../../lib/errno.ts";
 import { systemError } from "../system-error.ts";
 import type { NbdAddress } from "../../nbd/uri.ts";
-import { type NbdListen, checkSocketPath, resolveTcp } from "./addresses.ts";
+import {
+  type NbdListen,
+  beyondLoopback,
+  checkSocketPath,
+  isLoopback,
+  resolveTcp,
+} from "./addresses.ts";
 
 /** How many connections the kernel keeps for a server that is busy; it may keep fewer. */
 const BACKLOG = 4096;
@@ -43,7 +49,7 @@ export async function startListening(
     (socket) => events.onConnection(socket),
   );
   if ("path" in at) await listenAtPath(server, checkSocketPath(at.path));
-  else if ("fd" in at) await listening(server, { fd: at.fd }, `descriptor ${at.fd}`);
+  else if ("fd" in at) await listenAtDescriptor(server, at.fd, open);
   else {
     const { address, port } = await resolveTcp(at, open);
     await listening(server, { host: address, port }, `${address}:${port}`);
@@ -59,6 +65,17 @@ async function closed(server: Server): Promise<void> {
     server.close();
     setImmediate(resolve);
   });
+}
+
+/** Somebody else's socket, unless all the world reaches it. */
+async function listenAtDescriptor(server: Server, fd: number, open: boolean): Promise<void> {
+  const shown = `descriptor ${fd}`;
+  await listening(server, { fd }, shown);
+  const address = server.address();
+  if (open || address === null || typeof address === "string") return;
+  if (isLoopback(address.address)) return;
+  await closed(server);
+  throw beyondLoopback(address.address);
 }
 
 /** A path that is left over from a server that died is taken; one that answers is not. */
@@ -99,7 +116,12 @@ type ListenTarget = { path: string } | { host: string; port: number } | { fd: nu
 
 async function listening(server: Server, target: ListenTarget, shown: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const refuse = (error: Error): void => reject(typedError(error, "listen", shown));
+    const refuse = (error: Error): void => {
+      const { code } = error as NodeJS.ErrnoException;
+      const noSocket = "fd" in target && (code === "EINVAL" || code === "ENOTSUP");
+      const detail = noSocket ? "it is no listening socket" : undefined;
+      reject(typedError(error, "listen", shown, detail));
+    };
     server.once("error", refuse);
     server.listen({ ...target, backlog: BACKLOG }, () => {
       server.off("error", refuse);
@@ -127,8 +149,12 @@ function pathOfDescriptor(fd: number): string {
   }
 }
 
-function typedError(error: Error, syscall: string, path?: string): DaxError {
+function typedError(error: Error, syscall: string, path?: string, detail?: string): DaxError {
   const { errno } = error as NodeJS.ErrnoException;
-  const context = { syscall, ...(path === undefined ? {} : { path }) };
+  const context = {
+    syscall,
+    ...(path === undefined ? {} : { path }),
+    ...(detail === undefined ? {} : { detail }),
+  };
   return systemError(typeof errno === "number" ? -errno : 5, context);
 }

@@ -30,6 +30,11 @@ export interface ServedMachine {
   readonly refused: readonly { readonly name: string; readonly error: DaxError }[];
 }
 
+interface DeviceExport {
+  readonly device: string;
+  readonly served: NbdExport;
+}
+
 /**
  * Serves the devices that the machine's `exports` name, at the places of its `nbd`. Every request
  * of a client is one to the device: its drivers, faults and recorders see each. Close the server
@@ -43,15 +48,16 @@ export async function serveMachine(
   const { exports: named = [], nbd } = machine.description;
   const { folder = ".", onFault } = options;
   const refused: { name: string; error: DaxError }[] = [];
-  const exports: NbdExport[] = [];
+  const found: DeviceExport[] = [];
   for (const each of named) {
     try {
-      exports.push(exportOf(machine, each));
+      found.push({ device: each.device, served: exportOf(machine, each) });
     } catch (error) {
       if (!isDaxError(error)) throw error;
       refused.push({ name: each.name, error });
     }
   }
+  const exports = withMaps(found);
   if (nbd === undefined || exports.length === 0) return { server: undefined, refused };
   const tls = tlsOf(nbd, folder);
   const server = await serveNbd({
@@ -67,12 +73,23 @@ export async function serveMachine(
 function exportOf(machine: Machine, described: ExportDescription): NbdExport {
   const { device, name, description, readOnly } = described;
   const store = new BlockStore(machine.disk(device), { readOnly });
-  return {
-    name,
-    ...(description === undefined ? {} : { description }),
-    store,
-    ...(store.readOnly ? {} : { dirty: new DirtyMap(store.size) }),
-  };
+  return { name, ...(description === undefined ? {} : { description }), store };
+}
+
+/**
+ * Gives every export of a disk that can be written the same map: a backup through a read-only
+ * export learns what was written through another. A partition and its disk have one each.
+ */
+function withMaps(exports: readonly DeviceExport[]): NbdExport[] {
+  const maps = new Map<string, DirtyMap>();
+  for (const { device, served } of exports) {
+    const { readOnly, size } = served.store;
+    if (!readOnly && !maps.has(device)) maps.set(device, new DirtyMap(size));
+  }
+  return exports.map(({ device, served }) => {
+    const dirty = maps.get(device);
+    return dirty === undefined ? served : { ...served, dirty };
+  });
 }
 
 function placesOf({ socket, port, address }: NbdDescription, folder: string): NbdListen[] {
