@@ -83,6 +83,20 @@ export class FileMap {
     this.#last = undefined;
   }
 
+  /** Forgets what was decoded about `count` blocks from `logical`: their mapping has changed. */
+  forget(logical: number, count: number): void {
+    this.#last = undefined;
+    let from = this.#place(logical);
+    if ((this.#segments[from - 1]?.limit ?? 0) > logical) from--;
+    let to = from;
+    for (; to < this.#segments.length; to++) {
+      const { first, runs } = this.#segments[to] as Segment;
+      if (first >= logical + count) break;
+      this.#runs -= runs;
+    }
+    this.#segments.splice(from, to - from);
+  }
+
   #segment(logical: number): Segment {
     const last = this.#last;
     if (last !== undefined && logical >= last.first && logical < last.limit) return last;
@@ -108,6 +122,8 @@ export class FileMap {
     const extents = this.#record.has(EXT4_EXTENTS_FL);
     const read = extents ? extentSegment : blockMapSegment;
     const segment = read(this.#volume, this.#record, logical);
+    // What is known of a leaf that has since been split or joined would lie across the new one.
+    this.forget(segment.first, segment.limit - segment.first);
     if (this.#runs + segment.runs > MAX_RUNS_OF_MAP) this.clear();
     this.#runs += segment.runs;
     this.#volume.mapBudget.charge(this, segment.runs);

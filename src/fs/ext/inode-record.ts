@@ -48,25 +48,28 @@ const { mode, linksCount, flags, generation, sizeLo, sizeHigh, checksumLo, block
 const { extraIsize, checksumHi } = DX;
 const EXTRA = EXT4_GOOD_OLD_INODE_SIZE;
 
-/** One inode as stored. */
+/**
+ * One inode as stored. The numbers that are decoded here are changed by `inode-writer.ts` only,
+ * together with the bytes that they come from.
+ */
 export class InodeRecord {
   readonly ino: number;
   /** A private copy of all `inode_size` bytes. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  readonly mode: number;
-  readonly links: number;
-  readonly flags: number;
+  mode: number;
+  links: number;
+  flags: number;
   readonly generation: number;
   /** Bytes of the file. */
-  readonly size: number;
+  size: number;
   /** Bytes behind the first 128 that are in use. */
-  readonly extraSize: number;
+  extraSize: number;
   /** Where the checksums of this inode's blocks start. */
   readonly seed: number;
 
-  /** `bytes` is kept. @throws EBADMSG, EUCLEAN */
-  constructor(superblock: Superblock, ino: number, bytes: Uint8Array<ArrayBuffer>) {
+  /** `bytes` is kept; those of a `fresh` inode have no checksum yet. @throws EBADMSG, EUCLEAN */
+  constructor(superblock: Superblock, ino: number, bytes: Uint8Array<ArrayBuffer>, fresh = false) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.ino = ino;
     this.bytes = bytes;
@@ -78,7 +81,7 @@ export class InodeRecord {
     this.seed = crc32cLe32(crc32cLe32(superblock.checksumSeed, ino), this.generation);
     const roomy = bytes.length > EXTRA;
     this.extraSize = roomy ? extraIsize.get(view, EXTRA) : 0;
-    if (superblock.metadataCsum) checkInodeChecksum(this);
+    if (superblock.metadataCsum && !fresh) checkInodeChecksum(this);
     if (this.extraSize % 4 !== 0 || EXTRA + this.extraSize > bytes.length) {
       const rule = `a multiple of 4 up to ${bytes.length - EXTRA}`;
       throw corrupt(`inode ${ino}`, "extra_isize", this.extraSize, `not ${rule}`);
@@ -125,6 +128,14 @@ export function inodeChecksum(record: InodeRecord): number {
   const high = EXTRA + checksumHi.offset;
   scratch.fill(0, high, high + checksumHi.size);
   return crc32c(seed, scratch);
+}
+
+/** Stores the checksum of the record's bytes in them. */
+export function sealInode(superblock: Superblock, record: InodeRecord): void {
+  if (!superblock.metadataCsum) return;
+  const checksum = inodeChecksum(record);
+  checksumLo.set(record.view, 0, checksum & 0xffff);
+  if (hasChecksumHi(record)) checksumHi.set(record.view, EXTRA, checksum >>> 16);
 }
 
 function hasChecksumHi(record: InodeRecord): boolean {

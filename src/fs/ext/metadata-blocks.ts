@@ -7,6 +7,7 @@
 import type { Buffers } from "../../block/buffers.ts";
 import { corrupt } from "./corruption.ts";
 import { Recent } from "./recent.ts";
+import type { JournaledBlock } from "./transaction.ts";
 
 /** Bytes that the cache of one filesystem holds, unless sixteen blocks need more. */
 const CACHE_BYTES = 2 << 20;
@@ -75,5 +76,20 @@ export class MetadataBlocks {
     const fresh = new MetadataBlock(block, bytes);
     this.#cache.set(block, fresh);
     return fresh;
+  }
+
+  /**
+   * From now on `get` answers a handle's private copy of a block, which aliases it. A writer calls
+   * this whenever it has changed and sealed a block, in each transaction anew.
+   */
+  put({ block, bytes }: JournaledBlock, role: BlockRole, seed: number): void {
+    const changed = new MetadataBlock(block, bytes);
+    changed.prove(role, seed);
+    this.#cache.set(block, changed);
+  }
+
+  /** Forgets a block that was freed, or that holds something else now. */
+  forget(block: number): void {
+    this.#cache.delete(block);
   }
 }

@@ -1,7 +1,7 @@
 /**
  * A cache of what was used last, in two generations: when the young one is full it becomes the old
  * one, and what the old one held and nobody asked for again is forgotten. Nothing is ever deleted
- * one by one, which a `Map` would pay for at its front.
+ * one by one to make room, which a `Map` would pay for at its front.
  *
  * @module
  */
@@ -30,6 +30,11 @@ export class Recent<V> {
       this.#young = new Map();
     }
     this.#young.set(key, value);
+  }
+
+  delete(key: number): void {
+    this.#young.delete(key);
+    this.#old.delete(key);
   }
 
   clear(): void {

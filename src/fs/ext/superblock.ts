@@ -48,6 +48,8 @@ export interface Superblock extends Features {
   /** Blocks in a cluster; 1 without bigalloc. */
   readonly clusterRatio: number;
   readonly inodeSize: number;
+  /** Bytes of extra fields that new inodes should have; may be more than there is room for. */
+  readonly wantExtraIsize: number;
   readonly firstIno: number;
   readonly descSize: number;
 
@@ -154,6 +156,7 @@ export function parseSuperblock(memory: Memory, base: number, deviceSize: number
     ...geometry,
     ...readHash(raw),
     ...readSpecialInodes(raw, features),
+    wantExtraIsize: Math.max(SB.wantExtraIsize.get(raw, 0), SB.minExtraIsize.get(raw, 0)),
     mmpBlock: SB.mmpBlock.get(raw, 0),
   };
 }

@@ -44,13 +44,21 @@ export class Volume {
    * @throws EUCLEAN, EBADMSG, EIO
    */
   record(ino: number): InodeRecord {
+    const { block, at } = this.placeOf(ino);
+    const bytes = this.#takeBytes(this.superblock.inodeSize);
+    this.buffers.read(block, bytes, "inode table block", at);
+    return new InodeRecord(this.superblock, ino, bytes);
+  }
+
+  /** The block of the inode tables that holds an inode, and the byte in it. @throws EUCLEAN, EIO */
+  placeOf(ino: number): { readonly block: number; readonly at: number } {
     const { inodeSize, blockSize } = this.superblock;
     const { descriptor, slot } = this.#place(ino);
-    const at = slot * inodeSize;
-    const block = descriptor.inodeTable + Math.floor(at / blockSize);
-    const bytes = this.#takeBytes(inodeSize);
-    this.buffers.read(block, bytes, "inode table block", at % blockSize);
-    return new InodeRecord(this.superblock, ino, bytes);
+    const byte = slot * inodeSize;
+    return {
+      block: descriptor.inodeTable + Math.floor(byte / blockSize),
+      at: byte % blockSize,
+    };
   }
 
   /** Room for one record: an allocation for each would cost more than reading it. */
