@@ -42,6 +42,27 @@ export class Bitmap {
     return true;
   }
 
+  /** Sets, or clears, `length` bits from `start`. */
+  fill(start: number, length: number, value: boolean): void {
+    assert(start >= 0 && length >= 0 && start + length <= this.length, "fill outside the bitmap");
+    const stop = start + length;
+    for (let bit = start; bit < stop;) {
+      const at = Math.floor(bit / 8);
+      const low = bit & 7;
+      const count = Math.min(8 - low, stop - bit);
+      if (count === 8) {
+        const whole = Math.floor((stop - bit) / 8);
+        this.bytes.fill(value ? 0xff : 0, at, at + whole);
+        bit += whole * 8;
+        continue;
+      }
+      const mask = ((1 << count) - 1) << low;
+      const byte = this.bytes[at] as number;
+      this.bytes[at] = value ? byte | mask : byte & ~mask;
+      bit += count;
+    }
+  }
+
   /** The first set bit at or after `from`; -1 when there is none. */
   nextSet(from = 0): number {
     return this.#next(from, 0);

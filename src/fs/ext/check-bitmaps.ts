@@ -8,8 +8,9 @@ import { crc32c } from "../../lib/crc32c.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { type CheckContext, hex } from "./check-context.ts";
 import type { StoredGroup } from "./groups.ts";
-import { initialBlockBitmap, readDescriptor } from "./check-groups.ts";
+import { readDescriptor } from "./check-groups.ts";
 import { groupLength, groupStart } from "./geometry.ts";
+import { initialBlockBitmap } from "./initial-bitmap.ts";
 
 /** Totals over all groups. */
 interface Totals {
@@ -204,7 +205,7 @@ class BlockBitmap extends GroupBitmap {
   }
 
   protected initial(): Uint8Array {
-    return initialBlockBitmap(this.context, this.descriptor);
+    return initialBlockBitmap(this.context.superblock, this.descriptor);
   }
 }
 

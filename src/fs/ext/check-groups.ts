@@ -11,7 +11,6 @@ import {
 } from "../../format/ext-group.ts";
 import {
   EXT4_FEATURE_INCOMPAT_FLEX_BG,
-  EXT4_FEATURE_INCOMPAT_META_BG,
   EXT4_FEATURE_INCOMPAT_MMP,
 } from "../../format/ext-superblock.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
@@ -19,10 +18,9 @@ import { sizeof } from "../../lib/struct.ts";
 import { type CheckContext, hex } from "./check-context.ts";
 import {
   descriptorBlock,
-  descriptorBlocksOf,
+  fixedBlocks,
   groupLength,
   groupStart,
-  hasSuper,
   inodeTableBlocks,
   superBlockNumber,
 } from "./geometry.ts";
@@ -110,21 +108,9 @@ function claimOwn(context: CheckContext, block: number): boolean {
   return true;
 }
 
-/** Where the superblock, its copies and the descriptors lie; reserved descriptors follow them. */
-function* fixedBlocks(context: CheckContext, group: number): Generator<number> {
-  const { superblock } = context;
-  const { blocks, reservedGdtBlocks, firstDataBlock } = superblock;
-  const copy = hasSuper(superblock, group);
-  const descriptors = descriptorBlocksOf(superblock, group);
-  const metaBg = context.incompat(EXT4_FEATURE_INCOMPAT_META_BG);
-  let block = groupStart(superblock, group);
-  if (group === 0 && firstDataBlock < superBlockNumber(superblock)) block++;
-  const count = (copy ? 1 : 0) + descriptors + (copy && !metaBg ? reservedGdtBlocks : 0);
-  for (let i = 0; i < count && block + i < blocks; i++) yield block + i;
-}
-
 function claimFixed(context: CheckContext, group: number): void {
-  for (const block of fixedBlocks(context, group)) claimOwn(context, block);
+  const { start, count } = fixedBlocks(context.superblock, group);
+  for (let i = 0; i < count; i++) claimOwn(context, start + i);
 }
 
 function claimPlaces(context: CheckContext, descriptor: StoredGroup): void {
@@ -161,29 +147,4 @@ function claimPlace(
     context.error("ext.group.overlap", where, text);
   }
   return true;
-}
-
-/**
- * The block bitmap of a group that has none on the media: only what the filesystem itself keeps
- * there is in use. Bits behind the group's end are clear.
- */
-export function initialBlockBitmap(
-  context: CheckContext,
-  descriptor: StoredGroup,
-): Uint8Array<ArrayBuffer> {
-  const { superblock } = context;
-  const bits = new Uint8Array(superblock.blockSize);
-  const start = groupStart(superblock, descriptor.group);
-  const end = start + groupLength(superblock, descriptor.group);
-  const set = (block: number): void => {
-    if (block < start || block >= end) return;
-    const bit = Math.floor((block - start) / superblock.clusterRatio);
-    bits[bit >> 3] = (bits[bit >> 3] as number) | (1 << (bit & 7));
-  };
-  for (const block of fixedBlocks(context, descriptor.group)) set(block);
-  set(descriptor.blockBitmap);
-  set(descriptor.inodeBitmap);
-  const table = inodeTableBlocks(superblock);
-  for (let i = 0; i < table; i++) set(descriptor.inodeTable + i);
-  return bits;
 }

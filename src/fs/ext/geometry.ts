@@ -103,3 +103,19 @@ export function descriptorBlocksOf(superblock: Superblock, group: number): numbe
   const within = group - metaGroup * perBlock;
   return within === 0 || within === 1 || within === perBlock - 1 ? 1 : 0;
 }
+
+/** The run with which a group may start: superblock, descriptors, blocks reserved for more. */
+export function fixedBlocks(
+  superblock: Superblock,
+  group: number,
+): { readonly start: number; readonly count: number } {
+  const { blocks, reservedGdtBlocks, firstDataBlock } = superblock;
+  const copy = hasSuper(superblock, group);
+  const metaBg = hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_META_BG);
+  // With 1 KiB blocks and bigalloc block 0 is the boot block.
+  const boot = group === 0 && firstDataBlock < superBlockNumber(superblock) ? 1 : 0;
+  const start = groupStart(superblock, group) + boot;
+  const reserved = copy && !metaBg ? reservedGdtBlocks : 0;
+  const count = (copy ? 1 : 0) + descriptorBlocksOf(superblock, group) + reserved;
+  return { start, count: Math.max(0, Math.min(count, blocks - start)) };
+}

@@ -53,6 +53,8 @@ export class Groups {
   readonly #superblock: Superblock;
   readonly #buffers: Buffers;
   readonly #known = new Recent<GroupDescriptor>(CACHED);
+  /** Changed since the last commit: their stored checksums follow when it comes. */
+  readonly #changed = new Map<number, GroupDescriptor>();
 
   constructor(superblock: Superblock, buffers: Buffers) {
     this.#superblock = superblock;
@@ -61,7 +63,7 @@ export class Groups {
 
   /** The descriptor of `group`, which must exist. @throws EUCLEAN, EBADMSG, EIO */
   get(group: number): GroupDescriptor {
-    const known = this.#known.get(group);
+    const known = this.#changed.get(group) ?? this.#known.get(group);
     if (known !== undefined) return known;
     const descriptor = this.read(group);
     this.#known.set(group, descriptor);
@@ -70,11 +72,26 @@ export class Groups {
 
   /** As {@link get}, without remembering: for walks over all groups. */
   read(group: number): GroupDescriptor {
+    const changed = this.#changed.get(group);
+    if (changed !== undefined) return changed;
     const bytes = this.#bytes(group);
     checkDescriptorChecksum(this.#superblock, group, bytes);
     const descriptor = decodeDescriptor(this.#superblock, group, new DataView(bytes.buffer));
     checkPlaces(this.#superblock, descriptor);
     return descriptor;
+  }
+
+  /** From now on `get` and `read` answer this, until the bytes are whole again. */
+  change(descriptor: GroupDescriptor): void {
+    this.#changed.set(descriptor.group, descriptor);
+  }
+
+  /** The stored bytes of a changed descriptor have their checksum again. */
+  settle(group: number): void {
+    const changed = this.#changed.get(group);
+    if (changed === undefined) return;
+    this.#changed.delete(group);
+    this.#known.set(group, changed);
   }
 
   /** The stored bytes; the upper half is zero where descriptors have 32 bytes. */

@@ -17,12 +17,13 @@ import { Ext4XattrHeader } from "../../format/ext-xattr.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import { type Field, sizeof } from "../../lib/struct.ts";
 import { CheckContext, Findings } from "./check-context.ts";
-import { initialBlockBitmap, readDescriptor } from "./check-groups.ts";
+import { readDescriptor } from "./check-groups.ts";
 import { CheckedInode } from "./check-inode-record.ts";
 import { readInode } from "./check-inode-table.ts";
 import { corrupt } from "./corruption.ts";
 import { descriptorBlock, groupLength, groupStart } from "./geometry.ts";
 import { descriptorChecksum } from "./groups.ts";
+import { initialBlockBitmap } from "./initial-bitmap.ts";
 import type { Superblock } from "./superblock.ts";
 
 const EXTRA = EXT4_GOOD_OLD_INODE_SIZE;
@@ -180,7 +181,7 @@ export class ReplayEditor {
     const descriptor = readDescriptor(this.context, group);
     const { flags, blockBitmap } = descriptor;
     if (this.context.descriptorsChecked && (flags & EXT4_BG_BLOCK_UNINIT) !== 0) {
-      return new DataView(initialBlockBitmap(this.context, descriptor).buffer);
+      return new DataView(initialBlockBitmap(this.superblock, descriptor).buffer);
     }
     const known = this.#edited.get(blockBitmap);
     return known ?? this.context.read(blockBitmap, "block bitmap");
@@ -191,7 +192,7 @@ export class ReplayEditor {
     this.#groups.add(group);
     const view = this.edit(descriptor.blockBitmap, "block bitmap");
     if (this.#clearFlag(group, EXT4_BG_BLOCK_UNINIT)) {
-      new Uint8Array(view.buffer).set(initialBlockBitmap(this.context, descriptor));
+      new Uint8Array(view.buffer).set(initialBlockBitmap(this.superblock, descriptor));
       setPadding(view, this.#clustersOf(group));
     }
     return view;
