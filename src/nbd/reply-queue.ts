@@ -19,6 +19,8 @@ const MOST_PIECES = 1000;
 const ARENA_BYTES = 64 * 1024;
 /** A transport sends when so much waits. */
 export const FULL_BYTES = 1 << 20;
+/** And when so much work was done for what waits: some milliseconds of it. */
+export const FULL_EFFORT: number = 16 << 20;
 
 /** One piece, where it is not a row of columns. */
 export interface Piece {
@@ -71,6 +73,11 @@ export class ReplyQueue {
    * and nothing in the store.
    */
   verbatim = 0;
+  /**
+   * Work that the replies so far took and do not show, in bytes that were zeroed or looked at; it
+   * only grows. Transports that share a thread let others have their turn by it.
+   */
+  effort = 0;
   /** How many pieces wait. */
   count = 0;
   /** How many bytes they are together. */
@@ -84,6 +91,8 @@ export class ReplyQueue {
   #sheet: Sheet | undefined;
   #arenaUsed = 0;
   #scratchUsed = 0;
+  /** `effort` when all was sent last. */
+  #settledEffort = 0;
 
   /** @param arena kept for good; without it one is borrowed while there is something to say */
   constructor(arena?: Uint8Array<ArrayBuffer>) {
@@ -97,6 +106,7 @@ export class ReplyQueue {
     return (
       this.bytes >= FULL_BYTES ||
       this.count > MOST_PIECES - 8 ||
+      this.effort - this.#settledEffort >= FULL_EFFORT ||
       this.#arenaUsed > this.#arenaBytes - 1024
     );
   }
@@ -182,6 +192,7 @@ export class ReplyQueue {
     this.count = 0;
     this.bytes = 0;
     this.verbatim = 0;
+    this.#settledEffort = this.effort;
     this.#arenaUsed = 0;
     this.#scratchUsed = 0;
     this.#giveBack();

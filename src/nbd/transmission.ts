@@ -49,6 +49,11 @@ const PASSED_OVER = 0;
 const WRITTEN = 1;
 const STATUS = 2;
 
+/** What it costs to make something durable, in bytes of work: unknown, and not nothing. */
+const PERSIST_EFFORT = 1 << 20;
+/** More than this is not looked at for one answer. */
+const STATUS_EFFORT = 32 << 20;
+
 const ZERO_FLAGS: readonly ZeroFlags[] = [0, 1, 2, 3].map((i) => ({
   noHole: (i & 1) !== 0,
   fast: (i & 2) !== 0,
@@ -179,6 +184,8 @@ export class Transmission {
   #change(request: Request): boolean {
     const { type, flags, offset, length } = request;
     const store = this.#store;
+    const durably = type === NBD_CMD_FLUSH || (flags & NBD_CMD_FLAG_FUA) !== 0;
+    this.#queue.effort += length + (durably ? PERSIST_EFFORT : 0);
     if (type === NBD_CMD_FLUSH) store.flush();
     else if (type === NBD_CMD_CACHE) store.cache(offset, length);
     else {
@@ -215,6 +222,7 @@ export class Transmission {
   }
 
   #status(request: Request, contexts: readonly string[], length: number): void {
+    this.#queue.effort += Math.min(length, STATUS_EFFORT);
     const question = { target: this.#target, contexts, offset: request.offset, length };
     answerStatus(this.#queue, this.#writer, request, question);
   }
@@ -284,7 +292,9 @@ export class Transmission {
       return;
     }
     const through = this.#store.writeThrough !== undefined && this.#store.direct === undefined;
-    if ((request.flags & NBD_CMD_FLAG_FUA) !== 0 && !through) {
+    const durably = (request.flags & NBD_CMD_FLAG_FUA) !== 0;
+    if (durably) this.#queue.effort += PERSIST_EFFORT;
+    if (durably && !through) {
       try {
         this.#store.persist(request.offset, request.length);
       } catch (failure) {

@@ -238,6 +238,33 @@ for (const [name, make] of Object.entries(engines)) {
   });
 }
 
+test.skipIf(none)(
+  `on the event loop, greedy clients let others have their turn${why}`,
+  async () => {
+    const notes: string[] = [];
+    const { connect } = serve(new PolledEngine(), (store) =>
+      Object.assign(store, {
+        writeZeroes: () => notes.push("zero"),
+        flush: () => notes.push("flush"),
+      }),
+    );
+    const [greedy, other] = [connect().client, connect().client];
+    await greedy.go();
+    await other.go();
+    const zeroes = Array.from({ length: 400 }, () =>
+      greedy.ask({ type: 6, offset: 0, length: SIZE }),
+    );
+    greedy.send(...zeroes);
+    expect(await other.command(3)).toBe(0);
+    for (const _ of zeroes) {
+      // oxlint-disable-next-line no-await-in-loop
+      expect((await greedy.reply()).error).toBe(0);
+    }
+    expect(notes).toHaveLength(401);
+    expect(notes.indexOf("flush")).toBeLessThan(300);
+  },
+);
+
 describe.skipIf(none)(`threads${why}`, () => {
   test("a busy connection has one, gives it back when quiet, and may have it again", async () => {
     const { connect } = serve(new ThreadEngine({ threads: 1, idleMs: 50 }));

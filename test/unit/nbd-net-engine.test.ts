@@ -28,6 +28,7 @@ import {
 const MIB = 1 << 20;
 const SIZE = 4 * MIB;
 const BAD = 2 * MIB;
+const ZEROES = 6;
 
 /** A store with addresses, as a mapped file has them, of which a part cannot be read. */
 class HalfGone extends MediaStore implements NbdStore {
@@ -41,6 +42,20 @@ class HalfGone extends MediaStore implements NbdStore {
   }
 }
 
+/** What it was asked for, in order. */
+class Noted extends HalfGone {
+  readonly notes: string[] = [];
+
+  override read(offset: number, target: Uint8Array): void {
+    this.notes.push("read");
+    super.read(offset, target);
+  }
+
+  override writeZeroes(): void {
+    this.notes.push("zero");
+  }
+}
+
 interface Rig {
   readonly engine: NetEngine;
   readonly faults: (DaxError | undefined)[];
@@ -48,8 +63,7 @@ interface Rig {
   readonly dial: () => Promise<Socket>;
 }
 
-async function rig(): Promise<Rig> {
-  const store = new HalfGone(new RamMedia(SIZE));
+async function rig(store: HalfGone = new HalfGone(new RamMedia(SIZE))): Promise<Rig> {
   store.write(0, new Uint8Array(BAD).fill(7));
   const calls: string[] = [];
   const target: NbdExport = {
@@ -134,6 +148,19 @@ test("writes arrive in any pieces, and exports hear of their clients", async () 
   socket.write(request(DISC, 0, 0));
   await expect.poll(() => calls).toEqual(["attach", "detach"]);
   expect(engine.connections).toBe(0);
+});
+
+test("one that asks for much at once lets others have their turn", async () => {
+  const store = new Noted(new RamMedia(SIZE));
+  const { dial } = await rig(store);
+  const [greedy, other] = [await dial(), await dial()];
+  await handshake(greedy);
+  await handshake(other);
+  greedy.write(Buffer.concat(Array.from({ length: 400 }, () => request(ZEROES, 0, SIZE))));
+  await readBlock(other, 0, 512);
+  await take(greedy, 400 * 16);
+  expect(store.notes.filter((note) => note === "zero")).toHaveLength(400);
+  expect(store.notes.indexOf("read")).toBeLessThan(300);
 });
 
 test("an engine that closes answers what was received, and takes nobody more", async () => {

@@ -6,6 +6,7 @@
  * @module
  */
 import { AssertionError, DaxError } from "../../lib/errno.ts";
+import { FULL_EFFORT } from "../../nbd/reply-queue.ts";
 import type { ServerSession, SessionTerms } from "../../nbd/session-contract.ts";
 import { systemError } from "../system-error.ts";
 import { ReplySender } from "./reply-sender.ts";
@@ -51,6 +52,8 @@ export class Connection {
   #header = 0;
   /** Bytes received in this turn. */
   #received = 0;
+  /** The effort for replies when others had their turn last. */
+  #rested = 0;
   #fault: DaxError | undefined;
 
   /** @param spin how to wait; without it, no call ever waits */
@@ -120,6 +123,7 @@ export class Connection {
       if (session.replies.count > 0 && !this.#sender.send()) {
         return this.#sender.broken ? "over" : "writable";
       }
+      if (this.#isTired()) return "again";
       if (session.state === "closing") return "over";
       if (session.state === "starttls") return this.#secure();
       if (this.yielding && this.portable) return "again";
@@ -128,6 +132,14 @@ export class Connection {
       // Nothing to say, and bytes are left: the rest of a header has to come first.
       if (session.replies.count === 0 && !isClosing(session)) return undefined;
     }
+  }
+
+  /** Whether others had to wait long for what was done here; then they come first. */
+  #isTired(): boolean {
+    const { effort } = this.session.replies;
+    if (this.#spin !== undefined || effort - this.#rested < FULL_EFFORT) return false;
+    this.#rested = effort;
+    return true;
   }
 
   #secure(): Stop {

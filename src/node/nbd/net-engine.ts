@@ -7,6 +7,7 @@
 import { Socket } from "node:net";
 import { type TLSSocket, createServer } from "node:tls";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
+import { FULL_EFFORT } from "../../nbd/reply-queue.ts";
 import type { ServerSession } from "../../nbd/session-contract.ts";
 import type { Attached, ConnectionEvents, Engine } from "./engine.ts";
 import { NetInput } from "./net-input.ts";
@@ -83,6 +84,8 @@ class NetConnection implements Attached {
   #fault: DaxError | undefined;
   #attached = false;
   #parting = false;
+  /** The effort for replies when others had their turn last. */
+  #rested = 0;
   /** A TLS handshake is on its way: the socket is not ours to read. */
   #securing = false;
 
@@ -160,6 +163,8 @@ class NetConnection implements Attached {
   /** Receives and answers until there is nothing to do but wait for the socket. */
   readonly #pump = (): void => {
     while (!this.#sender.busy && !this.#parting && !this.#securing) {
+      // Its end is told, and the store may be closed by whoever hears of it.
+      if (this.#socket.destroyed) return;
       const { session } = this;
       this.#input.feed(session);
       this.#noteTransmission();
@@ -178,9 +183,18 @@ class NetConnection implements Attached {
 
   #send(): void {
     this.#sender.send((error) => {
-      if (error === undefined) this.#pump();
-      else this.#part(error);
+      if (error !== undefined) this.#part(error);
+      else if (this.#rest()) setImmediate(this.#pump);
+      else this.#pump();
     });
+  }
+
+  /** Whether others had to wait long for what was done here; then they come first. */
+  #rest(): boolean {
+    const { effort } = this.session.replies;
+    if (effort - this.#rested < FULL_EFFORT) return false;
+    this.#rested = effort;
+    return true;
   }
 
   #noteTransmission(): void {
