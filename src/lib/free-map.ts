@@ -117,34 +117,40 @@ export class FreeMap {
   }
 
   #measure(leaf: number): void {
-    const start = leaf * LEAF;
-    const stop = start + LEAF;
-    let [prefix, suffix, longest] = [0, 0, 0];
-    for (let at = start; at < stop;) {
-      const first = this.#nextFree(at, stop);
-      if (first === stop) break;
-      at = this.#nextUsed(first, stop);
-      const run = at - first;
-      if (first === start) prefix = run;
-      if (at === stop) suffix = run;
-      if (run > longest) longest = run;
+    const first = leaf * WORDS;
+    let [prefix, run, longest, whole] = [0, 0, 0, true];
+    for (let index = first; index < first + WORDS; index++) {
+      const word = this.#words[index] as number;
+      if (word === 0xffff_ffff) {
+        run += 32;
+        continue;
+      }
+      // Free bits at the word's low end go on with the run, those at its high end begin the next.
+      const low = Math.clz32(~word & (word + 1)) ^ 31;
+      run += low;
+      if (whole) prefix = run;
+      whole = false;
+      longest = Math.max(longest, run, longestRun(word));
+      run = Math.clz32(~word);
     }
+    this.looked += WORDS;
     const node = this.#leaves + leaf;
-    this.#prefix[node] = prefix;
-    this.#suffix[node] = suffix;
-    this.#longest[node] = longest;
+    this.#prefix[node] = whole ? run : prefix;
+    this.#suffix[node] = run;
+    this.#longest[node] = Math.max(longest, run);
   }
 
   /** Searches below a node; `#carry` is how many are free right before it, from `from` on. */
   #descend(node: number, start: number, size: number, from: number, length: number): number {
-    if (start + size <= from) return -1;
-    if (start >= from) {
-      const prefix = this.#prefix[node] as number;
-      if (this.#carry + prefix >= length) return start - this.#carry;
-      if ((this.#longest[node] as number) < length) {
-        this.#carry = prefix === size ? this.#carry + size : (this.#suffix[node] as number);
-        return -1;
-      }
+    const stop = start + size;
+    if (stop <= from) return -1;
+    const prefix = this.#prefix[node] as number;
+    if (start >= from && this.#carry + prefix >= length) return start - this.#carry;
+    if ((this.#longest[node] as number) < length) {
+      const whole = start >= from && prefix === size;
+      const suffix = Math.min(this.#suffix[node] as number, stop - from);
+      this.#carry = whole ? this.#carry + size : suffix;
+      return -1;
     }
     if (node >= this.#leaves) return this.#scan(start, from, length);
     const left = this.#descend(node * 2, start, size / 2, from, length);
@@ -187,6 +193,13 @@ export class FreeMap {
     }
     return stop;
   }
+}
+
+/** The length of the longest run of ones in a word. */
+function longestRun(word: number): number {
+  let run = 0;
+  for (let rest = word; rest !== 0; rest &= rest << 1) run++;
+  return run;
 }
 
 /** Words in which free bits are 1, and those behind the end are 0. */

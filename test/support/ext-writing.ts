@@ -5,16 +5,14 @@ import { RamDisk } from "../../src/block/ram-disk.ts";
 import { Buffers } from "../../src/block/buffers.ts";
 import { type ExtEditor, openEditor } from "../../src/fs/ext/editor.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
-import { hasIncompat } from "../../src/fs/ext/features.ts";
 import type { Handle, MetadataJournal } from "../../src/fs/ext/handle.ts";
 import { InPlaceJournal } from "../../src/fs/ext/in-place-journal.ts";
 import { Journal } from "../../src/fs/ext/journal.ts";
 import { fixedMap } from "../../src/fs/ext/journal-map.ts";
 import { writeRecoverFlag } from "../../src/fs/ext/recover-flag.ts";
-import { journalMapOf } from "../../src/fs/ext/recovery.ts";
+import { journalMapOf, recoverOnDevice } from "../../src/fs/ext/recovery.ts";
 import { readSuperblock } from "../../src/fs/ext/superblock.ts";
 import { Volume } from "../../src/fs/ext/volume.ts";
-import { EXT4_FEATURE_INCOMPAT_RECOVER } from "../../src/format/ext-superblock.ts";
 import type { BlockDevice } from "../../src/block/block-device.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { still } from "./ext-images.ts";
@@ -27,19 +25,19 @@ export interface Writing {
   /** Runs one operation; it joins the running transaction. */
   readonly operate: <T>(operation: (handle: Handle) => T) => T;
   /** Stores the totals, and leaves everything in its place. */
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Credits of one operation of a test: more than any needs. */
 const CREDITS = 200;
 
-/** Opens the filesystem on a device that needs no recovery, with its journal where it has one. */
+/** Opens the filesystem on a device, with its journal where it has one, which is replayed first. */
 export function openForWriting(device: BlockDevice, seed = 1): Writing {
   const environment = seededEnvironment(seed);
-  const superblock = readSuperblock(device);
-  const buffers = new Buffers(device, superblock.blockSize);
+  const found = readSuperblock(device);
+  const buffers = new Buffers(device, found.blockSize);
+  const superblock = recoverOnDevice(found, buffers, environment.trace);
   const volume = new Volume(superblock, buffers, environment.trace);
-  if (hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) throw new Error("needs recovery");
   const hooks = {
     beforeFirstCommit: () => writeRecoverFlag(buffers, true),
     afterClean: () => writeRecoverFlag(buffers, false),

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Bitmap } from "../../lib/bitmap.ts";
 import { FreeMap } from "../../lib/free-map.ts";
 import { MaxTree } from "../../lib/max-tree.ts";
 import { type Range, RangeSet } from "../../lib/range-set.ts";
@@ -144,7 +145,7 @@ export class GroupSpaces {
     this.loads++;
     try {
       const used = this.#bitmaps.readBlocks(group);
-      this.#checkZone(group, (bit) => used.get(bit));
+      this.#checkZone(group, used);
       const space = new GroupSpace(group, new FreeMap(clustersOf(this.#volume, group), used.bytes));
       this.#exact[group] = 1;
       this.measure(space);
@@ -155,15 +156,19 @@ export class GroupSpaces {
     }
   }
 
-  #checkZone(group: number, isUsed: (bit: number) => boolean): void {
+  /** A bitmap in which the filesystem's own blocks are free would give them away. */
+  #checkZone(group: number, used: Bitmap): void {
     const { superblock } = this.#volume;
+    const { clusterRatio } = superblock;
     const first = groupStart(superblock, group);
     for (const { start, length } of this.#zone.within(first, groupLength(superblock, group))) {
-      for (let block = start; block < start + length; block++) {
-        if (isUsed(Math.floor((block - first) / superblock.clusterRatio))) continue;
-        const rule = "it belongs to the filesystem itself";
-        throw corrupt(`group ${group} block bitmap`, `block ${block}`, "free", rule);
-      }
+      const bit = Math.floor((start - first) / clusterRatio);
+      const last = Math.floor((start + length - 1 - first) / clusterRatio);
+      const clear = used.nextClear(bit);
+      if (clear < 0 || clear > last) continue;
+      const rule = "it belongs to the filesystem itself";
+      const block = first + clear * clusterRatio;
+      throw corrupt(`group ${group} block bitmap`, `block ${block}`, "free", rule);
     }
   }
 
