@@ -13,8 +13,15 @@ import {
   JournalSuperblock,
   hasChecksumV2or3,
 } from "../../src/format/jbd2.ts";
+import {
+  EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
+  EXT4_SUPERBLOCK_OFFSET,
+  EXT4_SUPER_MAGIC,
+  Ext4SuperBlock as SB,
+} from "../../src/format/ext-superblock.ts";
 import type { JournalMap } from "../../src/fs/ext/journal-log.ts";
 import { superblockChecksum } from "../../src/fs/ext/journal-tear.ts";
+import { superblockChecksumOf } from "../../src/fs/ext/recover-flag.ts";
 import { framesOf } from "../../src/lib/call-site.ts";
 import type { ModelledMedia } from "../../src/media/modelled.ts";
 
@@ -38,7 +45,7 @@ export function mapOf({ homes, journalBlocks }: JournalGeometry): JournalMap {
   };
 }
 
-/** An image whose journal is clean; the homes are zero. */
+/** An image with a superblock in block 1 and a clean journal; the other homes are zero. */
 export function cleanImage(geometry: JournalGeometry): Uint8Array<ArrayBuffer> {
   const { homes, journalBlocks, compat = 0, incompat = 0, blockSize = BLOCK } = geometry;
   const size = (homes + journalBlocks) * blockSize;
@@ -59,11 +66,20 @@ export function cleanImage(geometry: JournalGeometry): Uint8Array<ArrayBuffer> {
     Uint8Array.from({ length: 16 }, (_, i) => 0xa0 + i),
   );
   s.nrUsers.set(view, at, 1);
+  setSuperblock(image);
   if (hasChecksumV2or3(incompat)) {
     s.checksumType.set(view, at, JBD2_CRC32C_CHKSUM);
     s.checksum.set(view, at, superblockChecksum(image.subarray(at, at + 1024)));
   }
   return image;
+}
+
+function setSuperblock(image: Uint8Array<ArrayBuffer>): void {
+  const at = EXT4_SUPERBLOCK_OFFSET;
+  const view = new DataView(image.buffer);
+  SB.magic.set(view, at, EXT4_SUPER_MAGIC);
+  SB.featureRoCompat.set(view, at, EXT4_FEATURE_RO_COMPAT_METADATA_CSUM);
+  SB.checksum.set(view, at, superblockChecksumOf(image.subarray(at, at + 1024)));
 }
 
 /** The places in `src/fs/ext` that wait for the device, innermost first, in one word. */

@@ -68,8 +68,8 @@ export class Checkpoints {
   }
 
   /**
-   * Writes the `count` oldest transactions to their places, durably. The log still holds them:
-   * move its tail, then call {@link retire}. @throws EIO, EROFS
+   * Writes the `count` oldest transactions to their places. The log still holds them: move its tail
+   * when they are durable, then call {@link retire}. @throws EIO, EROFS
    */
   write(count: number): void {
     const copies: JournaledBlock[] = [];
@@ -79,7 +79,6 @@ export class Checkpoints {
     for (const { block, bytes } of copies.toSorted((a, b) => a.block - b.block)) {
       this.#buffers.write(block, bytes);
     }
-    if (copies.length > 0) this.#buffers.device.flush();
   }
 
   /**

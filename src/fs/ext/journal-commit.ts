@@ -18,7 +18,6 @@ import {
 } from "./journal-encode.ts";
 import { type JournalLog, type JournalMap, physicalBlock } from "./journal-log.ts";
 import type { LogSpace } from "./journal-space.ts";
-import type { Transaction } from "./transaction.ts";
 
 /** Bytes that make a block of the log one of the journal's own: magic number and block type. */
 const MARK_BYTES = 8;
@@ -31,13 +30,19 @@ export interface CommitTarget {
   readonly space: LogSpace;
 }
 
+/** What of a transaction goes into the log. */
+export interface Loggable {
+  readonly copies: ReadonlyMap<number, { readonly block: number; readonly bytes: Uint8Array }>;
+  readonly revoked: ReadonlySet<number>;
+}
+
 /**
  * Writes a transaction at the head of the log. It is durable when this returns, and so is all that
  * was written to the device before. @throws EIO, EROFS
  */
 export function commitToLog(
   target: CommitTarget,
-  transaction: Transaction,
+  transaction: Loggable,
   sequence: number,
   time: Timespec,
 ): void {
@@ -63,7 +68,7 @@ type Write = (bytes: Uint8Array) => void;
 /** Revoke records stand first, as Linux writes them. */
 function writeRevokes(
   log: JournalLog,
-  { revoked }: Transaction,
+  { revoked }: Loggable,
   sequence: number,
   write: Write,
 ): void {
@@ -77,7 +82,7 @@ function writeRevokes(
 /** Returns the CRC-32 over descriptors and copies, for v1 checksums. */
 function writeCopies(
   log: JournalLog,
-  { copies }: Transaction,
+  { copies }: Loggable,
   sequence: number,
   write: Write,
 ): number {

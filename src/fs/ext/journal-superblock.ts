@@ -55,17 +55,25 @@ export class JournalSuperblockWriter {
   }
 
   /**
-   * Moves the start of the log. Both the old and the new start have to be true until this is
-   * durable: with `durable` it is on return, else with the next flush. @throws EIO, EROFS
+   * Moves the start of the log, durably, after what was written to the device before is durable.
+   * @throws EIO, EROFS
    */
-  setTail(sequence: number, start: number, durable: boolean): void {
-    this.#change(JournalSuperblock.sequence.offset, [sequence, start], durable);
+  setTail(sequence: number, start: number): void {
+    this.#change(JournalSuperblock.sequence.offset, [sequence, start], { barrier: true });
+  }
+
+  /**
+   * The log gets its first transaction, at `start`. Durable with the next flush; until then it may
+   * as well be empty. @throws EIO, EROFS
+   */
+  startLog(sequence: number, start: number): void {
+    this.#change(JournalSuperblock.sequence.offset, [sequence, start], { lazy: true });
   }
 
   /** Says why the journal was aborted: a negative errno, or 0. @throws EIO, EROFS */
   setErrno(errno: number): void {
     const compat = JournalSuperblock.featureCompat.get(this.#view, 0);
-    this.#change(JournalSuperblock.errno.offset, [errno >>> 0, compat], true);
+    this.#change(JournalSuperblock.errno.offset, [errno >>> 0, compat]);
   }
 
   /**
@@ -78,12 +86,12 @@ export class JournalSuperblockWriter {
     const { errno, featureRoCompat } = this.#log.superblock;
     const { errno: compatWord, featureIncompat: incompatWord } = JournalSuperblock;
     if (featureCompat !== this.#log.superblock.featureCompat) {
-      this.#change(compatWord.offset, [errno, featureCompat], true);
+      this.#change(compatWord.offset, [errno, featureCompat]);
     }
     if (featureIncompat === this.#log.superblock.featureIncompat) return;
     const word: Pair = [featureIncompat, featureRoCompat];
     if (hasChecksumV2or3(featureIncompat) && !this.#log.checksummed) this.#prepareChecksum(word);
-    this.#change(incompatWord.offset, word, true);
+    this.#change(incompatWord.offset, word);
   }
 
   /** The checksum of the superblock to come is there before anything says that it is one. */
@@ -96,19 +104,21 @@ export class JournalSuperblockWriter {
     this.#write(true);
   }
 
-  #change(offset: number, pair: Pair, durable: boolean): void {
+  /** One flush at most comes before the change: for the note about it, or as a barrier. */
+  #change(offset: number, pair: Pair, how: { barrier?: boolean; lazy?: boolean } = {}): void {
+    const { checksummed, blockSize } = this.#log;
     const [before, after] = [this.#bytes.slice(offset, offset + WORD_BYTES), wordOf(pair)];
-    if (this.#log.checksummed) {
+    if (checksummed) {
       this.#mend();
-      const note = encodeTearNote(this.#log.blockSize, { offset, before, after });
+      const note = encodeTearNote(blockSize, { offset, before, after });
       this.#buffers.write(physicalBlock(this.#map, this.#freeBlock()), note);
-      this.#buffers.device.flush();
     }
+    if (checksummed || how.barrier === true) this.#buffers.device.flush();
     this.#bytes.set(after, offset);
-    if (this.#log.checksummed) {
+    if (checksummed) {
       JournalSuperblock.checksum.set(this.#view, 0, superblockChecksum(this.#bytes));
     }
-    this.#write(durable);
+    this.#write(how.lazy !== true);
   }
 
   /**

@@ -34,10 +34,11 @@ import { Transaction, isOlder } from "./transaction.ts";
 export interface JournalHooks {
   /**
    * Called before the log holds anything that a crash would have to replay. The filesystem has to
-   * say durably that it needs recovery (INCOMPAT_RECOVER) when this returns, or the log is ignored.
+   * say here that it needs recovery (`writeRecoverFlag`), or the log is ignored; the commit makes
+   * what it writes durable.
    */
   beforeFirstCommit?(): void;
-  /** Called when `close` has emptied the log, durably: recovery is no longer needed. */
+  /** Called when `close` has emptied the log, durably: recovery is not needed any more. */
   afterClean?(): void;
   /** Called once when the device failed: the mount turns read-only. */
   onAbort?(error: DaxError): void;
@@ -266,7 +267,7 @@ export class Journal implements MetadataJournal {
   #startLog(): void {
     if (this.#state === "clean") this.#options.hooks?.beforeFirstCommit?.();
     this.#state = "dirty";
-    this.#superblock.setTail(this.#sequence, this.#space.head, false);
+    this.#superblock.startLog(this.#sequence, this.#space.head);
   }
 
   #checkpoint(count: number): void {
@@ -276,11 +277,7 @@ export class Journal implements MetadataJournal {
   #checkpointNow(count: number): void {
     this.#checkpoints.write(count);
     const next = this.#checkpoints.transactionsInOrder()[count];
-    this.#superblock.setTail(
-      next?.sequence ?? this.#sequence,
-      next?.start ?? this.#space.head,
-      true,
-    );
+    this.#superblock.setTail(next?.sequence ?? this.#sequence, next?.start ?? this.#space.head);
     this.#space.release(this.#checkpoints.retire(count, this.#running));
     const { trace } = this.#options.environment;
     trace.event("ext.checkpoint", { transactions: count, free: this.#space.free });
@@ -291,7 +288,7 @@ export class Journal implements MetadataJournal {
     this.#guarded(() => {
       const { transactions } = this.#checkpoints;
       this.#checkpoints.write(transactions);
-      if (this.#superblock.start !== 0) this.#superblock.setTail(this.#sequence, 0, true);
+      if (this.#superblock.start !== 0) this.#superblock.setTail(this.#sequence, 0);
       this.#space.release(this.#checkpoints.retire(transactions, undefined));
     });
     if (this.#state === "dirty") this.#options.hooks?.afterClean?.();

@@ -32,8 +32,10 @@ export function isTornFlag(bytes: Uint8Array): boolean {
 }
 
 /**
- * Sets or clears the flag on the media, durably, and in the journal's copy of the superblock where
- * there is one. Nothing else changes. @throws EIO, EROFS
+ * Sets or clears the flag on the media, and in the journal's copy of the superblock where there is
+ * one. Nothing else changes. It is durable with the next flush, which is early enough: set, it is
+ * with the first commit; cleared too late, it makes a clean journal be looked at.
+ * @throws EIO, EROFS
  */
 export function writeRecoverFlag(buffers: Buffers, set: boolean): void {
   const { blockSize, device } = buffers;
@@ -49,7 +51,7 @@ export function writeRecoverFlag(buffers: Buffers, set: boolean): void {
   device.readBytes(block * blockSize, bytes);
   const superblock = bytes.subarray(within, within + sizeof(SB));
   superblock.set(sealed(superblock.slice(), change));
-  buffers.write(block, bytes, { fua: true });
+  buffers.write(block, bytes);
 }
 
 function sealed(
