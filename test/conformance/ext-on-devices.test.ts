@@ -93,9 +93,11 @@ describe("[2.74] [2.77] failures below a mounted filesystem", () => {
       },
     );
     const filesystem = mountDisk(disk, { dax: "always" });
-    const files = [...walkTree(filesystem.root)].filter(({ inode }) => inode.isDax);
+    const files = [...walkTree(filesystem.root)].filter(
+      ({ inode }) => inode.isDax && inode.size > 0,
+    );
     const some = files.slice(0, 20).map(({ inode }) => ({ inode, bytes: contentsOf(inode) }));
-    expect(some.filter(({ bytes }) => bytes.length > 0).length).toBeGreaterThan(10);
+    expect(some.length).toBeGreaterThan(10);
     disk.arm([{ operations: ["read"] }]);
     // Their mappings are in memory: only data is read now, and it does not go through requests.
     const again = some.map(({ inode }) => contentsOf(inode));

@@ -4,11 +4,8 @@
  * @module
  */
 import {
-  DX_NODE_COUNTLIMIT_OFFSET,
-  DX_ROOT_INFO_OFFSET,
   DxCountlimit,
   DxEntry,
-  DxRootInfo,
   DxTail,
   EXT4_FT_DIR_CSUM,
   Ext4DirEntry2,
@@ -20,6 +17,7 @@ import { crc32c } from "../../lib/crc32c.ts";
 import { sizeof } from "../../lib/struct.ts";
 import { badChecksum, corrupt } from "./corruption.ts";
 import { EntryScanner, recordLength } from "./directory-entries.ts";
+import { countLimitOffset, indexChecksum } from "./directory-seal.ts";
 import { hasCompat } from "./features.ts";
 import type { FileMap } from "./file-map.ts";
 import type { InodeRecord } from "./inode-record.ts";
@@ -27,17 +25,12 @@ import type { MetadataBlock } from "./metadata-blocks.ts";
 import type { Volume } from "./volume.ts";
 
 const TAIL = sizeof(Ext4DirEntryTail);
-/** Where the root of a hash tree keeps its limit and count. */
-const ROOT_COUNTLIMIT = DX_ROOT_INFO_OFFSET + sizeof(DxRootInfo);
 
 /** A directory that has blocks, which is every one that is not inline. */
 export class DirectoryBlocks {
   readonly volume: Volume;
   readonly record: InodeRecord;
   readonly #map: FileMap;
-  /** How many blocks the directory has. */
-  readonly count: number;
-  readonly #indexed: boolean;
 
   /** @throws EUCLEAN for a size that no directory has */
   constructor(volume: Volume, record: InodeRecord, map: FileMap) {
@@ -45,8 +38,8 @@ export class DirectoryBlocks {
     this.volume = volume;
     this.record = record;
     this.#map = map;
-    this.count = record.size / blockSize;
-    if (record.size === 0 || !Number.isInteger(this.count) || this.count > blocks) {
+    const { count } = this;
+    if (record.size === 0 || !Number.isInteger(count) || count > blocks) {
       const rule = `not from 1 to ${blocks} blocks of ${blockSize} bytes`;
       throw corrupt(`inode ${record.ino} directory`, "size", record.size, rule);
     }
@@ -55,12 +48,18 @@ export class DirectoryBlocks {
       const rule = "the filesystem has no dir_index feature";
       throw corrupt(`inode ${record.ino} directory`, "flags", "index", rule);
     }
-    this.#indexed = feature && record.has(EXT4_INDEX_FL);
+  }
+
+  /** How many blocks the directory has; it grows. */
+  get count(): number {
+    return this.record.size / this.volume.superblock.blockSize;
   }
 
   /** Whether names are found by hash. */
   get isIndexed(): boolean {
-    return this.#indexed;
+    const { superblock } = this.volume;
+    const feature = hasCompat(superblock, EXT4_FEATURE_COMPAT_DIR_INDEX);
+    return feature && this.record.has(EXT4_INDEX_FL);
   }
 
   /** For errors. */
@@ -100,7 +99,7 @@ export class DirectoryBlocks {
 
   /** Index blocks other than the root look like one entry as long as the block. */
   isIndexBlock({ view, bytes }: MetadataBlock, index: number): boolean {
-    if (!this.#indexed) return false;
+    if (!this.isIndexed) return false;
     if (index === 0) return true;
     return recordLength(Ext4DirEntry2.recLen.get(view, 0), bytes.length) === bytes.length;
   }
@@ -122,7 +121,7 @@ export class DirectoryBlocks {
   }
 
   #checkIndex({ view, bytes }: MetadataBlock, index: number): void {
-    const at = index === 0 ? ROOT_COUNTLIMIT : DX_NODE_COUNTLIMIT_OFFSET;
+    const at = countLimitOffset(index);
     const limit = DxCountlimit.limit.get(view, at);
     const count = DxCountlimit.count.get(view, at);
     const tail = at + limit * sizeof(DxEntry);
@@ -130,9 +129,7 @@ export class DirectoryBlocks {
       throw corrupt(this.where(index), "limit", limit, "no room for a checksum behind it");
     }
     if (count > limit) throw corrupt(this.where(index), "count", count, `the limit is ${limit}`);
-    let computed = crc32c(this.record.seed, bytes.subarray(0, at + count * sizeof(DxEntry)));
-    computed = crc32c(computed, bytes.subarray(tail, tail + 4));
-    computed = crc32c(computed, new Uint8Array(4));
+    const computed = indexChecksum(this.record.seed, bytes, at, limit, count);
     const stored = DxTail.checksum.get(view, tail);
     if (stored !== computed) throw badChecksum(this.where(index), stored, computed);
   }

@@ -29,6 +29,12 @@ export function recordLength(stored: number, blockSize: number): number {
   return (stored & 0xfffc) | ((stored & 3) << 16);
 }
 
+/** The inverse of {@link recordLength}. */
+export function storedLength(length: number, blockSize: number): number {
+  if (blockSize < EXT4_MAX_BLOCK_SIZE) return length;
+  return length >= EXT4_MAX_BLOCK_SIZE ? 0xffff : (length & 0xfffc) | (length >>> 16);
+}
+
 /** Walks the entries of bytes `start` to `limit`, which they must tile; `view` is of `bytes`. */
 export class EntryScanner {
   readonly #superblock: Superblock;
@@ -47,6 +53,8 @@ export class EntryScanner {
   nameLength = 0;
   /** As stored; 0 where the directory records none. */
   fileType = 0;
+  /** Bytes up to the next entry. */
+  length = 0;
 
   constructor(
     superblock: Superblock,
@@ -82,6 +90,7 @@ export class EntryScanner {
       this.#refuse(at, "rec_len", length, `only ${this.#limit - at} bytes are left`);
     }
     this.at = at;
+    this.length = length;
     this.inode = inode.get(view, at);
     this.nameStart = at + HEADER;
     this.nameLength = nameLength;

@@ -3,39 +3,25 @@
  *
  * @module
  */
-import {
-  EXT4_FT_BLKDEV,
-  EXT4_FT_CHRDEV,
-  EXT4_FT_DIR,
-  EXT4_FT_FIFO,
-  EXT4_FT_REG_FILE,
-  EXT4_FT_SOCK,
-  EXT4_FT_SYMLINK,
-} from "../../format/ext-directory.ts";
+import { DX_HASH_TEA } from "../../format/ext-directory.ts";
 import { EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
+import { EXT4_FEATURE_COMPAT_DIR_INDEX } from "../../format/ext-superblock.ts";
 import { isDaxError } from "../../lib/errno.ts";
 import { decodeUtf8 } from "../../lib/utf8.ts";
 import type { DirectoryEntry } from "../../vfs/filesystem.ts";
-import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFREG, S_IFSOCK } from "../../vfs/modes.ts";
+import { S_IFDIR } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
 import { DirectoryBlocks } from "./directory-blocks.ts";
 import { EntryScanner } from "./directory-entries.ts";
+import { OrderedEntries, entriesByHash, walkIndex } from "./directory-order.ts";
+import { typeBits } from "./directory-types.ts";
+import { hasCompat } from "./features.ts";
 import type { FileMap } from "./file-map.ts";
-import { lookupHashed } from "./htree.ts";
+import { findHashed } from "./htree.ts";
+import { readRootInfo } from "./htree-frames.ts";
 import { inlineRest } from "./inline.ts";
 import { I_BLOCK_SIZE, type InodeRecord } from "./inode-record.ts";
 import type { Volume } from "./volume.ts";
-
-/** `st_mode >> 12` by the type that entries record. */
-const TYPES: Readonly<Record<number, number>> = {
-  [EXT4_FT_REG_FILE]: S_IFREG >> 12,
-  [EXT4_FT_DIR]: S_IFDIR >> 12,
-  [EXT4_FT_CHRDEV]: S_IFCHR >> 12,
-  [EXT4_FT_BLKDEV]: S_IFBLK >> 12,
-  [EXT4_FT_FIFO]: S_IFIFO >> 12,
-  [EXT4_FT_SOCK]: S_IFSOCK >> 12,
-  [EXT4_FT_SYMLINK]: S_IFLNK >> 12,
-};
 
 const DOT = Uint8Array.of(0x2e);
 const DOT_DOT = Uint8Array.of(0x2e, 0x2e);
@@ -43,7 +29,16 @@ const DOT_DOT = Uint8Array.of(0x2e, 0x2e);
 /** From how many blocks on it pays to note which ones were seen. */
 const MANY = 64;
 
-/** What a directory answers. A cookie is the byte of an entry, plus one. */
+/** Where the third entry of a directory with blocks starts; inline ones count from there too. */
+const FIRST_ENTRY = 24;
+const DOT_DOT_AT = 12;
+
+/**
+ * What a directory answers. Where the filesystem has `dir_index`, cookies are made of hashes, and
+ * hold while entries move: when the directory grows out of its inode or of its first block, and
+ * when leaves are split. Elsewhere entries stay where they are, and a cookie is the byte of one,
+ * plus one.
+ */
 export interface Directory {
   /** The inode number of `..`. */
   readonly parent: number;
@@ -63,7 +58,7 @@ function toEntry(scanner: EntryScanner, base: number): DirectoryEntry {
   return {
     name: decodeUtf8(scanner.name()),
     ino: scanner.inode,
-    type: TYPES[scanner.fileType] ?? 0,
+    type: typeBits(scanner.fileType),
     cookie: base + scanner.at + 1,
   };
 }
@@ -77,6 +72,8 @@ class BlockDirectory implements Directory {
   readonly parent: number;
   readonly #volume: Volume;
   readonly #blocks: DirectoryBlocks;
+  /** Whether the index was found to be in order, and is kept so. */
+  #walked = false;
 
   constructor(volume: Volume, blocks: DirectoryBlocks) {
     this.#volume = volume;
@@ -96,14 +93,18 @@ class BlockDirectory implements Directory {
   lookup(name: Uint8Array): number {
     if (!this.#blocks.isIndexed) return this.#lookupLinear(name);
     try {
-      return lookupHashed(this.#blocks, name);
+      return findHashed(this.#blocks, name)?.ino ?? 0;
     } catch (error) {
-      // As Linux: without checksums the entries themselves may still be good.
-      if (this.#volume.superblock.metadataCsum || !isDaxError(error, "EUCLEAN")) throw error;
-      const { ino } = this.#blocks.record;
-      this.#volume.trace.event("ext.htree.fallback", { ino, reason: error.message });
+      this.#fallBack(error);
       return this.#lookupLinear(name);
     }
+  }
+
+  /** As Linux: without checksums the entries themselves may still be good. */
+  #fallBack(error: unknown): void {
+    if (this.#volume.superblock.metadataCsum || !isDaxError(error, "EUCLEAN")) throw error;
+    const { ino } = this.#blocks.record;
+    this.#volume.trace.event("ext.htree.fallback", { ino, reason: error.message });
   }
 
   #lookupLinear(name: Uint8Array): number {
@@ -117,6 +118,40 @@ class BlockDirectory implements Directory {
   }
 
   *entries(cookie: number): Generator<DirectoryEntry> {
+    const version = this.#order();
+    if (version === undefined) {
+      yield* this.#byPlace(cookie);
+      return;
+    }
+    yield* dots(this.#blocks.record.ino, this.parent, cookie);
+    if (this.#blocks.isIndexed) {
+      yield* entriesByHash(this.#blocks, version, cookie);
+      return;
+    }
+    const batch = new OrderedEntries(this.#volume.superblock, version, cookie);
+    batch.collect(this.#blocks.scan(this.#blocks.get(0), 0), FIRST_ENTRY);
+    yield* batch.take();
+  }
+
+  /** The hash by which entries are listed; undefined when they are as they stand. */
+  #order(): number | undefined {
+    const version = orderOf(this.#volume);
+    if (version === undefined || (!this.#blocks.isIndexed && this.#blocks.count > 1)) {
+      return undefined;
+    }
+    if (!this.#blocks.isIndexed) return version;
+    if (this.#volume.superblock.metadataCsum) return readRootInfo(this.#blocks).version;
+    try {
+      if (!this.#walked) walkIndex(this.#blocks);
+      this.#walked = true;
+      return readRootInfo(this.#blocks).version;
+    } catch (error) {
+      this.#fallBack(error);
+      return undefined;
+    }
+  }
+
+  *#byPlace(cookie: number): Generator<DirectoryEntry> {
     const { blockSize } = this.#volume.superblock;
     const seen = new SeenBlocks(this.#blocks);
     const start = Math.floor(Math.max(cookie - 1, 0) / blockSize);
@@ -124,11 +159,29 @@ class BlockDirectory implements Directory {
       seen.note(index);
       const base = index * blockSize;
       const scanner = this.#blocks.scan(this.#blocks.get(index), index);
+      // All of a block at once: it may change between two steps.
+      const entries: DirectoryEntry[] = [];
       while (scanner.next()) {
-        if (scanner.inode !== 0 && base + scanner.at >= cookie) yield toEntry(scanner, base);
+        if (scanner.inode !== 0 && base + scanner.at >= cookie) {
+          entries.push(toEntry(scanner, base));
+        }
       }
+      yield* entries;
     }
   }
+}
+
+/** The hash by which a filesystem's directories are listed; undefined when by place. */
+function orderOf({ superblock }: Volume): number | undefined {
+  const { defHashVersion } = superblock;
+  const ordered = hasCompat(superblock, EXT4_FEATURE_COMPAT_DIR_INDEX);
+  return ordered && defHashVersion <= DX_HASH_TEA ? defHashVersion : undefined;
+}
+
+function* dots(ino: number, parent: number, cookie: number, last = 2): Generator<DirectoryEntry> {
+  const type = S_IFDIR >> 12;
+  if (cookie < 1) yield { name: ".", ino, type, cookie: 1 };
+  if (cookie < last) yield { name: "..", ino: parent, type, cookie: last };
 }
 
 /** Notices a block that a directory maps more than once, so that every walk ends. */
@@ -153,8 +206,8 @@ class SeenBlocks {
 }
 
 /**
- * An inline directory keeps its parent in the first word of `i_block`; `.` and `..` are not stored
- * and get cookies 1 and 2. Byte `i` of the directory is byte `i` of `i_block`, then of the rest.
+ * An inline directory keeps its parent in the first word of `i_block`; `.` and `..` are not stored.
+ * Its entries go on in an attribute. Cookies are the ones that its entries have in a block later.
  */
 class InlineDirectory implements Directory {
   readonly parent: number;
@@ -176,14 +229,28 @@ class InlineDirectory implements Directory {
   }
 
   *entries(cookie: number): Generator<DirectoryEntry> {
-    const type = S_IFDIR >> 12;
-    if (cookie < 1) yield { name: ".", ino: this.#record.ino, type, cookie: 1 };
-    if (cookie < 2) yield { name: "..", ino: this.parent, type, cookie: 2 };
+    const version = orderOf(this.#volume);
+    const { ino } = this.#record;
+    yield* dots(ino, this.parent, cookie, version === undefined ? DOT_DOT_AT + 1 : 2);
+    if (version === undefined) {
+      yield* this.#byPlace(cookie);
+      return;
+    }
+    const batch = new OrderedEntries(this.#volume.superblock, version, cookie);
+    for (const { scanner } of this.#parts()) batch.collect(scanner);
+    yield* batch.take();
+  }
+
+  #byPlace(cookie: number): DirectoryEntry[] {
+    const entries: DirectoryEntry[] = [];
     for (const { scanner, base } of this.#parts()) {
       while (scanner.next()) {
-        if (scanner.inode !== 0 && base + scanner.at >= cookie) yield toEntry(scanner, base);
+        if (scanner.inode !== 0 && base + scanner.at >= cookie) {
+          entries.push(toEntry(scanner, base));
+        }
       }
     }
+    return entries;
   }
 
   /** Both areas; no entry spans them. */
@@ -192,11 +259,15 @@ class InlineDirectory implements Directory {
     const where = `inode ${this.#record.ino} inline directory`;
     const first = this.#record.blockBytes();
     const view = viewOf(first);
-    yield { scanner: new EntryScanner(superblock, first, view, 4, I_BLOCK_SIZE, where), base: 0 };
+    const moved = FIRST_ENTRY - 4;
+    yield {
+      scanner: new EntryScanner(superblock, first, view, 4, I_BLOCK_SIZE, where),
+      base: moved,
+    };
     const rest = inlineRest(this.#volume, this.#record);
     const end = rest.length;
     const scanner = new EntryScanner(superblock, rest, viewOf(rest), 0, end, `${where} rest`);
-    yield { scanner, base: I_BLOCK_SIZE };
+    yield { scanner, base: moved + I_BLOCK_SIZE };
   }
 }
 

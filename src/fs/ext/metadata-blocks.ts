@@ -13,7 +13,7 @@ import type { JournaledBlock } from "./transaction.ts";
 const CACHE_BYTES = 2 << 20;
 
 /** What a block has been proved to be, for the inode whose checksum seed is `seed`. */
-export type BlockRole = "extent" | "directory leaf" | "directory index" | "xattr";
+export type BlockRole = "extent" | "indirect" | "directory leaf" | "directory index" | "xattr";
 
 /** A block's bytes, copied off the media. */
 export class MetadataBlock {

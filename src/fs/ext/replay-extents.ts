@@ -3,35 +3,22 @@
  *
  * @module
  */
-import {
-  EXT4_EXT_MAGIC,
-  EXT_INIT_MAX_LEN,
-  Ext4Extent,
-  Ext4ExtentHeader,
-  Ext4ExtentIdx,
-  Ext4Inode as DI,
-} from "../../format/ext-inode.ts";
-import { crc32c } from "../../lib/crc32c.ts";
-import { sizeof } from "../../lib/struct.ts";
+import { EXT_INIT_MAX_LEN, Ext4Inode as DI } from "../../format/ext-inode.ts";
 import type { CheckedInode } from "./check-inode-record.ts";
 import { walkMap } from "./check-map.ts";
 import { SparseBits } from "./check-tables.ts";
 import { corrupt } from "./corruption.ts";
+import {
+  type Extent,
+  type IndexEntry,
+  encodeNode,
+  entriesPerNode,
+  sealNode,
+} from "./extent-node.ts";
 import { I_BLOCK_SIZE } from "./inode-record.ts";
 import type { ReplayEditor } from "./replay-editor.ts";
 
-const HEADER = sizeof(Ext4ExtentHeader);
-const ENTRY = sizeof(Ext4Extent);
 const ROOT_ENTRIES = 4;
-const TWO_32 = 2 ** 32;
-
-/** A run of a file. */
-export interface Extent {
-  readonly logical: number;
-  readonly block: number;
-  readonly count: number;
-  readonly unwritten: boolean;
-}
 
 /** The mapping of one file. */
 export class ExtentList {
@@ -147,7 +134,7 @@ export class ExtentList {
       this.nodes.push(block);
       return block;
     };
-    const perNode = Math.floor((editor.superblock.blockSize - HEADER) / ENTRY);
+    const perNode = entriesPerNode(editor.superblock.blockSize);
     let depth = 0;
     let entries: Entry[] = this.#joined();
     while (entries.length > ROOT_ENTRIES) {
@@ -163,13 +150,13 @@ export class ExtentList {
     }
     const base = DI.block.offset;
     inode.bytes.fill(0, base, base + I_BLOCK_SIZE);
-    writeEntries(inode.view, base, ROOT_ENTRIES, entries, depth);
+    encodeNode(inode.view, base, ROOT_ENTRIES, depth, entries);
     for (const block of old) editor.markBlocks(block, 1, false);
   }
 }
 
 /** An entry of a leaf, or of an index. */
-type Entry = Extent | { readonly logical: number; readonly node: number };
+type Entry = Extent | IndexEntry;
 
 function continues(last: Extent, next: Extent): boolean {
   return (
@@ -187,36 +174,6 @@ function writeNode(
   depth: number,
 ): void {
   const view = editor.editFresh(block, "extent block");
-  const most = Math.floor((view.byteLength - HEADER) / ENTRY);
-  writeEntries(view, 0, most, entries, depth);
-  if (!editor.superblock.metadataCsum) return;
-  const at = HEADER + ENTRY * most;
-  view.setUint32(at, crc32c(seed, new Uint8Array(view.buffer, 0, at)), true);
-}
-
-function writeEntries(
-  view: DataView,
-  base: number,
-  most: number,
-  entries: readonly Entry[],
-  depth: number,
-): void {
-  Ext4ExtentHeader.magic.set(view, base, EXT4_EXT_MAGIC);
-  Ext4ExtentHeader.entries.set(view, base, entries.length);
-  Ext4ExtentHeader.max.set(view, base, most);
-  Ext4ExtentHeader.depth.set(view, base, depth);
-  for (const [i, entry] of entries.entries()) {
-    const at = base + HEADER + i * ENTRY;
-    if ("node" in entry) {
-      Ext4ExtentIdx.block.set(view, at, entry.logical);
-      Ext4ExtentIdx.leafLo.set(view, at, entry.node % TWO_32);
-      Ext4ExtentIdx.leafHi.set(view, at, Math.floor(entry.node / TWO_32));
-      continue;
-    }
-    const length = entry.unwritten ? entry.count + EXT_INIT_MAX_LEN : entry.count;
-    Ext4Extent.block.set(view, at, entry.logical);
-    Ext4Extent.len.set(view, at, length);
-    Ext4Extent.startLo.set(view, at, entry.block % TWO_32);
-    Ext4Extent.startHi.set(view, at, Math.floor(entry.block / TWO_32));
-  }
+  encodeNode(view, 0, entriesPerNode(editor.superblock.blockSize), depth, entries);
+  if (editor.superblock.metadataCsum) sealNode(view, seed);
 }

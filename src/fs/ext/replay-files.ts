@@ -17,7 +17,8 @@ import { SparseBits } from "./check-tables.ts";
 import { corrupt } from "./corruption.ts";
 import { ReplayDirectory } from "./replay-directories.ts";
 import { ReplayEditor } from "./replay-editor.ts";
-import { type Extent, ExtentList } from "./replay-extents.ts";
+import type { Extent } from "./extent-node.ts";
+import { ExtentList } from "./replay-extents.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** Bytes of an inode in front of `i_block`, and where what follows it starts. */
