@@ -68,14 +68,16 @@ export function socketOfOurOwn(): { readonly path: string; remove(): void } {
  */
 export function writePidFile(path: string): { remove(): void } {
   const there = typed(path, () => statSync(path, { throwIfNoEntry: false }));
-  // A pipe, or /dev/null: nothing that could be replaced.
-  const whole = there === undefined || there.isFile() ? `${path}.${process.pid}` : path;
+  // A pipe, or /dev/null: nothing that could be replaced, and nothing that is ours to take away.
+  const ours = there === undefined || there.isFile();
+  const whole = ours ? `${path}.${process.pid}` : path;
   typed(path, () => {
     writeFileSync(whole, `${process.pid}\n`);
-    if (whole !== path) renameSync(whole, path);
+    if (ours) renameSync(whole, path);
   });
   return {
     remove: () => {
+      if (!ours) return;
       try {
         unlinkSync(path);
       } catch {

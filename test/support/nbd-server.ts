@@ -80,6 +80,7 @@ export async function startServer(
       if (out.includes('"event":"listening"')) resolve();
     });
     child.once("close", () => reject(new Error(`it ended: ${err}`)));
+    child.once("error", reject);
   });
   const events = (): Record<string, unknown>[] => jsonLines(out) as Record<string, unknown>[];
   const { addresses } = events().find(({ event }) => event === "listening") as {
