@@ -5,7 +5,7 @@
  * @module
  */
 import { NBD_CMD_FLAG_DF } from "../format/nbd.ts";
-import { isDaxError } from "../lib/errno.ts";
+import { type DaxError, isDaxError } from "../lib/errno.ts";
 import type { ReplyQueue } from "./reply-queue.ts";
 import type { ReplyWriter } from "./reply-writer.ts";
 import type { Request } from "./request.ts";
@@ -36,6 +36,10 @@ export class Reads {
   /** Of the next byte to answer for, and bytes left; 0 when no read is under way. */
   #at = 0;
   #left = 0;
+  /** The bytes left belong to a header that is queued already. */
+  #promised = false;
+  /** A reply that was begun cannot be ended: nothing that is said after it would be understood. */
+  fault: DaxError | undefined;
 
   constructor(store: NbdStore, queue: ReplyQueue, writer: ReplyWriter) {
     this.#store = store;
@@ -62,11 +66,15 @@ export class Reads {
       }
     }
     if (this.#simple || (request.flags & NBD_CMD_FLAG_DF) !== 0) {
-      this.#answerWhole(request);
-      return true;
+      return this.#answerWhole(request);
     }
-    this.#at = offset;
-    this.#left = length;
+    return this.#begin(request, false);
+  }
+
+  #begin(request: Request, promised: boolean): boolean {
+    this.#at = request.offset;
+    this.#left = request.length;
+    this.#promised = promised;
     return this.resume(request);
   }
 
@@ -74,7 +82,7 @@ export class Reads {
   resume(request: Request): boolean {
     while (this.#left > 0) {
       if (this.#queue.full) return false;
-      const done = this.#hole(request) || this.#data(request);
+      const done = this.#promised ? this.#more() : this.#hole(request) || this.#data(request);
       this.#at += done;
       this.#left -= done;
     }
@@ -140,10 +148,51 @@ export class Reads {
     return true;
   }
 
-  #answerWhole(request: Request): void {
+  #answerWhole(request: Request): boolean {
     const { offset, length } = request;
     // "Do not fragment" allows one chunk, and one that says "zeros" is the best of them.
     const hole = this.#simple ? 0 : this.#wholeHole(request);
-    if (hole === 0 && !this.#pointWhole(request)) this.#copy(request, offset, length, true);
+    if (hole > 0 || this.#pointWhole(request)) return true;
+    if (length <= PIECE_BYTES) this.#copy(request, offset, length, true);
+    else if (this.#isReadable(request)) {
+      this.#writer.data(request, offset, length, true);
+      return this.#begin(request, true);
+    }
+    return true;
+  }
+
+  /**
+   * A reply in one chunk may be longer than what a client may cost while it does not read. So all
+   * is read twice: once before success is said, and piece by piece as it is sent.
+   */
+  #isReadable(request: Request): boolean {
+    const { offset, length } = request;
+    this.#queue.effort += length;
+    for (let done = 0; done < length; done += PIECE_BYTES) {
+      const target = this.#queue.reserve(Math.min(PIECE_BYTES, length - done));
+      try {
+        this.#store.read(offset + done, target);
+      } catch (error) {
+        if (!isDaxError(error)) throw error;
+        this.#writer.errorAt(request, wireErrorOf(error, false), textOf(error), offset + done);
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** The next bytes of what was promised; returns their number. */
+  #more(): number {
+    const length = Math.min(this.#left, PIECE_BYTES);
+    const target = this.#queue.reserve(length);
+    try {
+      this.#store.read(this.#at, target);
+    } catch (error) {
+      if (!isDaxError(error)) throw error;
+      this.fault = error;
+      return this.#left;
+    }
+    this.#queue.commit(length);
+    return length;
   }
 }

@@ -141,7 +141,7 @@ export class Transmission {
    */
   #serve(view: DataView, at: number): boolean {
     const request = this.#request;
-    if (this.#reads.pending) return this.#reads.resume(request);
+    if (this.#reads.pending) return this.#read(this.#reads.resume(request));
     if (!request.parse(view, at, this.#extended)) {
       const seen = view.getUint32(at).toString(16);
       this.#end(`a request begins with 0x${seen}; the client lost its place`);
@@ -165,7 +165,7 @@ export class Transmission {
   }
 
   #execute(request: Request): boolean {
-    if (request.type === NBD_CMD_READ) return this.#reads.start(request);
+    if (request.type === NBD_CMD_READ) return this.#read(this.#reads.start(request));
     try {
       if (request.type === NBD_CMD_BLOCK_STATUS) {
         this.#status(request, this.terms.contexts, request.length);
@@ -177,6 +177,15 @@ export class Transmission {
       return true;
     }
     this.#writer.done(request);
+    return true;
+  }
+
+  /** Whether a read is all queued, or the connection ends in the midst of it. */
+  #read(done: boolean): boolean {
+    const { fault } = this.#reads;
+    if (fault === undefined) return done;
+    this.fault = fault;
+    this.ended = true;
     return true;
   }
 

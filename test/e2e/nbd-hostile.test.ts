@@ -143,7 +143,8 @@ describe.for(ENGINES)("served by $name", ({ name, args: engine, env }) => {
 
   test("one that asks and never reads costs bounded memory, and others are served", async () => {
     const server = await start();
-    const greedy = await Promise.all([1, 2, 3, 4].map(async () => dial(server)));
+    const before = usageOf(server.pid).resident;
+    const greedy = await Promise.all(Array.from({ length: 40 }, async () => dial(server)));
     for (const socket of greedy) {
       await handshake(socket);
       socket.pause();
@@ -151,7 +152,8 @@ describe.for(ENGINES)("served by $name", ({ name, args: engine, env }) => {
       socket.write(Buffer.concat(Array.from({ length: 1024 }, () => request(READ, 0, SIZE))));
     }
     await isServed(server, server.image);
-    expect(usageOf(server.pid).resident).toBeLessThan(400 * MIB);
+    // The pages of the image count, and threads of their own for some of them.
+    expect(usageOf(server.pid).resident - before).toBeLessThan(250 * MIB);
     expect(await server.end()).toBe(0);
   });
 

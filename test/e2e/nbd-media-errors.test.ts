@@ -13,6 +13,7 @@ import {
   type RunningServer,
   dial,
   randomImage,
+  startMachine,
   startServer,
   testFolder,
 } from "../support/nbd-server.ts";
@@ -143,4 +144,27 @@ describe.for(ENGINES)("served by $name", ({ args, env }) => {
       expect(await server.end()).toBe(0);
     },
   );
+
+  test("poison of a machine's device is EIO until its sectors are written whole", async () => {
+    const folder = testFolder();
+    const machine = join(folder, "machine.yaml");
+    writeFileSync(
+      machine,
+      "pmem: [{ size: 4M, poison: [{ start: 1M, length: 1K }] }]\n" +
+        "exports: [pmem0]\nnbd: { socket: nbd.sock }\n",
+    );
+    const server = await startMachine(machine, env);
+    const client = await connect(server);
+    expect(await client.write(MIB - 4096, filled(4096, 1))).toBe(0);
+    expect(await errorOfRead(client, MIB, 512)).toBe(EIO);
+    expect(await errorOfRead(client, MIB - 4096, 8192)).toBe(EIO);
+    expect((await client.readAt(MIB - 4096, 4096)).every((byte) => byte === 1)).toBe(true);
+    expect(await client.write(MIB, filled(512, 2), FUA)).toBe(0);
+    expect((await client.readAt(MIB, 512)).every((byte) => byte === 2)).toBe(true);
+    expect(await errorOfRead(client, MIB + 512, 512)).toBe(EIO);
+    expect(await client.command(ZEROES, MIB + 512, 512)).toBe(0);
+    expect((await client.readAt(MIB, 1024)).subarray(512).every((byte) => byte === 0)).toBe(true);
+    expect(await client.command(FLUSH)).toBe(0);
+    expect(await server.end()).toBe(0);
+  });
 });

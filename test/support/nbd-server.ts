@@ -6,7 +6,7 @@ import { randomFillSync } from "node:crypto";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { type Socket, connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 import { libc } from "../../src/node/libc.unsafe.ts";
 import { MAIN, jsonLines } from "./daxkit.ts";
@@ -62,7 +62,29 @@ export async function startServer(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<RunningServer> {
-  const child = spawn(process.execPath, [MAIN, "nbd", ...args], {
+  const running = await launch(["nbd", ...args], '"event":"listening"', env);
+  const { addresses } = running.events().find(({ event }) => event === "listening") as {
+    addresses: [{ path?: string; port?: number }];
+  };
+  return { ...running, socket: addresses[0].path ?? "", port: addresses[0].port ?? 0 };
+}
+
+/** Brings a machine up that serves exports at the unix socket `nbd.sock` beside its file. */
+export async function startMachine(
+  file: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningServer> {
+  const running = await launch(["up", file], '"event":"up"', env);
+  return { ...running, socket: join(dirname(file), "nbd.sock"), port: 0 };
+}
+
+/** Runs the command until the test ends, and waits until it has said `mark`. */
+async function launch(
+  words: readonly string[],
+  mark: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Omit<RunningServer, "socket" | "port">> {
+  const child = spawn(process.execPath, [MAIN, ...words], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, ...env },
   });
@@ -77,21 +99,15 @@ export async function startServer(
   await new Promise<void>((resolve, reject) => {
     child.stdout.on("data", (bytes: Buffer) => {
       out += bytes.toString("latin1");
-      if (out.includes('"event":"listening"')) resolve();
+      if (out.includes(mark)) resolve();
     });
     child.once("close", () => reject(new Error(`it ended: ${err}`)));
-    child.once("error", reject);
   });
   const events = (): Record<string, unknown>[] => jsonLines(out) as Record<string, unknown>[];
-  const { addresses } = events().find(({ event }) => event === "listening") as {
-    addresses: [{ path?: string; port?: number }];
-  };
   return {
     child,
     pid: child.pid ?? 0,
     uri: String(events().find(({ event }) => event === "export")?.["uri"]),
-    socket: addresses[0].path ?? "",
-    port: addresses[0].port ?? 0,
     events,
     errors: () => err,
     async end(signal = "SIGTERM") {

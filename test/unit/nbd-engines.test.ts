@@ -77,7 +77,9 @@ const bytesOf = (length: number, seed: number) =>
 
 /** Keeps a connection busy until it is carried by `carrier`. */
 async function until(carrier: string, client: SocketClient, attached: Attached): Promise<void> {
-  for (let i = 0; i < 2000 && attached.carrier !== carrier; i++) {
+  // A busy machine takes long to start a thread.
+  const deadline = Date.now() + 60_000;
+  while (attached.carrier !== carrier && Date.now() < deadline) {
     // oxlint-disable-next-line no-await-in-loop
     await client.command(3);
     // oxlint-disable-next-line no-await-in-loop

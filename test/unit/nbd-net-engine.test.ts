@@ -172,7 +172,7 @@ test("an engine that closes answers what was received, and takes nobody more", a
   socket.write(request(READ, 0, MIB));
   await new Promise((resolve) => setTimeout(resolve, 20));
   const answer = take(socket, 16 + MIB);
-  await engine.close();
+  await engine.close(60_000);
   expect((await answer).readUInt32BE(4)).toBe(0);
   expect(faults).toHaveLength(2);
   expect(() =>
