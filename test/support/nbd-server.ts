@@ -102,6 +102,7 @@ async function launch(
       if (out.includes(mark)) resolve();
     });
     child.once("close", () => reject(new Error(`it ended: ${err}`)));
+    child.once("error", reject);
   });
   const events = (): Record<string, unknown>[] => jsonLines(out) as Record<string, unknown>[];
   return {
