@@ -6,7 +6,7 @@
 import { EXT4_IND_BLOCK, EXT4_N_BLOCKS, EXT4_NDIR_BLOCKS } from "../../format/ext-inode.ts";
 import { corrupt } from "./corruption.ts";
 import { type InodeRecord, MAX_LOGICAL_BLOCKS } from "./inode-record.ts";
-import { MAPPED, type Segment, SegmentBuilder } from "./runs.ts";
+import { MAPPED, type Segment, SegmentBuilder, replayOf } from "./runs.ts";
 import type { Volume } from "./volume.ts";
 
 /**
@@ -17,7 +17,7 @@ import type { Volume } from "./volume.ts";
 export function blockMapSegment(volume: Volume, record: InodeRecord, logical: number): Segment {
   if (logical < EXT4_NDIR_BLOCKS) {
     const pointer = (index: number): number => record.blockWord(index);
-    return decode(volume, pointer, EXT4_NDIR_BLOCKS, 0, `inode ${record.ino} block map`);
+    return decode(volume, record, pointer, EXT4_NDIR_BLOCKS, 0, `inode ${record.ino} block map`);
   }
   const perBlock = volume.superblock.blockSize / 4;
   let first = EXT4_NDIR_BLOCKS;
@@ -30,7 +30,7 @@ export function blockMapSegment(volume: Volume, record: InodeRecord, logical: nu
     first += reach;
     reach *= perBlock;
   }
-  return hole(volume, first, MAX_LOGICAL_BLOCKS);
+  return hole(first, MAX_LOGICAL_BLOCKS);
 }
 
 /** A pointer on the way down, and the logical blocks behind it. */
@@ -43,13 +43,13 @@ interface Path {
 
 function descend(volume: Volume, record: InodeRecord, path: Path, logical: number): Segment {
   const { pointer, first, reach, field } = path;
-  if (pointer === 0) return hole(volume, first, Math.min(first + reach, MAX_LOGICAL_BLOCKS));
+  if (pointer === 0) return hole(first, Math.min(first + reach, MAX_LOGICAL_BLOCKS));
   const perBlock = volume.superblock.blockSize / 4;
   const { view } = volume.blocks.get(pointer, `inode ${record.ino} block map`, field);
   const where = `inode ${record.ino} indirect block ${pointer}`;
   if (reach === perBlock) {
     const at = (index: number): number => view.getUint32(index * 4, true);
-    return decode(volume, at, perBlock, first, where);
+    return decode(volume, record, at, perBlock, first, where);
   }
   const below = reach / perBlock;
   const index = Math.floor((logical - first) / below);
@@ -62,18 +62,20 @@ function descend(volume: Volume, record: InodeRecord, path: Path, logical: numbe
   return descend(volume, record, child, logical);
 }
 
-function hole(volume: Volume, first: number, limit: number): Segment {
-  return new SegmentBuilder(first, limit, volume.buffers).finish();
+function hole(first: number, limit: number): Segment {
+  return new SegmentBuilder(first, limit, undefined).finish();
 }
 
 function decode(
   volume: Volume,
+  record: InodeRecord,
   pointer: (index: number) => number,
   count: number,
   first: number,
   where: string,
 ): Segment {
-  const builder = new SegmentBuilder(first, first + count, volume.buffers);
+  const replay = replayOf(volume.buffers, record.type);
+  const builder = new SegmentBuilder(first, first + count, replay);
   for (let index = 0; index < count;) {
     const start = pointer(index);
     const length = start === 0 ? 1 : ascending(pointer, index, count);

@@ -78,24 +78,21 @@ export class EntryArea {
     return undefined;
   }
 
+  /** Whether there is room for a name. @throws EEXIST when the area has the name, EUCLEAN */
+  hasRoom(name: Uint8Array): boolean {
+    return this.#findRoom(name) !== undefined;
+  }
+
   /**
    * Puts a name where the first room for it is; false when there is none. Other entries stay where
    * they are. @throws EEXIST when the area has the name, EUCLEAN
    */
   add(name: Uint8Array, target: EntryTarget): boolean {
-    const wanted = entryLength(name.length);
-    const scanner = this.#scan();
-    let [place, length, used] = [-1, 0, 0];
-    while (scanner.next()) {
-      if (scanner.matches(name)) throw exists(name);
-      if (place >= 0) continue;
-      const taken = scanner.inode === 0 ? 0 : entryLength(scanner.nameLength);
-      if (scanner.length - taken < wanted) continue;
-      [place, length, used] = [scanner.at, scanner.length, taken];
-    }
-    if (place < 0) return false;
-    if (used > 0) this.#setLength(place, used);
-    this.#put(place + used, length - used, name, target);
+    const room = this.#findRoom(name);
+    if (room === undefined) return false;
+    const { at, length, used } = room;
+    if (used > 0) this.#setLength(at, used);
+    this.#put(at + used, length - used, name, target);
     return true;
   }
 
@@ -129,7 +126,7 @@ export class EntryArea {
   }
 
   /** Makes these the entries of the area, one behind the other; they have to fit. */
-  fill(entries: readonly NamedEntry[]): void {
+  setEntries(entries: readonly NamedEntry[]): void {
     this.#bytes.fill(0, this.#start, this.#limit);
     let at = this.#start;
     for (const [i, { name, ...target }] of entries.entries()) {
@@ -147,6 +144,21 @@ export class EntryArea {
     const { at, length } = this.#lastBefore(limit);
     this.#bytes.fill(0, limit, this.#limit);
     this.#setLength(at, length + this.#limit - limit);
+  }
+
+  /** The first entry with room behind it, and how much of it is used. */
+  #findRoom(name: Uint8Array): { at: number; length: number; used: number } | undefined {
+    const wanted = entryLength(name.length);
+    const scanner = this.#scan();
+    let room: { at: number; length: number; used: number } | undefined;
+    while (scanner.next()) {
+      if (scanner.matches(name)) throw exists(name);
+      if (room !== undefined) continue;
+      const { at, length } = scanner;
+      const used = scanner.inode === 0 ? 0 : entryLength(scanner.nameLength);
+      if (length - used >= wanted) room = { at, length, used };
+    }
+    return room;
   }
 
   #lastBefore(limit: number): { at: number; length: number } {
@@ -181,8 +193,7 @@ export class EntryArea {
   }
 }
 
-/** @throws EEXIST, to be thrown by the caller */
-export function exists(name: Uint8Array): DaxError {
+function exists(name: Uint8Array): DaxError {
   return new DaxError("EEXIST", {
     detail: `the directory has ${JSON.stringify(decodeUtf8(name))}`,
   });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Buffers } from "../../block/buffers.ts";
 import {
   type ExtentNode,
   checkIndex,
@@ -13,7 +14,7 @@ import {
   readRoot,
 } from "./extent-node.ts";
 import type { InodeRecord } from "./inode-record.ts";
-import { MAPPED, type Segment, SegmentBuilder, UNWRITTEN } from "./runs.ts";
+import { MAPPED, type Segment, SegmentBuilder, UNWRITTEN, replayOf } from "./runs.ts";
 import type { Volume } from "./volume.ts";
 
 /**
@@ -26,15 +27,15 @@ export function extentSegment(volume: Volume, record: InodeRecord, logical: numb
     checkIndex(volume, node);
     const entry = lastEntryUpTo(node, logical);
     if (entry < 0) {
-      return new SegmentBuilder(node.first, keyOf(node, 0), volume.buffers).finish();
+      return new SegmentBuilder(node.first, keyOf(node, 0), undefined).finish();
     }
     node = readChild(volume, record, node, entry);
   }
-  return decodeLeaf(volume, node);
+  return decodeLeaf(volume, node, replayOf(volume.buffers, record.type));
 }
 
-function decodeLeaf(volume: Volume, node: ExtentNode): Segment {
-  const builder = new SegmentBuilder(node.first, node.limit, volume.buffers);
+function decodeLeaf(volume: Volume, node: ExtentNode, replay: Buffers | undefined): Segment {
+  const builder = new SegmentBuilder(node.first, node.limit, replay);
   eachExtent(volume, node, (logical, block, count, unwritten) => {
     builder.add(logical, block, count, unwritten ? UNWRITTEN : MAPPED);
   });

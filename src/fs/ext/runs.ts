@@ -6,6 +6,7 @@
 import type { Buffers } from "../../block/buffers.ts";
 import type { Iomap } from "../../dax/iomap.ts";
 import { copyOf } from "../../lib/memory.ts";
+import { S_IFREG } from "../../vfs/modes.ts";
 
 /** Nothing is mapped: reads as zeros. */
 export const HOLE = 0;
@@ -94,17 +95,26 @@ export class Segment {
   }
 }
 
+/**
+ * What replayed blocks of a file are looked up in: file data only. Other contents are metadata,
+ * which is read through the buffers anyway, and of which many blocks may lie over the device.
+ */
+export function replayOf(buffers: Buffers, type: number): Buffers | undefined {
+  return type === S_IFREG ? buffers : undefined;
+}
+
 /** Collects runs in ascending order, joins neighbours and fills the gaps with holes. */
 export class SegmentBuilder {
   readonly #limit: number;
-  readonly #buffers: Buffers;
+  readonly #buffers: Buffers | undefined;
   readonly #starts: number[] = [];
   readonly #physical: number[] = [];
   readonly #kinds: RunKind[] = [];
   /** Where the next run starts. */
   #next: number;
 
-  constructor(first: number, limit: number, buffers: Buffers) {
+  /** `buffers` as {@link replayOf} says. */
+  constructor(first: number, limit: number, buffers: Buffers | undefined) {
     this.#next = first;
     this.#limit = limit;
     this.#buffers = buffers;
@@ -112,12 +122,13 @@ export class SegmentBuilder {
 
   /** Adds `length` blocks; `logical` is at or behind the last run's end. */
   add(logical: number, physical: number, length: number, kind: RunKind): void {
-    if (kind !== MAPPED || this.#buffers.overlaid === 0) {
+    const buffers = this.#buffers;
+    if (kind !== MAPPED || buffers === undefined || buffers.overlaid === 0) {
       this.#append(logical, physical, length, kind);
       return;
     }
     for (let done = 0; done < length;) {
-      const clear = this.#buffers.beforeOverlay(physical + done, length - done);
+      const clear = buffers.beforeOverlay(physical + done, length - done);
       if (clear > 0) this.#append(logical + done, physical + done, clear, MAPPED);
       else this.#append(logical + done, physical + done, 1, REPLAYED);
       done += Math.max(clear, 1);
