@@ -8,7 +8,7 @@ import { PAGE_SIZE } from "../../dax/operations.ts";
 import { EXT4_FEATURE_INCOMPAT_EXTENTS } from "../../format/ext-superblock.ts";
 import { DaxError, assert, isDaxError } from "../../lib/errno.ts";
 import type { BitmapWriter } from "./bitmap-writer.ts";
-import { type SpaceFound, findSpace } from "./block-search.ts";
+import { type SpaceFound, type SpaceWanted, findSpace } from "./block-search.ts";
 import { corrupt } from "./corruption.ts";
 import { hasIncompat } from "./features.ts";
 import { groupStart } from "./geometry.ts";
@@ -17,6 +17,7 @@ import type { GroupWriter } from "./group-writer.ts";
 import type { Handle } from "./handle.ts";
 import { SystemZone } from "./system-zone.ts";
 import type { Volume } from "./volume.ts";
+import { type WriteStream, WriteStreams } from "./write-streams.ts";
 
 /** Blocks wanted. */
 export interface BlockRequest {
@@ -48,6 +49,20 @@ export const ALLOCATE_CREDITS = 2;
 /** Clusters that Linux keeps back, at most (`ext4_calculate_resv_clusters`). */
 const MOST_KEPT_CLUSTERS = 4096;
 
+/** A run right at the goal is taken when it is this long, though a longer one was asked for. */
+const GOAL_RUN = 256;
+
+/** Who asks for so many clusters at once needs nothing to be kept behind them. */
+const MOST_APPENDED = 512;
+
+/** Of a request that is no part of a file that grows piece by piece. */
+const NO_STREAM: WriteStream = { given: 0, appends: 0, kept: undefined };
+
+/** Space, and who asks for it. */
+interface StreamSpace extends SpaceFound {
+  readonly stream: WriteStream | undefined;
+}
+
 /** The blocks of one filesystem. */
 export class BlockAllocator {
   /** Whether reserved blocks are given out to requests that do not say. */
@@ -57,6 +72,7 @@ export class BlockAllocator {
   readonly #bitmaps: BitmapWriter;
   readonly #zone: SystemZone;
   readonly #spaces: GroupSpaces;
+  readonly #streams: WriteStreams;
   /** Blocks between physical address 0 and the filesystem: huge pages count from there. */
   readonly #shift: number;
   /** Clusters freed since the last commit. */
@@ -71,6 +87,7 @@ export class BlockAllocator {
     this.#zone = new SystemZone(volume);
     this.#shift = physicalBlock(volume);
     this.#spaces = new GroupSpaces(volume, { bitmaps, zone: this.#zone, writer });
+    this.#streams = new WriteStreams(this.#spaces, volume.superblock.clustersPerGroup);
   }
 
   /** Free blocks, those included that wait for a commit. */
@@ -108,9 +125,10 @@ export class BlockAllocator {
     assert(request.count > 0, `${request.count} blocks wanted`);
     const wanted = Math.ceil(request.count / clusterRatio);
     const permitted = Math.min(wanted, this.#available(request.reserved ?? this.privileged));
-    const found = permitted > 0 ? this.#find(request, permitted) : undefined;
+    const found = permitted > 0 ? this.#search(request, permitted) : undefined;
     if (found === undefined) return this.#full(request);
     this.#take(handle, found);
+    if (found.stream !== NO_STREAM) this.#streams.note(found, found.stream);
     const start = groupStart(superblock, found.group) + found.bit * clusterRatio;
     const inside = Math.min(found.count * clusterRatio, superblock.blocks - start);
     return { start, count: Math.min(request.count, inside) };
@@ -128,6 +146,8 @@ export class BlockAllocator {
     if (how.metadata) for (let i = 0; i < count; i++) handle.forget(start + i);
     const first = Math.floor((start - firstDataBlock) / clusterRatio);
     const last = Math.floor((start + count - 1 - firstDataBlock) / clusterRatio);
+    // A file that is cut is not about to grow.
+    this.#streams.resume(last + 1);
     for (let cluster = first; cluster <= last;) {
       const group = Math.floor(cluster / clustersPerGroup);
       const stop = Math.min(last + 1, (group + 1) * clustersPerGroup);
@@ -155,20 +175,58 @@ export class BlockAllocator {
     return free - kept - (reserved ? 0 : Math.ceil(reservedBlocks / clusterRatio));
   }
 
-  #find({ goal, align = 1, exact = false }: BlockRequest, count: number): SpaceFound | undefined {
+  /** A file that grows goes on in what was kept for it, or where there is room for more of it. */
+  #search(request: BlockRequest, count: number): StreamSpace | undefined {
+    const { goal, align = 1, exact = false } = request;
+    const cluster = this.#clusterAt(goal);
+    if (align > 1 || exact || count >= MOST_APPENDED) {
+      const found = this.#find(request, cluster, count, exact ? 1 : GOAL_RUN);
+      return found === undefined ? undefined : { ...found, stream: NO_STREAM };
+    }
+    const stream = this.#streams.resume(cluster);
+    const wanted = stream === undefined ? count : this.#streams.wanted(stream, count);
+    const found = this.#find(request, cluster, wanted, stream?.kept === undefined ? GOAL_RUN : 1);
+    return found && { ...found, count: Math.min(count, found.count), stream };
+  }
+
+  /** What is kept for files that grow is given back before anybody is refused. */
+  #find(
+    request: BlockRequest,
+    cluster: number,
+    count: number,
+    goalRun: number,
+  ): SpaceFound | undefined {
+    const wanted = this.#wanted(request, cluster, count, goalRun);
+    const found = findSpace(this.#spaces, wanted);
+    if (found !== undefined || !this.#streams.releaseAll()) return found;
+    return findSpace(this.#spaces, wanted);
+  }
+
+  #wanted(
+    { align = 1, exact = false }: BlockRequest,
+    cluster: number,
+    count: number,
+    goalRun: number,
+  ): SpaceWanted {
     const { superblock } = this.#volume;
-    const { clusterRatio, clustersPerGroup, firstDataBlock, groups } = superblock;
-    const cluster = Math.floor((goal - firstDataBlock) / clusterRatio);
-    const inside = cluster >= 0 && cluster < groups * clustersPerGroup ? cluster : 0;
-    const group = Math.floor(inside / clustersPerGroup);
-    return findSpace(this.#spaces, {
+    const { clusterRatio, clustersPerGroup } = superblock;
+    const group = Math.floor(cluster / clustersPerGroup);
+    return {
       group,
-      bit: inside - group * clustersPerGroup,
+      bit: cluster - group * clustersPerGroup,
       count: Math.min(count, clustersPerGroup),
+      goalRun: Math.max(goalRun, align / clusterRatio),
       exact,
       align: Math.max(1, align / clusterRatio),
       shiftOf: (of) => (groupStart(superblock, of) + this.#shift) / clusterRatio,
-    });
+    };
+  }
+
+  /** The cluster of a block, counted from the first group; 0 for blocks that are none. */
+  #clusterAt(block: number): number {
+    const { clusterRatio, clustersPerGroup, firstDataBlock, groups } = this.#volume.superblock;
+    const cluster = Math.floor((block - firstDataBlock) / clusterRatio);
+    return cluster >= 0 && cluster < groups * clustersPerGroup ? cluster : 0;
   }
 
   #take(handle: Handle, { group, bit, count }: SpaceFound): void {

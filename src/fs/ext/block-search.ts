@@ -13,6 +13,8 @@ export interface SpaceWanted {
   readonly bit: number;
   /** How many, at least 1. */
   readonly count: number;
+  /** A run right at the goal is taken when it is this long. */
+  readonly goalRun: number;
   /** Only right at the goal. */
   readonly exact: boolean;
   /** The start is to be a multiple of so many, counted from physical address 0. */
@@ -27,9 +29,6 @@ export interface SpaceFound {
   readonly bit: number;
   readonly count: number;
 }
-
-/** A run right at the goal is taken when it is this long, though a longer one was asked for. */
-const GOAL_RUN = 256;
 
 /** Bitmaps that one search reads at most, before it takes the best that it has seen. */
 const MOST_LOADS = 128;
@@ -46,12 +45,11 @@ export function findSpace(spaces: GroupSpaces, wanted: SpaceWanted): SpaceFound 
 }
 
 function runAtGoal(spaces: GroupSpaces, wanted: SpaceWanted): SpaceFound | undefined {
-  const { group, bit, count, exact, align } = wanted;
+  const { group, bit, count, goalRun, align } = wanted;
   if (spaces.longestOf(group) === 0) return undefined;
   if (align > 1 && (bit + wanted.shiftOf(group)) % align !== 0) return undefined;
   const run = spaces.get(group).free.runAt(bit, count);
-  const enough = exact ? 1 : Math.min(count, Math.max(GOAL_RUN, align));
-  return run >= enough ? { group, bit, count: run } : undefined;
+  return run >= Math.min(count, goalRun) ? { group, bit, count: run } : undefined;
 }
 
 class SpaceSearch {

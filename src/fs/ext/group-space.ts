@@ -26,6 +26,8 @@ export class GroupSpace {
   readonly fresh = new RangeSet();
   /** Freed since the last commit. */
   readonly waiting: Range[] = [];
+  /** Runs that are kept for files that grow: only the free map knows of them. */
+  kept = 0;
 
   constructor(group: number, free: FreeMap) {
     this.group = group;
@@ -173,8 +175,10 @@ export class GroupSpaces {
   }
 
   #forgetOldest(): void {
-    for (const [group, { free }] of this.#resting) {
+    if (this.#resting.size <= this.#most) return;
+    for (const [group, { free, kept }] of this.#resting) {
       if (this.#resting.size <= this.#most) return;
+      if (kept > 0) continue;
       this.#looked += free.looked;
       this.#resting.delete(group);
     }
