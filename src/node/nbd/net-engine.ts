@@ -242,6 +242,8 @@ class NetConnection implements Attached {
       return;
     }
     this.#securing = true;
+    // Whoever says no more now will never be secured; afterwards half a connection is one.
+    raw.allowHalfOpen = false;
     // A server that only this connection sees: whose handshake failed is then no question.
     const server = createServer({
       ...tls.server,
@@ -255,6 +257,7 @@ class NetConnection implements Attached {
 
   #secured(socket: TLSSocket): void {
     this.#securing = false;
+    socket.allowHalfOpen = true;
     this.#socket = socket;
     this.#sender = new NetSender(socket, this.session);
     socket.once("close", () => this.#ended());
