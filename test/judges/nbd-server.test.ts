@@ -1,7 +1,7 @@
 /**
  * `daxkit nbd` before clients that are not ours: libnbd's tools, QEMU's, and fio.
  */
-import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   copyFileSync,
@@ -12,10 +12,16 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { libc } from "../../src/node/libc.unsafe.ts";
 import { MAIN, shell } from "../support/daxkit.ts";
-import { type RunningServer, randomImage, startServer, testFolder } from "../support/nbd-server.ts";
+import {
+  type RunningServer,
+  randomImage,
+  startMachineOf,
+  startServer,
+  testFolder,
+} from "../support/nbd-server.ts";
 import { programs, probed } from "./judge.ts";
 
 const libnbd = programs(["nbdinfo", "nbdcopy"], "apt-get install libnbd-bin");
@@ -151,23 +157,10 @@ describe.skipIf(libnbd.missing)(`libnbd's tools${libnbd.hint}`, () => {
   });
 
   test("a machine's devices: zeros, and one map of writes for all exports of a disk", async () => {
-    writeFileSync(
-      join(cwd, "m.yaml"),
-      "brd: 16M\nexports: [ram0, { device: ram0, name: look, readOnly: true }]\n" +
-        "nbd: { socket: m.sock }\n",
+    const machine = await startMachineOf(
+      "brd: 16M\nexports: [ram0, { device: ram0, name: look, readOnly: true }]",
     );
-    const child = spawn(process.execPath, [MAIN, "up", "m.yaml"], { cwd, stdio: "pipe" });
-    onTestFinished(() => {
-      child.kill("SIGKILL");
-    });
-    let errors = "";
-    child.stderr.on("data", (bytes: Buffer) => (errors += bytes.toString()));
-    await new Promise<void>((resolve) => {
-      child.stdout.on("data", (bytes: Buffer) => {
-        if (bytes.includes('"event":"up"')) resolve();
-      });
-    });
-    const uri = (name: string): string => `nbd+unix:///${name}?socket=${join(cwd, "m.sock")}`;
+    const uri = (name: string): string => `nbd+unix:///${name}?socket=${machine.socket}`;
     const map = (name: string, context: string): unknown =>
       JSON.parse(run("nbdinfo", "--json", `--map=${context}`, uri(name)));
     expect(map("ram0", "base:allocation")).toMatchObject([{ length: 16 * MIB, type: 2 }]);
@@ -178,11 +171,11 @@ describe.skipIf(libnbd.missing)(`libnbd's tools${libnbd.hint}`, () => {
     ];
     expect(map("look", "base:allocation")).toMatchObject(runs(0));
     expect(map("look", "daxkit:dirty")).toMatchObject(runs(1));
-    child.kill("SIGUSR1");
+    machine.child.kill("SIGUSR1");
     await expect
       .poll(() => map("look", "daxkit:dirty"))
       .toMatchObject([{ offset: 0, length: 16 * MIB, type: 0 }]);
-    expect(errors).toBe("");
+    expect(machine.errors()).toBe("");
   });
 
   test("nbdinfo --list shows several exports, and read-only ones as such", async () => {

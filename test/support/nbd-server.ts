@@ -78,6 +78,13 @@ export async function startMachine(
   return { ...running, socket: join(dirname(file), "nbd.sock"), port: 0 };
 }
 
+/** As {@link startMachine}, of a machine file without its `nbd`. */
+export async function startMachineOf(text: string): Promise<RunningServer> {
+  const file = join(testFolder(), "machine.yaml");
+  writeFileSync(file, `${text}\nnbd: { socket: nbd.sock }\n`);
+  return startMachine(file);
+}
+
 /** Runs the command until the test ends, and waits until it has said `mark`. */
 async function launch(
   words: readonly string[],
