@@ -16,7 +16,12 @@ import { hasIncompat } from "./features.ts";
 import { ExtFilesystem } from "./filesystem.ts";
 import type { DaxPolicy } from "./inode.ts";
 import { recover } from "./recovery.ts";
-import { type Superblock, probeSuperblock, readSuperblock } from "./superblock.ts";
+import {
+  type Superblock,
+  probeSuperblock,
+  readSuperblock,
+  readSuperblockToRecover,
+} from "./superblock.ts";
 import { Volume } from "./volume.ts";
 
 /** Options of ext4(5) that mean something to a reader. */
@@ -51,7 +56,7 @@ export const ext: FilesystemType<ExtMountOptions> = {
    */
   mount(device: BlockDevice, options: ExtMountOptions, { trace }: Environment): ExtFilesystem {
     const { noload = false, minixdf = false } = options;
-    const found = readSuperblock(device);
+    const found = noload ? readSuperblock(device) : readSuperblockToRecover(device);
     const buffers = new Buffers(device, found.blockSize);
     const superblock = noload ? found : recover(found, buffers, trace);
     const daxPolicy = daxPolicyFor(device, superblock, options.dax ?? "inode");

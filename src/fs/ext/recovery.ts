@@ -9,7 +9,8 @@ import {
   EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_SUPERBLOCK_OFFSET,
 } from "../../format/ext-superblock.ts";
-import type { Tracer } from "../../lib/environment.ts";
+import { type Tracer, silent } from "../../lib/environment.ts";
+import { isDaxError } from "../../lib/errno.ts";
 import { copyOf } from "../../lib/memory.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { corrupt, unsupported } from "./corruption.ts";
@@ -79,9 +80,26 @@ export function recover(superblock: Superblock, buffers: Buffers, trace: Tracer)
   if (!hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) return superblock;
   // Linux ignores the flag without a journal.
   if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return superblock;
-  const volume = new Volume(superblock, buffers, trace);
-  replayInto(volume, openJournal(volume));
-  return rereadSuperblock(superblock, buffers);
+  const log = new JournalLog(buffers, locateJournal(superblock, buffers, trace));
+  replayInto(new Volume(superblock, buffers, trace), log);
+  const after = rereadSuperblock(superblock, buffers);
+  journalMapOf(new Volume(after, buffers, trace));
+  return after;
+}
+
+/**
+ * Where the journal lies before it was replayed. When power went while a group descriptor was
+ * brought to its place it is torn, and the journal has it whole; the table of inodes that it names
+ * never moves. So for this once its checksum is passed over, and proved after the replay.
+ */
+function locateJournal(superblock: Superblock, buffers: Buffers, trace: Tracer): JournalMap {
+  try {
+    return fixedMap(journalMapOf(new Volume(superblock, buffers, trace)));
+  } catch (error) {
+    if (!isDaxError(error, "EBADMSG")) throw error;
+    const unproved = { ...superblock, metadataCsum: false, gdtCsum: false };
+    return fixedMap(journalMapOf(new Volume(unproved, buffers, trace)));
+  }
 }
 
 /**
@@ -97,12 +115,13 @@ export function recoverOnDevice(
   trace: Tracer,
 ): Superblock {
   if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return superblock;
-  const volume = new Volume(superblock, buffers, trace);
-  const map = fixedMap(journalMapOf(volume));
   if (!hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) {
-    discardJournal(buffers, map);
+    discardJournal(buffers, fixedMap(journalMapOf(new Volume(superblock, buffers, trace))));
     return superblock;
   }
+  // In memory first: what cannot be replayed to the end is left as it is.
+  recover(superblock, new Buffers(buffers.device, buffers.blockSize), silent);
+  const map = locateJournal(superblock, buffers, trace);
   const statistics = recoverJournal({
     buffers,
     map,
