@@ -74,6 +74,7 @@ describe("our server passes whole", () => {
     const socket = scratch(undefined, "nbd.sock");
     const server = await startServer(["-U", socket, "--tls=require", "--tls-psk", keys, sparse()]);
     passesWhole(server.uri.replace("://", "://alice@"));
+    expect(server.errors()).toBe("");
   });
 
   test("devices of a machine", async () => {
