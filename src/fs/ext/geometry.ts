@@ -9,8 +9,11 @@ import {
   EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER,
   EXT4_SUPERBLOCK_OFFSET,
 } from "../../format/ext-superblock.ts";
-import { hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
+import { type Features, hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
 import type { Superblock } from "./superblock.ts";
+
+/** What decides which groups have copies of the superblock. */
+export type SuperPlacement = Features & Pick<Superblock, "backupBgs">;
 
 /** The first block of a group. */
 export function groupStart(superblock: Superblock, group: number): number {
@@ -35,13 +38,13 @@ function isPowerOf(value: number, base: number): boolean {
 }
 
 /** Whether no feature thins out the copies of the superblock. */
-export function everyGroupHasSuper(superblock: Superblock): boolean {
+export function everyGroupHasSuper(superblock: Features): boolean {
   const sparse2 = hasCompat(superblock, EXT4_FEATURE_COMPAT_SPARSE_SUPER2);
   return !sparse2 && !hasRoCompat(superblock, EXT4_FEATURE_RO_COMPAT_SPARSE_SUPER);
 }
 
 /** Whether the group starts with a copy of the superblock. */
-export function hasSuper(superblock: Superblock, group: number): boolean {
+export function hasSuper(superblock: SuperPlacement, group: number): boolean {
   if (group === 0 || everyGroupHasSuper(superblock)) return true;
   if (hasCompat(superblock, EXT4_FEATURE_COMPAT_SPARSE_SUPER2)) {
     return superblock.backupBgs.includes(group);

@@ -1,0 +1,395 @@
+/**
+ * The files that a new filesystem is born with: root, lost+found, and its own hidden ones. All are
+ * planned before anything is written, in the order in which mke2fs takes their blocks.
+ *
+ * @module
+ */
+import {
+  EXT4_BAD_INO,
+  EXT4_GRP_QUOTA_INO,
+  EXT4_IMMUTABLE_FL,
+  EXT4_JOURNAL_INO,
+  EXT4_NDIR_BLOCKS,
+  EXT4_RESIZE_INO,
+  EXT4_ROOT_INO,
+  EXT4_USR_QUOTA_INO,
+} from "../../format/ext-inode.ts";
+import {
+  EXT4_MMP_MAGIC,
+  EXT4_MMP_SEQ_CLEAN,
+  EXT4_ORPHAN_BLOCK_MAGIC,
+  Ext4OrphanBlockTail as OT,
+  MmpStruct as MP,
+} from "../../format/ext-group.ts";
+import {
+  EXT4_FEATURE_COMPAT_HAS_JOURNAL,
+  EXT4_FEATURE_COMPAT_ORPHAN_FILE,
+  EXT4_FEATURE_COMPAT_RESIZE_INODE,
+  EXT4_FEATURE_INCOMPAT_EXTENTS,
+  EXT4_FEATURE_INCOMPAT_INLINE_DATA,
+  EXT4_FEATURE_INCOMPAT_MMP,
+  EXT4_FEATURE_RO_COMPAT_QUOTA,
+} from "../../format/ext-superblock.ts";
+import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
+import { sizeof } from "../../lib/struct.ts";
+import { S_IFDIR, S_IFREG } from "../../vfs/modes.ts";
+import { hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
+import { groupStart, inodeTableBlocks, superBlockNumber, superGroups } from "./geometry.ts";
+import { directoryBlock } from "./mkfs-directory.ts";
+import {
+  type FileMap,
+  type MappedRun,
+  type NewInode,
+  type PlannedBlock,
+  allocateFile,
+  doubleIndirectOnly,
+  inodeSeed,
+  wordsBlock,
+} from "./mkfs-inode.ts";
+import { type JournalSize, journalGoal, journalSize, journalSuperblock } from "./mkfs-journal.ts";
+import { type MakeExtOptions, type QuotaType, inBlocks, noRoom, refuse } from "./mkfs-options.ts";
+import { type Usage, quotaFile } from "./mkfs-quota.ts";
+import type { Space } from "./mkfs-space.ts";
+import type { Superblock } from "./superblock.ts";
+
+/** Everything that goes into the new filesystem besides tables and superblocks. */
+export interface Contents {
+  readonly inodes: NewInode[];
+  readonly blocks: PlannedBlock[];
+  /** Runs that must read as zeros, unless they are among `blocks`. */
+  readonly zeroes: MappedRun[];
+  /** Numbers of the inodes in use that are not among the reserved ones. */
+  readonly used: number[];
+  /** Inodes in use that are directories. */
+  readonly directories: number[];
+  /** Undefined without a journal. */
+  journal: { readonly size: JournalSize; readonly backup: Uint8Array } | undefined;
+  readonly quotaInums: Record<QuotaType, number>;
+  orphanFileInum: number;
+  mmpBlock: number;
+  mmpUpdateInterval: number;
+}
+
+/** What the contents are planned from. */
+export interface ContentWishes {
+  readonly superblock: Superblock;
+  readonly space: Space;
+  readonly options: MakeExtOptions;
+  readonly quotaTypes: readonly QuotaType[];
+  /** Seconds since 1970. */
+  readonly time: number;
+}
+
+const LOST_AND_FOUND = "lost+found";
+const FILE_MODE = S_IFREG | 0o600;
+/** lost+found has room for many names, so that e2fsck need not allocate when it needs it. */
+const LOST_BYTES = 16384;
+/** Seconds, where nobody says otherwise, and at most. */
+const MMP_INTERVAL = 5;
+const MMP_MOST = 300;
+/** Blocks of an orphan file: at least, and at most. */
+const ORPHAN_LEAST = 32;
+const ORPHAN_MOST = 512;
+
+/** Plans all of them; takes their blocks from the space. @throws ENOSPC, EINVAL */
+export function planContents(wishes: ContentWishes): Contents {
+  return new Planner(wishes).plan();
+}
+
+class Planner {
+  readonly #wishes: ContentWishes;
+  readonly #sb: Superblock;
+  readonly #extents: boolean;
+  readonly #contents: Contents = {
+    inodes: [],
+    blocks: [],
+    zeroes: [],
+    used: [],
+    directories: [],
+    journal: undefined,
+    quotaInums: { usr: 0, grp: 0, prj: 0 },
+    orphanFileInum: 0,
+    mmpBlock: 0,
+    mmpUpdateInterval: 0,
+  };
+  #nextInode: number;
+
+  constructor(wishes: ContentWishes) {
+    this.#wishes = wishes;
+    this.#sb = wishes.superblock;
+    this.#extents = hasIncompat(this.#sb, EXT4_FEATURE_INCOMPAT_EXTENTS);
+    this.#nextInode = this.#sb.firstIno;
+  }
+
+  plan(): Contents {
+    const lost = this.#takeInode();
+    const [rootMap, lostMap] = this.#directories(lost);
+    this.#reservedInodes();
+    if (hasCompat(this.#sb, EXT4_FEATURE_COMPAT_RESIZE_INODE)) this.#resizeInode();
+    if (hasCompat(this.#sb, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) this.#journal();
+    if (hasIncompat(this.#sb, EXT4_FEATURE_INCOMPAT_MMP)) this.#mmp();
+    if (hasRoCompat(this.#sb, EXT4_FEATURE_RO_COMPAT_QUOTA)) {
+      this.#quota(rootMap.sectors * 512, lostMap.sectors * 512);
+    }
+    const orphans = hasCompat(this.#sb, EXT4_FEATURE_COMPAT_ORPHAN_FILE);
+    if (orphans && this.#contents.journal !== undefined) this.#orphanFile();
+    return this.#contents;
+  }
+
+  #takeInode(): number {
+    const ino = this.#nextInode++;
+    if (ino > this.#sb.inodes) noRoom(`${this.#sb.inodes} inodes are too few; ask for more`);
+    this.#contents.used.push(ino);
+    return ino;
+  }
+
+  #allocate(ino: number, goal: number, count: number): FileMap {
+    const { superblock, space } = this.#wishes;
+    const nodeGoal = groupStart(superblock, 0);
+    const map = allocateFile(
+      { superblock, space, ino, extents: this.#extents, nodeGoal },
+      goal,
+      count,
+    );
+    this.#contents.blocks.push(...map.nodes);
+    return map;
+  }
+
+  #add(inode: Omit<NewInode, "time">): void {
+    this.#contents.inodes.push({ ...inode, time: this.#wishes.time });
+  }
+
+  #directories(lost: number): [root: FileMap, lost: FileMap] {
+    const sb = this.#sb;
+    const { uid, gid } = this.#wishes.options.rootOwner ?? { uid: 0, gid: 0 };
+    const start = groupStart(sb, 0);
+    const rootMap = this.#allocate(EXT4_ROOT_INO, start, 1);
+    const lostMap = this.#allocate(lost, start, this.#lostBlocks());
+    this.#add({
+      ino: EXT4_ROOT_INO,
+      mode: S_IFDIR | 0o755,
+      links: 3,
+      uid,
+      gid,
+      size: sb.blockSize,
+      ...rootMap,
+    });
+    const size = this.#lostBlocks() * sb.blockSize;
+    this.#add({ ino: lost, mode: S_IFDIR | 0o700, links: 2, size, ...lostMap });
+    this.#contents.directories.push(EXT4_ROOT_INO, lost);
+    this.#directoryBlocks(EXT4_ROOT_INO, rootMap, [
+      { ino: EXT4_ROOT_INO, name: "." },
+      { ino: EXT4_ROOT_INO, name: ".." },
+      { ino: lost, name: LOST_AND_FOUND },
+    ]);
+    // With inline_data it is one that outgrew its inode: an empty entry follows.
+    const grown = hasIncompat(sb, EXT4_FEATURE_INCOMPAT_INLINE_DATA);
+    this.#directoryBlocks(lost, lostMap, [
+      { ino: lost, name: "." },
+      { ino: EXT4_ROOT_INO, name: ".." },
+      ...(grown ? [{ ino: 0, name: "" }] : []),
+    ]);
+    return [rootMap, lostMap];
+  }
+
+  /** With inline_data the first block comes only when the directory outgrows its inode. */
+  #lostBlocks(): number {
+    const { blockSize } = this.#sb;
+    let added = 0;
+    for (let i = 1; i < EXT4_NDIR_BLOCKS; i++) {
+      if (i * blockSize >= LOST_BYTES && i >= 2) break;
+      added++;
+    }
+    return hasIncompat(this.#sb, EXT4_FEATURE_INCOMPAT_INLINE_DATA) ? added : added + 1;
+  }
+
+  #directoryBlocks(
+    ino: number,
+    map: FileMap,
+    entries: readonly { readonly ino: number; readonly name: string }[],
+  ): void {
+    const sb = this.#sb;
+    for (const run of map.runs) {
+      for (let i = 0; i < run.length; i++) {
+        const content = run.logical + i === 0 ? entries : [];
+        const bytes = (): Uint8Array => directoryBlock(sb, ino, content);
+        this.#contents.blocks.push({ block: run.start + i, bytes });
+      }
+    }
+  }
+
+  /** Unused ones are written too, for their checksums; that of bad blocks has its times. */
+  #reservedInodes(): void {
+    const bare = { mode: 0, links: 0, size: 0, sectors: 0, flags: 0, bare: true } as const;
+    for (let ino = 1; ino < this.#sb.firstIno; ino++) {
+      const time = ino === EXT4_BAD_INO ? this.#wishes.time : 0;
+      if (ino !== EXT4_ROOT_INO) this.#contents.inodes.push({ ...bare, ino, time });
+    }
+  }
+
+  /** Maps the reserved descriptor blocks, and in each of them those of the copies. */
+  #resizeInode(): void {
+    const sb = this.#sb;
+    const { descriptorBlocks, reservedGdtBlocks, blockSize, clusterSize } = sb;
+    const perBlock = blockSize / 4;
+    const first = superBlockNumber(sb) + 1 + descriptorBlocks;
+    const goal = first + reservedGdtBlocks + 1 + inodeTableBlocks(sb);
+    const top = this.#wishes.space.takeOne(goal);
+    const copies = [...superGroups(sb)].filter((group) => group > 0).toSorted((a, b) => a - b);
+    const words = Array.from({ length: perBlock }, () => 0);
+    for (let i = 0; i < reservedGdtBlocks; i++) {
+      const block = first + i;
+      words[(descriptorBlocks + i) % perBlock] = block;
+      const backups = copies.map((group) => block + group * sb.blocksPerGroup);
+      this.#contents.blocks.push({ block, bytes: () => wordsBlock(blockSize, backups) });
+    }
+    this.#contents.blocks.push({ block: top, bytes: () => wordsBlock(blockSize, words) });
+    const blocks = 1 + reservedGdtBlocks * (1 + copies.length);
+    this.#add({
+      ino: EXT4_RESIZE_INO,
+      mode: FILE_MODE,
+      links: 1,
+      size: (perBlock * perBlock + perBlock + EXT4_NDIR_BLOCKS) * blockSize,
+      sectors: (blocks * clusterSize) / 512,
+      flags: 0,
+      block: doubleIndirectOnly(top),
+    });
+  }
+
+  #journal(): void {
+    const { superblock: sb, space, options } = this.#wishes;
+    const free = sb.blocks - sb.firstDataBlock - space.used.total;
+    const size = journalSize(sb, options, free);
+    if (size === undefined) return;
+    const { journalLocation, packedMetaBlocks = false } = options;
+    // Block by block, without extents, the journal goes where any file of its inode would.
+    const wished = this.#extents ? journalGoal(sb, space) : groupStart(sb, 0);
+    const given = journalLocation ?? (packedMetaBlocks ? { blocks: 0 } : undefined);
+    const goal = given === undefined ? wished : inBlocks(given, sb.blockSize);
+    const count = size.logBlocks + size.fastCommitBlocks;
+    const map = this.#allocate(EXT4_JOURNAL_INO, goal, count);
+    const bytes = count * sb.blockSize;
+    this.#add({ ino: EXT4_JOURNAL_INO, mode: FILE_MODE, links: 1, size: bytes, ...map });
+    this.#contents.zeroes.push(...map.runs);
+    const block = (map.runs[0] as MappedRun).start;
+    this.#contents.blocks.push({ block, bytes: () => journalSuperblock(sb, size) });
+    this.#contents.journal = { size, backup: journalBackup(map.block, bytes) };
+  }
+
+  #mmp(): void {
+    const { superblock: sb, space, options, time } = this.#wishes;
+    const interval = options.mmpUpdateInterval || MMP_INTERVAL;
+    if (!Number.isSafeInteger(interval) || interval < 0 || interval > MMP_MOST) {
+      refuse(`mmp_update_interval ${interval}; give up to ${MMP_MOST} seconds`);
+    }
+    const block = space.takeOne(0);
+    this.#contents.mmpBlock = block;
+    this.#contents.mmpUpdateInterval = interval;
+    this.#contents.blocks.push({ block, bytes: () => mmpBlock(sb, interval, time) });
+  }
+
+  /** Root and lost+found are all that counts. */
+  #quota(rootSpace: number, lostSpace: number): void {
+    const { rootOwner = { uid: 0, gid: 0 } } = this.#wishes.options;
+    const owners = { usr: rootOwner.uid, grp: rootOwner.gid, prj: 0 };
+    for (const type of this.#wishes.quotaTypes) {
+      const usages = mergeUsages([
+        { id: 0, inodes: 1, space: lostSpace },
+        { id: owners[type], inodes: 1, space: rootSpace },
+      ]);
+      const reserved = { usr: EXT4_USR_QUOTA_INO, grp: EXT4_GRP_QUOTA_INO, prj: 0 }[type];
+      const ino = reserved === 0 ? this.#takeInode() : reserved;
+      this.#contents.quotaInums[type] = ino;
+      this.#quotaFile(ino, quotaFile(type, usages));
+    }
+  }
+
+  #quotaFile(ino: number, bytes: Uint8Array): void {
+    const { blockSize } = this.#sb;
+    const map = this.#allocate(ino, groupStart(this.#sb, 0), Math.ceil(bytes.length / blockSize));
+    const flags = map.flags | EXT4_IMMUTABLE_FL;
+    this.#add({ ino, mode: FILE_MODE, links: 1, size: bytes.length, ...map, flags });
+    for (const run of map.runs) {
+      for (let i = 0; i < run.length; i++) {
+        const at = (run.logical + i) * blockSize;
+        const content = new Uint8Array(blockSize);
+        content.set(bytes.subarray(at, at + blockSize));
+        this.#contents.blocks.push({ block: run.start + i, bytes: () => content });
+      }
+    }
+  }
+
+  #orphanFile(): void {
+    const { superblock: sb, options } = this.#wishes;
+    const ino = this.#takeInode();
+    const count = orphanBlocks(sb, options);
+    const map = this.#allocate(ino, 0, count);
+    this.#add({ ino, mode: FILE_MODE, links: 1, size: count * sb.blockSize, ...map });
+    for (const run of map.runs) {
+      for (let i = 0; i < run.length; i++) {
+        const block = run.start + i;
+        this.#contents.blocks.push({ block, bytes: () => orphanBlock(sb, ino, block) });
+      }
+    }
+    this.#contents.orphanFileInum = ino;
+  }
+}
+
+/** The map as the superblock keeps it: 60 bytes, then the size, upper word first. */
+function journalBackup(map: Uint8Array, size: number): Uint8Array {
+  const bytes = new Uint8Array(map.length + 8);
+  bytes.set(map);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(map.length, Math.floor(size / 2 ** 32), true);
+  view.setUint32(map.length + 4, size >>> 0, true);
+  return bytes;
+}
+
+function mmpBlock(superblock: Superblock, interval: number, time: number): Uint8Array {
+  const bytes = new Uint8Array(superblock.blockSize);
+  const view = new DataView(bytes.buffer);
+  MP.magic.set(view, 0, EXT4_MMP_MAGIC);
+  MP.seq.set(view, 0, EXT4_MMP_SEQ_CLEAN);
+  MP.time.set(view, 0, Math.max(0, time));
+  MP.checkInterval.set(view, 0, Math.max(interval, MMP_INTERVAL));
+  if (superblock.metadataCsum) {
+    const sum = crc32c(superblock.checksumSeed, bytes.subarray(0, MP.checksum.offset));
+    MP.checksum.set(view, 0, sum);
+  }
+  return bytes;
+}
+
+function mergeUsages(usages: readonly Usage[]): Usage[] {
+  const byId = new Map<number, Usage>();
+  for (const { id, inodes, space } of usages) {
+    const known = byId.get(id) ?? { id, inodes: 0, space: 0 };
+    byId.set(id, { id, inodes: known.inodes + inodes, space: known.space + space });
+  }
+  return [...byId.values()].toSorted((a, b) => a.id - b.id);
+}
+
+function orphanBlocks(superblock: Superblock, { orphanFileSize }: MakeExtOptions): number {
+  const { blocks, blockSize, clusterRatio } = superblock;
+  if (orphanFileSize !== undefined) {
+    const count = inBlocks(orphanFileSize, blockSize);
+    if (Number.isSafeInteger(count) && count > 0 && count <= 2 ** 20) return count;
+    refuse(`an orphan file of ${count} blocks; give 1 to ${2 ** 20}`);
+  }
+  let count = ORPHAN_MOST;
+  if (blocks < 2 ** 17) count = ORPHAN_LEAST;
+  else if (blocks < 2 ** 21) count = Math.floor(blocks / 4096);
+  return Math.ceil(count / clusterRatio) * clusterRatio;
+}
+
+function orphanBlock(superblock: Superblock, ino: number, block: number): Uint8Array {
+  const bytes = new Uint8Array(superblock.blockSize);
+  const view = new DataView(bytes.buffer);
+  const tail = bytes.length - sizeof(OT);
+  OT.magic.set(view, tail, EXT4_ORPHAN_BLOCK_MAGIC);
+  if (superblock.metadataCsum) {
+    let sum = crc32cLe32(inodeSeed(superblock, ino), block >>> 0);
+    sum = crc32cLe32(sum, Math.floor(block / 2 ** 32));
+    OT.checksum.set(view, tail, crc32c(sum, bytes.subarray(0, tail)));
+  }
+  return bytes;
+}
