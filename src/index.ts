@@ -216,6 +216,18 @@ export { OpenFile } from "./vfs/open-file.ts";
 export type { Whence } from "./vfs/open-file.ts";
 export type { WalkOptions } from "./vfs/path-walk.ts";
 export { ext } from "./fs/ext/ext.ts";
+export { makeExt } from "./fs/ext/mkfs.ts";
+export type { ExtSummary } from "./fs/ext/mkfs.ts";
+export { parseBlockCount, parseExtended, parseJournal } from "./fs/ext/mkfs-extended.ts";
+export type { DeviceWishes } from "./fs/ext/mkfs-extended.ts";
+export type {
+  BlockCount,
+  CreatorOs,
+  ExtKind,
+  MakeExtOptions,
+  Owner,
+  QuotaType,
+} from "./fs/ext/mkfs-options.ts";
 export type { ExtMountOptions } from "./fs/ext/ext.ts";
 export type { DaxPolicy } from "./fs/ext/inode.ts";
 export { walkSubtree } from "./vfs/subtree.ts";

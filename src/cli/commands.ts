@@ -14,6 +14,7 @@ import { iomem } from "./commands/iomem.ts";
 import { list } from "./commands/list.ts";
 import { ls } from "./commands/ls.ts";
 import { man } from "./commands/man.ts";
+import { mkfsExt2, mkfsExt3, mkfsExt4 } from "./commands/mkfs.ts";
 import { nbd } from "./commands/nbd.ts";
 import { nbdCheck } from "./commands/nbd-check.ts";
 import { prove } from "./commands/prove.ts";
@@ -40,6 +41,9 @@ export const commands: readonly Command[] = [
   cp,
   tar,
   check,
+  mkfsExt2,
+  mkfsExt3,
+  mkfsExt4,
   prove,
   completion,
   man,

@@ -23,6 +23,8 @@ export type { FileStatus, NamedFile, VolumeSpace } from "./image/listing.ts";
 export { tarSubtree, tarToDescriptor } from "./image/tar.ts";
 export { NbdConnection, openNbdMedia } from "./nbd/client-media.ts";
 export type { OpenNbdOptions } from "./nbd/client-media.ts";
+export { makeVolume, planVolume } from "./make-volume.ts";
+export type { MakeVolumeOptions } from "./make-volume.ts";
 export { checkVolume, openVolume } from "./volume.ts";
 export type { OpenVolumeOptions, Volume, VolumeCounters } from "./volume.ts";
 export { fileHost, loadMachine, parseMachineText, readMachineFile } from "./machine-file.ts";
