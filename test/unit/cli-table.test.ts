@@ -25,7 +25,7 @@ function has(program: string): boolean {
 
 describe.each(table)("%s", (_, spec) => {
   test("is described in the house style", () => {
-    expect(spec.name).toMatch(/^[a-z][a-z-]*$/u);
+    expect(spec.name).toMatch(/^[a-z][a-z0-9.-]*$/u);
     expect(spec.summary).toMatch(/^[a-z].*[^.]$/u);
     for (const [name, { text, short = "x" }] of Object.entries(spec.options)) {
       expect(name).toMatch(/^[a-z][a-z0-9-]*$/u);
