@@ -127,7 +127,7 @@ test("the number of the process goes where a file cannot, too, and that stays", 
   // Not /dev/null: this may run as root.
   const line =
     "mkfifo pipe; cat pipe & daxkit nbd -P pipe -U s --run true a.img; wait; " +
-    "daxkit nbd -P none/pid -U s a.img; ls";
+    "daxkit nbd --pidfile=none/pid -U s a.img; ls";
   const { stdout, stderr } = shell(line, cwd);
   expect(stderr).toMatch(/^daxkit nbd: ENOENT: .*'none\/pid'/u);
   expect(stdout).toMatch(/^\d+\na\.img\nb\.img\npipe\n$/u);

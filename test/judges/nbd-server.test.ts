@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { libc } from "../../src/node/libc.unsafe.ts";
-import { MAIN, shell } from "../support/daxkit.ts";
+import { MAIN, daxkit, shell } from "../support/daxkit.ts";
 import {
   type RunningServer,
   randomImage,
@@ -468,6 +468,13 @@ describe.skipIf(libnbd.missing || gnutls.missing)(`TLS${libnbd.hint}${gnutls.hin
       const uri = local(server, `tls-certificates=${folder}`);
       expect(spawnSync("nbdcopy", [uri, "null:"]).status).not.toBe(0);
     }
+    const nobody = local(server, `tls-certificates=${join(cwd, "none")}`);
+    const refused = daxkit(["ls", nobody]);
+    expect(refused.stderr).toMatch(/^daxkit ls: E[A-Z]+: [^\n]*\n$/u);
+    expect(refused.stderr).not.toContain("routines");
+    const checked = daxkit(["nbd-check", nobody]);
+    expect(checked.stderr).toMatch(/^daxkit nbd-check: E[A-Z]+: [^\n]*\n$/u);
+    expect(checked.stderr).not.toContain("routines");
     await expect.poll(() => server.errors()).toMatch(/EPROTO.*did not return a certificate/u);
     await expect.poll(() => server.errors()).toMatch(/EPROTO.*no certificate that is trusted/u);
     run("nbdinfo", local(server, `tls-certificates=${pki}`));

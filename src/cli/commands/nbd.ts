@@ -46,6 +46,7 @@ const OPTIONS = {
   run: { type: "text", value: "CMD", text: "run CMD in a shell that knows $uri, and end with it" },
   stdio: { type: "flag", short: "s", text: "serve the one connection that is standard input" },
   "pid-file": { type: "file", short: "P", value: "FILE", text: "write the process id there" },
+  pidfile: { type: "file", value: "FILE", text: "the same, as nbdkit spells it" },
   "exit-with-parent": { type: "flag", text: "end when the process that started this one has" },
   newstyle: { type: "flag", short: "n", text: "speak the newstyle handshake, as it always does" },
   foreground: { type: "flag", short: "f", text: "stay in the foreground, as it always does" },
@@ -101,6 +102,7 @@ export const nbd = command({
   exclusive: [
     ["unix", "port", "stdio"],
     ["stdio", "run"],
+    ["pid-file", "pidfile"],
     ["partition", "offset"],
     ["tls-certificates", "tls-psk"],
   ],
@@ -219,7 +221,8 @@ async function stay(
   const { values, out } = invocation;
   const wait = waitForSignal();
   const parent = values["exit-with-parent"] ? waitForOrphanhood() : undefined;
-  const pidFile = values["pid-file"] === undefined ? undefined : writePidFile(values["pid-file"]);
+  const pidPath = values["pid-file"] ?? values.pidfile;
+  const pidFile = pidPath === undefined ? undefined : writePidFile(pidPath);
   const noMark = onMark(() => clearMarks(server.exports.list()));
   const ended = Promise.race([wait.signal, parent?.gone ?? new Promise<never>(() => {})]);
   try {

@@ -48,7 +48,7 @@ function errnoOf(error) {
   return /^ERR_(SSL|TLS)|CERT|SELF_SIGNED|UNABLE_TO/.test(error.code ?? "") ? 13 : 5;
 }
 function fail(error) {
-  failure ??= [errnoOf(error), error.message];
+  failure ??= [errnoOf(error), error.reason ?? error.message];
   if (waiting !== undefined) answer(...failure);
 }
 function late() {

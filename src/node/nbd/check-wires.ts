@@ -11,6 +11,7 @@ import type { CheckStep, CheckTalk } from "../../nbd/check/check.ts";
 import type { Ask } from "../../nbd/talk.ts";
 import type { NbdUri, NbdUriTls } from "../../nbd/uri.ts";
 import { systemError } from "../system-error.ts";
+import { reasonOf } from "./net-engine.ts";
 import { type TlsClientSettings, tlsClientSettings } from "./client-tls.ts";
 
 /** Bytes read ahead on one connection: as much as a hostile server can make us hold. */
@@ -216,5 +217,5 @@ function errorOf(error: NodeJS.ErrnoException): DaxError {
   const [first] = (error as unknown as { errors?: NodeJS.ErrnoException[] }).errors ?? [];
   if (first !== undefined) return errorOf(first);
   if (typeof error.errno === "number") return systemError(-error.errno, { syscall });
-  return new DaxError("EACCES", { syscall, detail: error.message });
+  return new DaxError("EACCES", { syscall, detail: reasonOf(error) });
 }

@@ -299,7 +299,7 @@ function faultOf(error: Error | undefined, syscall?: string): DaxError | undefin
 }
 
 /** OpenSSL's errors carry a few words beside a line for developers. */
-function reasonOf(error: Error): string {
+export function reasonOf(error: Error): string {
   const { reason } = error as { reason?: unknown };
   return typeof reason === "string"
     ? reason
