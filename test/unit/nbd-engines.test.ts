@@ -13,6 +13,7 @@ import { libc } from "../../src/node/libc.unsafe.ts";
 import type { Attached, Engine } from "../../src/node/nbd/engine.ts";
 import { type MappedStore, shareStore } from "../../src/node/nbd/mapped-store.ts";
 import { PolledEngine } from "../../src/node/nbd/polled-engine.ts";
+import { ThreadPool } from "../../src/node/nbd/thread-pool.ts";
 import { ThreadEngine } from "../../src/node/nbd/thread-engine.ts";
 import { childArguments } from "../support/child.ts";
 import { openDescriptors, SocketClient, socketPair } from "../support/nbd-socket.ts";
@@ -317,6 +318,14 @@ describe.skipIf(none)(`threads${why}`, () => {
     const next = served.connect();
     expect(await next.client.go()).toBe(SIZE);
     expect(await next.client.command(3)).toBe(0);
+  });
+
+  test("one that is just starting is ended when it has started, and not before", async () => {
+    const pool = new ThreadPool(2, { idleMs: 1000 });
+    pool.warm(2);
+    await pool.close();
+    // Ended while it loads native code, a thread may take the process with it.
+    expect(pool.fault).toBe(undefined);
   });
 
   test("a process with a thread in a call exits at once", () => {

@@ -19,6 +19,8 @@ interface Job {
 /** A thread and what it does. */
 interface Thread {
   readonly worker: Worker;
+  /** Resolves when it is ready, or has ended. */
+  readonly started: Promise<void>;
   ready: boolean;
   job: Job | undefined;
 }
@@ -79,10 +81,19 @@ export class ThreadPool {
     idle.worker.postMessage(request, []);
   }
 
-  /** Stops every thread; none may have a connection. */
+  /**
+   * Stops every thread; none may have a connection. One that is just starting is waited for: ended
+   * while it loads native code it would take the process with it.
+   */
   async close(): Promise<void> {
     process.off("exit", this.#wakeAll);
-    await Promise.all([...this.#threads].map((thread) => thread.worker.terminate()));
+    await Promise.all(
+      [...this.#threads].map(async ({ worker, started }) => {
+        worker.ref();
+        await started;
+        await worker.terminate();
+      }),
+    );
   }
 
   #start(): void {
@@ -91,7 +102,11 @@ export class ThreadPool {
       eval: SOURCES,
       execArgv: [],
     });
-    const thread: Thread = { worker, ready: false, job: undefined };
+    const started = new Promise<void>((resolve) => {
+      worker.once("message", () => resolve());
+      worker.once("exit", () => resolve());
+    });
+    const thread: Thread = { worker, started, ready: false, job: undefined };
     this.#threads.add(thread);
     let why = "it ended";
     worker.on("message", (message: ThreadMessage) => this.#heard(thread, message));
