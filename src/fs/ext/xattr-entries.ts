@@ -13,17 +13,16 @@ import {
   Ext4XattrHeader as XH,
   Ext4XattrIbodyHeader,
 } from "../../format/ext-xattr.ts";
-import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
 import { sizeof } from "../../lib/struct.ts";
 import { badChecksum, corrupt } from "./corruption.ts";
 import { hasIncompat } from "./features.ts";
 import { type InodeRecord, fileAcl } from "./inode-record.ts";
 import type { Volume } from "./volume.ts";
+import { blockChecksum } from "./xattr-layout.ts";
 
 const ENTRY = sizeof(XE);
 const HEADER = sizeof(XH);
 const IBODY = sizeof(Ext4XattrIbodyHeader);
-const NO_CHECKSUM = new Uint8Array(4);
 
 /** One attribute as stored. */
 export interface XattrEntry {
@@ -88,12 +87,7 @@ function checkHeader(volume: Volume, number: number, where: string): void {
   const blocks = XH.blocks.get(view, 0);
   if (blocks !== 1) throw corrupt(where, "blocks", blocks, "only 1 is possible");
   if (!volume.superblock.metadataCsum) return;
-  const at = XH.checksum.offset;
-  let computed = crc32cLe32(volume.superblock.checksumSeed, number >>> 0);
-  computed = crc32cLe32(computed, Math.floor(number / 2 ** 32));
-  computed = crc32c(computed, bytes.subarray(0, at));
-  computed = crc32c(computed, NO_CHECKSUM);
-  computed = crc32c(computed, bytes.subarray(at + NO_CHECKSUM.length));
+  const computed = blockChecksum(volume.superblock, number, bytes);
   const stored = XH.checksum.get(view, 0);
   if (stored !== computed) throw badChecksum(where, stored, computed);
 }

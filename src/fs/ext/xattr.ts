@@ -6,12 +6,8 @@
  */
 import { EXT4_EA_INODE_FL, Ext4Inode } from "../../format/ext-inode.ts";
 import {
-  EXT4_XATTR_INDEX_HURD,
   EXT4_XATTR_INDEX_POSIX_ACL_ACCESS,
   EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT,
-  EXT4_XATTR_INDEX_SECURITY,
-  EXT4_XATTR_INDEX_TRUSTED,
-  EXT4_XATTR_INDEX_USER,
 } from "../../format/ext-xattr.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import { DaxError } from "../../lib/errno.ts";
@@ -25,16 +21,7 @@ import { FileMap } from "./file-map.ts";
 import type { InodeRecord } from "./inode-record.ts";
 import type { Volume } from "./volume.ts";
 import { type XattrEntry, blockEntries, inodeEntries } from "./xattr-entries.ts";
-
-/** The prefixes that Linux shows; `system.data` and the encryption context stay hidden. */
-const PREFIXES: Readonly<Record<number, string>> = {
-  [EXT4_XATTR_INDEX_USER]: "user.",
-  [EXT4_XATTR_INDEX_POSIX_ACL_ACCESS]: "system.posix_acl_access",
-  [EXT4_XATTR_INDEX_POSIX_ACL_DEFAULT]: "system.posix_acl_default",
-  [EXT4_XATTR_INDEX_TRUSTED]: "trusted.",
-  [EXT4_XATTR_INDEX_SECURITY]: "security.",
-  [EXT4_XATTR_INDEX_HURD]: "gnu.",
-};
+import { XATTR_PREFIXES } from "./xattr-names.ts";
 
 /**
  * The attributes of an inode by full name, in the order of the media: those in the inode first,
@@ -44,7 +31,7 @@ const PREFIXES: Readonly<Record<number, string>> = {
 export function readXattrs(volume: Volume, record: InodeRecord): Map<string, XattrEntry> {
   const byName = new Map<string, XattrEntry>();
   for (const entry of [...inodeEntries(volume, record), ...blockEntries(volume, record)]) {
-    const prefix = PREFIXES[entry.nameIndex];
+    const prefix = XATTR_PREFIXES[entry.nameIndex];
     if (prefix === undefined) continue;
     if (isAcl(entry) !== (entry.name.length === 0)) {
       const rule = isAcl(entry) ? "an ACL has no name of its own" : "empty";

@@ -1,0 +1,219 @@
+/**
+ * Changing extended attributes: in the inode while it has room, else in a block, which inodes may
+ * share and which is copied then.
+ *
+ * @module
+ */
+import { EXT4_FEATURE_COMPAT_EXT_ATTR } from "../../format/ext-superblock.ts";
+import { Ext4XattrHeader as XH } from "../../format/ext-xattr.ts";
+import { DaxError } from "../../lib/errno.ts";
+import { XATTR_SIZE_MAX } from "../../vfs/filesystem.ts";
+import { ALLOCATE_CREDITS } from "./block-allocator.ts";
+import { goalOfInode } from "./block-goal.ts";
+import { unsupported } from "./corruption.ts";
+import type { ExtEditor } from "./editor.ts";
+import type { Handle } from "./handle.ts";
+import { fitsInode, inodeAttributes, setInodeAttributes } from "./inode-attributes.ts";
+import { type InodeRecord, fileAcl } from "./inode-record.ts";
+import { setFileAcl, storeRecord } from "./inode-writer.ts";
+import { addClusters } from "./map-context.ts";
+import type { JournaledBlock } from "./transaction.ts";
+import { blockEntries } from "./xattr-entries.ts";
+import {
+  type Attribute,
+  type KeptAttribute,
+  compareAttributes,
+  fitsBlock,
+  keepEntry,
+  plainAttribute,
+  sealBlock,
+  writeBlock,
+} from "./xattr-layout.ts";
+import type { StoredName } from "./xattr-names.ts";
+
+/** Credits of one change: inode, superblock, both blocks, and what allocating and freeing take. */
+export const XATTR_CREDITS = 4 + 2 * ALLOCATE_CREDITS;
+/** Blocks of metadata that one change may free. */
+export const XATTR_REVOKES = 1;
+
+/** What setxattr(2) is told. */
+export type XattrMode = "create" | "replace" | "any";
+
+/** The attributes of an inode, by where they stand. */
+interface Stored {
+  readonly inode: readonly KeptAttribute[];
+  readonly block: readonly KeptAttribute[];
+}
+
+/**
+ * Sets an attribute to bytes as they are stored; the record is stored, its times are not set.
+ * @throws EEXIST and ENODATA as `mode` says, E2BIG, ENOSPC when neither the inode nor a block has
+ *   the room or no block can be had, ENOTSUP for values in inodes of their own; nothing has changed
+ *   then. EUCLEAN, EBADMSG, EIO
+ */
+export function storeXattr(
+  editor: ExtEditor,
+  handle: Handle,
+  record: InodeRecord,
+  name: StoredName,
+  value: Uint8Array,
+  mode: XattrMode = "any",
+): void {
+  if (value.length > XATTR_SIZE_MAX) {
+    const detail = `a value of ${value.length} bytes; at most ${XATTR_SIZE_MAX}`;
+    throw new DaxError("E2BIG", { syscall: "setxattr", detail });
+  }
+  const stored = readStored(editor, record);
+  const before = find(stored, name);
+  if (before !== undefined && mode === "create") throw refusal("EEXIST", "it is there");
+  if (before === undefined && mode === "replace") throw refusal("ENODATA", "it is not there");
+  if (before !== undefined) checkPlain(before);
+  const { inode, block } = without(stored, name);
+  const added = plainAttribute(name.nameIndex, name.name, value.slice());
+  if (fitsInode(record, [...inode, added])) {
+    write(editor, handle, record, stored, { inode: [...inode, added], block });
+    return;
+  }
+  const longer = [...block, added];
+  if (!fitsBlock(longer, editor.volume.superblock.blockSize)) {
+    const rule = `its ${value.length} bytes fit neither the inode nor a block beside the others`;
+    throw refusal("ENOSPC", rule);
+  }
+  write(editor, handle, record, stored, { inode, block: longer });
+}
+
+/** Takes an attribute out. @throws ENODATA, ENOTSUP as {@link storeXattr}, EUCLEAN, EBADMSG, EIO */
+export function dropXattr(
+  editor: ExtEditor,
+  handle: Handle,
+  record: InodeRecord,
+  name: StoredName,
+): void {
+  const stored = readStored(editor, record);
+  const before = find(stored, name);
+  if (before === undefined) throw refusal("ENODATA", "it is not there", "removexattr");
+  checkPlain(before);
+  write(editor, handle, record, stored, without(stored, name));
+}
+
+/**
+ * Lets go of the attribute block of an inode that is deleted; what is in the inode stays there.
+ * @throws ENOTSUP for values in inodes of their own, EUCLEAN, EBADMSG, EIO
+ */
+export function releaseXattrs(editor: ExtEditor, handle: Handle, record: InodeRecord): void {
+  const stored = readStored(editor, record);
+  for (const one of [...stored.inode, ...stored.block]) checkPlain(one);
+  if (fileAcl(editor.volume.superblock, record) === 0) return;
+  leaveBlock(editor, handle, record);
+  setFileAcl(editor.volume.superblock, record, 0);
+  storeRecord(editor.volume, handle, record);
+}
+
+function readStored({ volume }: ExtEditor, record: InodeRecord): Stored {
+  const inode = inodeAttributes(volume, record);
+  return { inode, block: blockEntries(volume, record).map(keepEntry) };
+}
+
+function isNamed(one: Attribute, { nameIndex, name }: StoredName): boolean {
+  return compareAttributes(one, { ...one, nameIndex, name }) === 0;
+}
+
+function find({ inode, block }: Stored, name: StoredName): KeptAttribute | undefined {
+  return [...inode, ...block].find((one) => isNamed(one, name));
+}
+
+function without({ inode, block }: Stored, name: StoredName): Stored {
+  const others = (list: readonly KeptAttribute[]): readonly KeptAttribute[] =>
+    list.filter((one) => !isNamed(one, name));
+  return { inode: others(inode), block: others(block) };
+}
+
+/** Values in inodes of their own have counts of who refers to them. */
+function checkPlain({ valueInum }: KeptAttribute): void {
+  if (valueInum === 0) return;
+  const what = `an attribute whose value is in inode ${valueInum} is not changed (ea_inode)`;
+  throw unsupported(what, "change it under Linux");
+}
+
+function refusal(code: "EEXIST" | "ENODATA" | "ENOSPC", rule: string, syscall = "setxattr") {
+  return new DaxError(code, { syscall, detail: `the attribute: ${rule}` });
+}
+
+/** The block first: only that can fail. */
+function write(
+  editor: ExtEditor,
+  handle: Handle,
+  record: InodeRecord,
+  before: Stored,
+  { inode, block }: Stored,
+): void {
+  const changed = !sameList(before.block, block);
+  if (changed && block.length === 0) {
+    leaveBlock(editor, handle, record);
+    setFileAcl(editor.volume.superblock, record, 0);
+  } else if (changed) {
+    editor.superblock.needCompat(handle, EXT4_FEATURE_COMPAT_EXT_ATTR);
+    putBlock(editor, handle, record, block);
+  }
+  if (!sameList(before.inode, inode)) setInodeAttributes(record, inode);
+  storeRecord(editor.volume, handle, record);
+}
+
+/** Lists are made of the entries that they were read as, so the same ones are the same objects. */
+function sameList(a: readonly KeptAttribute[], b: readonly KeptAttribute[]): boolean {
+  return a.length === b.length && a.every((one, i) => one === b[i]);
+}
+
+/** Makes a list the attribute block: in its place, or in a new one where others share it. */
+function putBlock(
+  editor: ExtEditor,
+  handle: Handle,
+  record: InodeRecord,
+  list: readonly KeptAttribute[],
+): void {
+  const { volume } = editor;
+  const number = fileAcl(volume.superblock, record);
+  if (number !== 0) {
+    const old = openBlock(editor, handle, number);
+    if (XH.refcount.get(old.memory, 0) === 1) {
+      writeBlock(old.bytes, list);
+      seal(editor, old);
+      return;
+    }
+    for (const one of list) checkPlain(one);
+  }
+  const goal = goalOfInode(volume.superblock, record.ino, false);
+  const { start } = editor.allocator.allocate(handle, { goal, count: 1 });
+  if (number !== 0) leaveBlock(editor, handle, record);
+  const fresh = handle.create(start);
+  writeBlock(fresh.bytes, list);
+  seal(editor, fresh);
+  setFileAcl(volume.superblock, record, start);
+  addClusters(editor, record, 1);
+}
+
+/** One inode less refers to its attribute block; the last one frees it. */
+function leaveBlock(editor: ExtEditor, handle: Handle, record: InodeRecord): void {
+  const { volume, allocator } = editor;
+  const number = fileAcl(volume.superblock, record);
+  const block = openBlock(editor, handle, number);
+  const references = XH.refcount.get(block.memory, 0);
+  addClusters(editor, record, -1);
+  if (references > 1) {
+    XH.refcount.set(block.memory, 0, references - 1);
+    seal(editor, block);
+    return;
+  }
+  volume.blocks.forget(number);
+  allocator.free(handle, number, 1, { metadata: true });
+}
+
+/** A block that `blockEntries` has proved. */
+function openBlock({ volume }: ExtEditor, handle: Handle, number: number): JournaledBlock {
+  return handle.get(volume.blocks.get(number, "inode", "file_acl").number, "attribute block");
+}
+
+function seal({ volume }: ExtEditor, block: JournaledBlock): void {
+  sealBlock(volume.superblock, block.block, block.bytes);
+  volume.blocks.put(block, "xattr", volume.superblock.checksumSeed);
+}
