@@ -12,8 +12,12 @@ import { Ext4SuperBlock } from "../../src/format/ext-superblock.ts";
 import { Bitmap } from "../../src/lib/bitmap.ts";
 import { goalOfInode } from "../../src/fs/ext/block-goal.ts";
 import { descriptorBlock, groupStart } from "../../src/fs/ext/geometry.ts";
-import type { BlockRequest } from "../../src/fs/ext/block-allocator.ts";
+import { ALLOCATE_CREDITS, type BlockRequest } from "../../src/fs/ext/block-allocator.ts";
 import { Prng } from "../../src/lib/prng.ts";
+import { createPmem } from "../../src/drivers/pmem.ts";
+import { RamMedia } from "../../src/media/ram.ts";
+import { INODE_CREDITS } from "../../src/fs/ext/inode-allocator.ts";
+import { ORPHAN_CREDITS, Orphans } from "../../src/fs/ext/orphans.ts";
 import { BigDisk } from "../support/big-disk.ts";
 import { codeOf } from "../support/bytes.ts";
 import { ExtEditor } from "../support/ext-editor.ts";
@@ -100,6 +104,17 @@ describe("blocks", () => {
       expect([run.start % 512, run.count]).toEqual([0, 512]);
       goal = run.start + run.count;
     }
+  });
+
+  test("count huge pages from physical address 0, wherever the filesystem starts", () => {
+    const image = fixtureImage("ext2-4k");
+    const media = RamMedia.over(image);
+    const physicalStart = 2 ** 32 + (1 << 20);
+    const length = image.length;
+    const pmem = createPmem({ name: "pmem0", media, start: 0, length, physicalStart });
+    const writing = openForWriting(pmem.disk);
+    const { start } = take(writing, { goal: 1000, count: 512, align: 512 });
+    expect((physicalStart + start * 4096) % (2 << 20)).toBe(0);
   });
 
   test("large ones are given out in whole huge pages, as long as there are any", () => {
@@ -389,3 +404,44 @@ test.each(["groups", "metabg"] as const)(
     expect(complaints(image)).toEqual([]);
   },
 );
+
+test("no operation takes more credits than it says", () => {
+  const { journal, editor, volume } = writeTo(tinyImage("groups"));
+  const { groups, inodesPerGroup } = volume.superblock;
+  for (let group = 0; group < groups; group++) {
+    const inodes = journal.start(INODE_CREDITS, 0);
+    const parent = group * inodesPerGroup + 1;
+    const ino = editor.inodes.allocate(inodes, { parent, directory: false });
+    inodes.stop();
+    journal.commit();
+    const blocks = journal.start(ALLOCATE_CREDITS, 0);
+    const goal = groupStart(volume.superblock, group) + 700;
+    const { start } = editor.allocator.allocate(blocks, { goal, count: 2 });
+    blocks.stop();
+    journal.commit();
+    const freeing = journal.start(editor.allocator.creditsToFree(start, 2), 0);
+    editor.allocator.free(freeing, start, 2, { metadata: false });
+    freeing.stop();
+    journal.commit();
+    const orphans = new Orphans(volume, editor.superblock);
+    for (let file = 11; file < 14; file++) {
+      const adding = journal.start(ORPHAN_CREDITS, 0);
+      orphans.add(adding, volume.record(file));
+      adding.stop();
+      journal.commit();
+    }
+    const removing = journal.start(ORPHAN_CREDITS, 0);
+    orphans.remove(removing, volume.record(12));
+    removing.stop();
+    for (const left of [11, 13]) {
+      const handle = journal.start(ORPHAN_CREDITS, 0);
+      orphans.remove(handle, volume.record(left));
+      handle.stop();
+    }
+    const last = journal.start(INODE_CREDITS, 0);
+    editor.inodes.free(last, ino, false);
+    last.stop();
+    journal.commit();
+    expect([orphans.count, editor.allocator.waitingBlocks]).toEqual([0, 0]);
+  }
+});

@@ -105,6 +105,10 @@ export class BitmapWriter {
   #createInodes(handle: Handle, group: number): Bitmap {
     const { groups, superblock } = this.#volume;
     const before = groups.get(group);
+    if (before.freeInodes !== superblock.inodesPerGroup) {
+      const rule = `a group that was never used has ${superblock.inodesPerGroup}`;
+      throw corrupt(`group ${group}`, "free_inodes_count", before.freeInodes, rule);
+    }
     const copy = handle.create(before.inodeBitmap);
     pad(copy, superblock.inodesPerGroup);
     if ((before.flags & EXT4_BG_BLOCK_UNINIT) !== 0) this.editBlocks(handle, group);

@@ -232,7 +232,11 @@ export class BlockAllocator {
   #take(handle: Handle, { group, bit, count }: SpaceFound): void {
     const space = this.#spaces.get(group);
     const bitmap = this.#bitmaps.editBlocks(handle, group);
-    assert(bitmap.count(bit, count) === 0, `clusters of group ${group} given out twice`);
+    const used = bitmap.count(bit, count);
+    if (used > 0) {
+      const rule = `${used} of ${count} clusters from ${bit} on were free when it was read`;
+      throw corrupt(`group ${group} block bitmap`, "clusters", "in use", rule);
+    }
     const free = (this.#writer.freeClusters[group] as number) - count;
     this.#writer.change(handle, group, { freeClusters: free });
     bitmap.fill(bit, count, true);

@@ -6,16 +6,21 @@
  */
 import { EXT4_FEATURE_INCOMPAT_MMP } from "../../format/ext-superblock.ts";
 import { type Range, firstOverlap } from "../../lib/range-set.ts";
+import { corrupt } from "./corruption.ts";
 import { hasIncompat } from "./features.ts";
 import { FileMap } from "./file-map.ts";
 import { fixedBlocks, inodeTableBlocks } from "./geometry.ts";
+import { MOST_JOURNAL_BLOCKS } from "./journal-log.ts";
 import type { Volume } from "./volume.ts";
 
 /** Sorted, disjoint runs of blocks. */
 export class SystemZone {
   readonly #runs: readonly Range[];
 
-  /** Reads every descriptor and the journal's map. @throws EUCLEAN, EBADMSG, EIO */
+  /**
+   * Reads every descriptor and the journal's map.
+   * @throws EUCLEAN also where two of them share a block, EBADMSG, EIO
+   */
   constructor(volume: Volume) {
     const { superblock, groups } = volume;
     const table = inodeTableBlocks(superblock);
@@ -55,7 +60,7 @@ function* journalRuns(volume: Volume): Generator<Range> {
   if (journalInum === 0) return;
   const record = volume.record(journalInum);
   const map = new FileMap(volume, record);
-  const blocks = Math.min(Math.ceil(record.size / blockSize), volume.superblock.blocks);
+  const blocks = Math.min(Math.ceil(record.size / blockSize), MOST_JOURNAL_BLOCKS);
   let [start, length] = [0, 0];
   for (let logical = 0; logical < blocks; logical++) {
     const block = map.blockOf(logical);
@@ -70,18 +75,20 @@ function* journalRuns(volume: Volume): Generator<Range> {
   yield { start, length };
 }
 
+/** @throws EUCLEAN when two structures share a block: what one says would be lost in the other */
 function merged(runs: Range[]): Range[] {
   runs.sort((a, b) => a.start - b.start);
   const all: Range[] = [];
-  for (const run of runs) {
+  let reached = 0;
+  for (const { start, length } of runs) {
+    if (length === 0) continue;
     const last = all.at(-1);
-    if (run.length === 0) continue;
-    if (last === undefined || run.start > last.start + last.length) {
-      all.push(run);
-      continue;
+    if (last !== undefined && start < reached) {
+      throw corrupt("groups", "block", start, "it belongs to two structures of the filesystem");
     }
-    const stop = Math.max(last.start + last.length, run.start + run.length);
-    all[all.length - 1] = { start: last.start, length: stop - last.start };
+    if (last === undefined || start > reached) all.push({ start, length });
+    else all[all.length - 1] = { start: last.start, length: start + length - last.start };
+    reached = start + length;
   }
   return all;
 }
