@@ -57,6 +57,8 @@ export interface ServerSession {
    * with these terms may go on with the next byte, and later this one again.
    */
   readonly terms: SessionTerms | undefined;
+  /** How many requests came so far, in transmission. */
+  readonly requests: number;
   /**
    * Uses bytes `[start, stop)` of `bytes` and returns how many. Fewer than given when `replies` is
    * full (send, clear, call again with the rest), when a header is not complete (keep the rest and

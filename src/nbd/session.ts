@@ -78,6 +78,10 @@ class Session implements ServerSession {
     return transmission.terms;
   }
 
+  get requests(): number {
+    return this.#transmission?.requests ?? 0;
+  }
+
   get fault(): DaxError | undefined {
     return this.#broken ?? this.#transmission?.fault ?? this.#handshake?.fault;
   }

@@ -67,6 +67,8 @@ export class Transmission {
   /** New requests are refused with ESHUTDOWN. */
   stopping = false;
   fault: DaxError | undefined;
+  /** See `ServerSession.requests`. */
+  requests = 0;
   readonly #target: NbdExport;
   readonly #store: NbdStore;
   readonly #queue: ReplyQueue;
@@ -147,6 +149,7 @@ export class Transmission {
       this.#end(`a request begins with 0x${seen}; the client lost its place`);
       return true;
     }
+    this.requests++;
     const payload = this.#payloadOf(request);
     if (request.type === NBD_CMD_DISC) this.ended = true;
     else if (payload > 0) this.#expect(request, payload);

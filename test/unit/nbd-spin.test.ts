@@ -6,14 +6,18 @@ import { EAGAIN, MSG_DONTWAIT, type SocketCalls } from "../../src/node/nbd/socke
 import { AdaptiveSpin } from "../../src/node/nbd/spin.ts";
 
 /** A socket that answers the attempt of that number; how often it was asked, and how it ended. */
-function waits(spin: AdaptiveSpin, answersAt: number): { asked: number; slept: boolean } {
+function waits(
+  spin: AdaptiveSpin,
+  answersAt: number,
+  requests = 0,
+): { asked: number; slept: boolean } {
   let asked = 0;
   let slept = false;
   const got = spin.receive((flags) => {
     if (flags !== MSG_DONTWAIT) slept = true;
     else if (++asked <= answersAt) return -1;
     return 28;
-  });
+  }, requests);
   expect(got).toBe(28);
   return { asked, slept };
 }
@@ -61,9 +65,25 @@ test("where giving way takes long it sleeps at once, and soon always", () => {
   expect(yields).toBeLessThan(6);
 });
 
+test("a client that takes its time and comes with many requests makes no crowd", () => {
+  let yields = 0;
+  let clock = 0;
+  const slow = () => {
+    yields++;
+    clock += 0.5;
+    return 0;
+  };
+  const spin = new AdaptiveSpin(calls(slow), () => clock);
+  for (let i = 0; i < 200; i++) waits(spin, Infinity, i * 64);
+  expect(yields).toBe(200);
+  // One request for half a millisecond is what a crowd leaves.
+  for (let i = 0; i < 200; i++) waits(spin, Infinity, 200 * 64 + i);
+  expect(yields).toBeLessThan(206);
+});
+
 test("an error ends the asking", () => {
   const spin = new AdaptiveSpin({ ...calls(() => 0), errno: () => 104 }, () => 0);
   let asked = 0;
-  expect(spin.receive(() => (asked++, -1))).toBe(-1);
+  expect(spin.receive(() => (asked++, -1), 0)).toBe(-1);
   expect(asked).toBe(1);
 });

@@ -152,10 +152,13 @@ export class Connection {
 
   /** One successful receipt; anything else is a reason to stop. */
   #receive(): Stop | undefined {
+    const spin = this.#spin;
     for (;;) {
       const landing = this.#prepare();
       const got =
-        this.#spin === undefined ? this.#call(MSG_DONTWAIT) : this.#spin.receive(this.#call);
+        spin === undefined
+          ? this.#call(MSG_DONTWAIT)
+          : spin.receive(this.#call, this.session.requests);
       if (got > 0) {
         this.#received += got;
         const landed = Math.min(got, landing);

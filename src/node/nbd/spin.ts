@@ -5,7 +5,9 @@
  * client's processor.
  *
  * Who gives way on a crowded machine comes back when everyone else had a slice: milliseconds. That
- * is noticed at once, and it sleeps then, for who is woken comes first.
+ * is noticed, and it sleeps then, for who is woken comes first. But where client and server share
+ * a processor, it is the client that takes its time, and comes with many requests at once: that is
+ * the best that can happen to both. So a long absence is weighed against what came of it.
  *
  * @module
  */
@@ -17,7 +19,10 @@ const PROBE_EVERY = 16;
 /** And at most after so many, where giving way took long. */
 const LONGEST_PAUSE = 4096;
 /** Giving way takes less than this where nobody else wants the processor. */
-const CROWDED_MS = 0.2;
+const LONG_MS = 0.2;
+/** What a client may take for a request, and how many bytes of payload count as one. */
+const REQUEST_MS = 0.025;
+const REQUEST_BYTES = 16_384;
 
 /** Asks as often as has paid lately: twice as often after a hit, half as often after a miss. */
 export class AdaptiveSpin {
@@ -27,6 +32,10 @@ export class AdaptiveSpin {
   /** Waits until the next attempt, and how many there are between attempts. */
   #pause = PROBE_EVERY;
   #every = PROBE_EVERY;
+  /** How long the last absence was, where that was long, and what had come before it. */
+  #absence = 0;
+  #before = 0;
+  #bytes = 0;
 
   /** @param now milliseconds, with their fractions */
   constructor(calls: SocketCalls, now: () => number = () => performance.now()) {
@@ -34,9 +43,13 @@ export class AdaptiveSpin {
     this.#now = now;
   }
 
-  /** Receives by `attempt(flags)`, in the end by one that waits; returns what that returned. */
-  receive(attempt: (flags: number) => number): number {
+  /**
+   * Receives by `attempt(flags)`, in the end by one that waits; returns what that returned.
+   * @param requests how many have come so far
+   */
+  receive(attempt: (flags: number) => number, requests: number): number {
     const calls = this.#calls;
+    if (this.#absence > 0) this.#weigh(requests);
     let tries = this.#tries;
     if (tries === 0 && --this.#pause <= 0) tries = MOST_TRIES;
     let before = tries > 0 ? this.#now() : 0;
@@ -48,15 +61,23 @@ export class AdaptiveSpin {
       }
       calls.yieldProcessor();
       const now = this.#now();
-      if (now - before > CROWDED_MS) {
-        this.#crowded();
-        return attempt(0);
+      if (now - before > LONG_MS) {
+        this.#absence = now - before;
+        this.#before = requests;
+        this.#bytes = attempt(0);
+        return this.#bytes;
       }
       before = now;
     }
     this.#tries >>= 1;
     if (this.#pause <= 0) this.#pause = this.#every;
     return attempt(0);
+  }
+
+  #weigh(requests: number): void {
+    const worth = requests - this.#before + this.#bytes / REQUEST_BYTES;
+    if (worth * REQUEST_MS < this.#absence) this.#crowded();
+    this.#absence = 0;
   }
 
   #paid(tries: number): void {
