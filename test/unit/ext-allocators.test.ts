@@ -215,6 +215,26 @@ describe("files that grow in turns", () => {
     for (const file of grow(writing, 10, 1024, () => 1)) expect(file.length).toBeLessThan(12);
   });
 
+  test("go on in what was kept for them when they grow by much at once", () => {
+    const writing = openForWriting(new BigDisk({ groups: 4 }));
+    let goal = 5000;
+    for (const [count, align] of [
+      [1, 1],
+      [1, 1],
+      [1, 1],
+      [2000, 1],
+      [3, 1],
+      [5, 1],
+      [700, 1],
+    ]) {
+      expect(take(writing, { goal, count: count as number, align: align as number })).toEqual({
+        start: goal,
+        count,
+      });
+      goal += count as number;
+    }
+  });
+
   test("nothing is given out twice, and all of a disk can be used", () => {
     const writing = openForWriting(new BigDisk({ groups: 2 }));
     const dice = new Prng(5);
@@ -346,6 +366,15 @@ describe("inodes", () => {
       Math.floor((inode(writing, parent, true) - 1) / 32),
     );
     expect(below).toEqual([20, 20, 20]);
+  });
+
+  test("of a damaged group are not asked for again", () => {
+    const image = fixtureImage("ext4-1k");
+    const { inodeBitmap } = writeTo(image).volume.groups.get(0);
+    image[inodeBitmap * 1024 + 250] = 0x11;
+    const writing = writeTo(image);
+    expect(codeOf(() => inode(writing, 2))).toBe("EBADMSG");
+    expect(inode(writing, 2)).toBeGreaterThan(2048);
   });
 
   test("reserved ones are neither given out nor freed", () => {

@@ -179,11 +179,12 @@ export class BlockAllocator {
   #search(request: BlockRequest, count: number): StreamSpace | undefined {
     const { goal, align = 1, exact = false } = request;
     const cluster = this.#clusterAt(goal);
+    // Whoever goes on here, in whatever steps, is who it was kept for.
+    const stream = this.#streams.resume(cluster);
     if (align > 1 || exact || count >= MOST_APPENDED) {
       const found = this.#find(request, cluster, count, exact ? 1 : GOAL_RUN);
       return found === undefined ? undefined : { ...found, stream: NO_STREAM };
     }
-    const stream = this.#streams.resume(cluster);
     const wanted = stream === undefined ? count : this.#streams.wanted(stream, count);
     const found = this.#find(request, cluster, wanted, stream?.kept === undefined ? GOAL_RUN : 1);
     return found && { ...found, count: Math.min(count, found.count), stream };

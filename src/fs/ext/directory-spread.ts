@@ -8,7 +8,7 @@ import type { GroupWriter } from "./group-writer.ts";
 import type { Volume } from "./volume.ts";
 
 /** Flex groups that one search weighs, at most. */
-const MOST_WEIGHED = 256;
+const MOST_WEIGHED = 64;
 
 /** What a number of neighbouring groups have. */
 interface Weight {

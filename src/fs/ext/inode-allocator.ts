@@ -5,7 +5,8 @@
  * @module
  */
 import { EXT4_ROOT_INO } from "../../format/ext-inode.ts";
-import { DaxError } from "../../lib/errno.ts";
+import type { Bitmap } from "../../lib/bitmap.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 import type { BitmapWriter } from "./bitmap-writer.ts";
 import { corrupt } from "./corruption.ts";
 import { findDirectoryGroup } from "./directory-spread.ts";
@@ -56,7 +57,8 @@ export class InodeAllocator {
 
   /**
    * Marks an inode in use; its bytes are still what they were. Takes {@link INODE_CREDITS}.
-   * @throws ENOSPC when all are in use; EUCLEAN, EBADMSG for a damaged group, EIO, EROFS
+   * @throws ENOSPC when all are in use; EUCLEAN, EBADMSG for a damaged group, which is not asked
+   *   again; EIO, EROFS
    */
   allocate(handle: Handle, request: InodeRequest): number {
     const group = this.#groupFor(request);
@@ -64,13 +66,9 @@ export class InodeAllocator {
       const detail = `all ${this.#volume.superblock.inodes} inodes are in use`;
       throw new DaxError("ENOSPC", { detail });
     }
-    const bitmap = this.#bitmaps.editInodes(handle, group);
-    const bit = bitmap.nextClear(this.#lowest(group));
+    const [bitmap, bit] = this.#freeBit(handle, group);
     const before = this.#volume.groups.get(group);
     const { inodesPerGroup } = this.#volume.superblock;
-    if (bit < 0) {
-      throw corrupt(`group ${group} inode bitmap`, "clear bits", 0, "its descriptor counts some");
-    }
     bitmap.set(bit);
     this.#firstFree[group] = bit + 1;
     this.#writer.change(handle, group, {
@@ -99,6 +97,20 @@ export class InodeAllocator {
       freeInodes: freeInodes + 1,
       ...(directory ? { usedDirs: Math.max(0, usedDirs - 1) } : {}),
     });
+  }
+
+  /** A damaged group is passed over from then on, as Linux does. */
+  #freeBit(handle: Handle, group: number): readonly [bitmap: Bitmap, bit: number] {
+    try {
+      const bitmap = this.#bitmaps.editInodes(handle, group);
+      const bit = bitmap.nextClear(this.#lowest(group));
+      if (bit >= 0) return [bitmap, bit];
+      const rule = "its descriptor counts some";
+      throw corrupt(`group ${group} inode bitmap`, "clear bits", 0, rule);
+    } catch (error) {
+      if (isDaxError(error, "EUCLEAN", "EBADMSG")) this.#writer.freeInodes.set(group, 0);
+      throw error;
+    }
   }
 
   /** The reserved ones are never given out, whatever the bitmap says. */
