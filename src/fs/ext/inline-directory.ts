@@ -3,27 +3,18 @@
  *
  * @module
  */
-import { EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
-import { EXT4_FEATURE_INCOMPAT_EXTENTS } from "../../format/ext-superblock.ts";
 import { DaxError } from "../../lib/errno.ts";
 import { decodeUtf8 } from "../../lib/utf8.ts";
 import { writeFirstBlock } from "./directory-growth.ts";
 import type { ExtEditor } from "./editor.ts";
 import { EntryArea, type EntryPlace, type EntryTarget, entryLength } from "./entry-area.ts";
-import { hasIncompat } from "./features.ts";
 import type { FileMap } from "./file-map.ts";
 import type { Handle } from "./handle.ts";
 import { inlineRest } from "./inline.ts";
+import { enterInode, leaveInode } from "./inline-state.ts";
 import { inlineRoom, setInlineRest } from "./inode-attributes.ts";
 import { I_BLOCK_SIZE, type InodeRecord } from "./inode-record.ts";
-import {
-  initExtents,
-  setBlockBytes,
-  setBlockWord,
-  setFlags,
-  setSize,
-  storeRecord,
-} from "./inode-writer.ts";
+import { setBlockWord, setSize, storeRecord } from "./inode-writer.ts";
 
 /** The parent's number comes before the entries. */
 const PARENT = 4;
@@ -78,23 +69,14 @@ export class InlineDirectory {
   moveOut(handle: Handle, map: FileMap): void {
     const record = this.#record;
     const { volume } = this.#editor;
-    const { flags, size } = record;
-    const before = record.bytes.slice();
     const parent = record.blockWord(0);
     const rest = inlineRest(volume, record);
     const entries = new Uint8Array(I_BLOCK_SIZE - PARENT + rest.length);
     entries.set(record.blockBytes().subarray(PARENT));
     entries.set(rest, I_BLOCK_SIZE - PARENT);
-    leaveInode(this.#editor, record);
-    try {
+    leaveInode(this.#editor, handle, record, () => {
       writeFirstBlock(this.#editor, handle, record, map, parent, entries);
-    } catch (error) {
-      setFlags(record, flags);
-      setSize(volume.superblock, record, size);
-      record.bytes.set(before);
-      this.#store(handle);
-      throw error;
-    }
+    });
   }
 
   #addTo(name: Uint8Array, target: EntryTarget): boolean {
@@ -159,25 +141,10 @@ export function initInlineDirectory(
 ): boolean {
   const { volume } = editor;
   if (inlineRoom(volume, record) < 0) return false;
-  enterInode(editor, record);
+  enterInode(volume, record);
   setBlockWord(record, 0, parent);
   new EntryArea(volume.superblock, record.blockBytes(), PARENT, I_BLOCK_SIZE, "new").setEntries([]);
   setSize(volume.superblock, record, I_BLOCK_SIZE);
   storeRecord(volume, handle, record);
   return true;
-}
-
-/** The map makes room for inline data, of which there is none yet. */
-export function enterInode({ volume }: ExtEditor, record: InodeRecord): void {
-  setFlags(record, (record.flags | EXT4_INLINE_DATA_FL) & ~EXT4_EXTENTS_FL);
-  setBlockBytes(record, new Uint8Array(0));
-  setInlineRest(volume, record, new Uint8Array(0));
-}
-
-/** The inline data go; the inode has an empty map. */
-export function leaveInode({ volume }: ExtEditor, record: InodeRecord): void {
-  setInlineRest(volume, record, undefined);
-  setFlags(record, record.flags & ~EXT4_INLINE_DATA_FL);
-  setBlockBytes(record, new Uint8Array(0));
-  if (hasIncompat(volume.superblock, EXT4_FEATURE_INCOMPAT_EXTENTS)) initExtents(record);
 }
