@@ -5,6 +5,7 @@
  */
 import { EXT4_EXTENTS_FL } from "../../src/format/ext-inode.ts";
 import { EXT4_FEATURE_RO_COMPAT_LARGE_FILE } from "../../src/format/ext-superblock.ts";
+import type { MapOptions } from "../../src/fs/ext/extent-mapper.ts";
 import { FileMap } from "../../src/fs/ext/file-map.ts";
 import type { Handle } from "../../src/fs/ext/handle.ts";
 import { type InodeRecord, MAX_LOGICAL_BLOCKS } from "../../src/fs/ext/inode-record.ts";
@@ -12,6 +13,7 @@ import { setSize, storeRecord } from "../../src/fs/ext/inode-writer.ts";
 import {
   collapseBlocks,
   convertBlocks,
+  hasMap,
   inSteps,
   insertBlocks,
   mapBlocks,
@@ -24,10 +26,11 @@ import { truncateStep } from "../../src/fs/ext/truncate.ts";
 import type { Volume } from "../../src/fs/ext/volume.ts";
 import { isDaxError } from "../../src/lib/errno.ts";
 import type { Prng } from "../../src/lib/prng.ts";
+import { S_IFREG } from "../../src/vfs/modes.ts";
 import type { Writing } from "./ext-writing.ts";
 
 /** A block of a file. */
-interface Cell {
+export interface Cell {
   /** What it holds. */
   readonly tag: number;
   readonly unwritten: boolean;
@@ -46,13 +49,13 @@ export class ModelledFile {
   cells = new Map<number, Cell>();
   #tags = 0;
 
-  /** Whatever the file had is cut off. */
-  constructor(writing: Writing, ino: number) {
+  /** Whatever the file had is cut off, unless it is to be kept. */
+  constructor(writing: Writing, ino: number, keep = false) {
     this.#writing = writing;
     this.#volume = writing.volume;
     this.record = writing.volume.record(ino);
     this.map = new FileMap(writing.volume, this.record);
-    this.truncate(0);
+    if (!keep) this.truncate(0);
   }
 
   get ratio(): number {
@@ -99,29 +102,30 @@ export class ModelledFile {
   }
 
   /** Maps what is not mapped; what was stays as it is. Stops where the disk is full. */
-  fill(from: number, count: number, unwritten: boolean): void {
+  fill(from: number, count: number, unwritten: boolean, goal?: number): void {
+    const options = { unwritten, ...(goal === undefined ? {} : { goal }) };
     for (let at = from; at < from + count;) {
-      const mapped = this.#tryToMap(at, from + count - at, unwritten);
+      const mapped = this.#tryToMap(at, from + count - at, options);
       if (mapped === 0) return;
       at += mapped;
     }
   }
 
   /** Blocks that were mapped; 0 where the disk is full, or the map cannot say it. */
-  #tryToMap(at: number, count: number, unwritten: boolean): number {
+  #tryToMap(at: number, count: number, options: MapOptions): number {
     try {
-      return this.#operate((handle) => this.#mapOnce(handle, at, count, unwritten));
+      return this.#operate((handle) => this.#mapOnce(handle, at, count, options));
     } catch (error) {
       const extents = this.record.has(EXT4_EXTENTS_FL);
       if (isDaxError(error, "ENOSPC")) this.#writing.journal.commit();
-      else if (!isDaxError(error, "ENOTSUP") || !unwritten || extents) throw error;
+      else if (!isDaxError(error, "ENOTSUP") || options.unwritten !== true || extents) throw error;
       return 0;
     }
   }
 
-  #mapOnce(handle: Handle, at: number, count: number, unwritten: boolean): number {
+  #mapOnce(handle: Handle, at: number, count: number, options: MapOptions): number {
     const { editor, volume } = this.#writing;
-    const run = mapBlocks(editor, handle, this.record, at, count, { unwritten });
+    const run = mapBlocks(editor, handle, this.record, at, count, options);
     if (run.logical !== at || run.count < 1 || run.count > count) {
       throw new Error(`asked for ${count} blocks from ${at}, got ${JSON.stringify(run)}`);
     }
@@ -135,7 +139,7 @@ export class ModelledFile {
       const bytes = new Uint8Array(512);
       new DataView(bytes.buffer).setFloat64(0, tag);
       volume.buffers.write(run.block + i, bytes);
-      this.cells.set(at + i, { tag, unwritten });
+      this.cells.set(at + i, { tag, unwritten: options.unwritten === true });
     }
     this.#setBlocks(handle, Math.max(this.length, at + run.count));
     return run.count;
@@ -163,10 +167,15 @@ export class ModelledFile {
     }
   }
 
+  /** The size goes with the first step: blocks behind it would be damage after a crash. */
   truncate(blocks: number): void {
-    this.#operate((handle) => this.#setBlocks(handle, blocks));
-    this.#steps({ start: 1, goal: 0 }, (handle, at) =>
-      truncateStep(this.#writing.editor, handle, this.record) ? 0 : at + 1,
+    const { editor } = this.#writing;
+    const done = this.#operate((handle) => {
+      this.#setBlocks(handle, blocks);
+      return truncateStep(editor, handle, this.record);
+    });
+    this.#steps({ start: done ? 0 : 1, goal: 0 }, (handle, at) =>
+      truncateStep(editor, handle, this.record) ? 0 : at + 1,
     );
     this.map.forget(blocks, MAX_LOGICAL_BLOCKS);
     for (const logical of this.cells.keys()) if (logical >= blocks) this.cells.delete(logical);
@@ -199,7 +208,11 @@ export class ModelledFile {
   }
 
   /** What the map says that the model does not, or the other way round; undefined: they agree. */
-  difference(volume = this.#volume, map = this.map): string | undefined {
+  difference(
+    volume = this.#volume,
+    map = this.map,
+    cells: ReadonlyMap<number, Cell> = this.cells,
+  ): string | undefined {
     const blockSize = this.#blockSize;
     let found = 0;
     for (let at = 0; at < MAX_LOGICAL_BLOCKS;) {
@@ -214,13 +227,13 @@ export class ModelledFile {
         const bytes = new Uint8Array(8);
         volume.buffers.read(block, bytes, "contents");
         const tag = new DataView(bytes.buffer).getFloat64(0);
-        const cell = this.cells.get(at);
+        const cell = cells.get(at);
         if (cell === undefined) return `block ${at} is mapped`;
         if (cell.unwritten !== (type === "unwritten")) return `block ${at} is ${type}`;
         if (cell.tag !== tag) return `block ${at} in ${block} holds ${tag}, expected ${cell.tag}`;
       }
     }
-    return found === this.cells.size ? undefined : `${found} mapped, expected ${this.cells.size}`;
+    return found === cells.size ? undefined : `${found} mapped, expected ${cells.size}`;
   }
 }
 
@@ -237,12 +250,17 @@ export function changeMap(files: readonly ModelledFile[], prng: Prng): string {
     () => (file.fill(from, count, true), `fill unwritten ${from} ${count}`),
     () => (file.fill(file.end, count, prng.below(2) === 0), `append ${count}`),
     () => {
-      for (let i = 0; i < count % 97; i++) file.fill(from + 2 * i, 1, i % 3 === 0);
-      return `comb ${from} ${count % 97}`;
+      for (let i = 0; i < count; i++) file.fill(from + 2 * i, 1, i % 3 === 0);
+      return `comb ${from} ${count}`;
+    },
+    () => {
+      for (let i = 0; i < count; i++) file.fill(prng.below(3000), 1, i % 4 === 0);
+      return `scatter ${count}`;
     },
     () => (file.convert(from, from + count, false), `write ${from} ${count}`),
     () => (file.convert(from, from + count, true), `zero ${from} ${count}`),
     () => (file.punch(from, from + count), `punch ${from} ${count}`),
+    () => (file.punch(from, from + 20 * count), `punch wide ${from} ${20 * count}`),
     () => (file.punch(from, from + 1 + prng.below(5)), `punch a few from ${from}`),
     () => (file.truncate(from), `truncate ${from}`),
     () => (file.truncate(file.length + count), `grow by ${count}`),
@@ -250,6 +268,17 @@ export function changeMap(files: readonly ModelledFile[], prng: Prng): string {
     () => (file.insert(aligned(from), ratio + aligned(count)), `insert ${from} ${count}`),
   ];
   // What makes files smaller is rarer, or none would become large.
-  const change = prng.below(3) === 0 ? prng.pick(changes) : prng.pick(changes.slice(0, 6));
+  const change = prng.below(3) === 0 ? prng.pick(changes) : prng.pick(changes.slice(0, 7));
   return `inode ${file.record.ino}: ${change()}`;
+}
+
+/** Regular files of an image that have a map, the first three in the root. */
+export function mappedFiles({ volume }: Writing): number[] {
+  const inos: number[] = [];
+  for (let ino = volume.superblock.firstIno; inos.length < 3; ino++) {
+    if (volume.isNeverUsed(ino)) throw new Error("too few files");
+    const record = volume.record(ino);
+    if (record.links > 0 && record.type === S_IFREG && hasMap(volume, record)) inos.push(ino);
+  }
+  return inos;
 }

@@ -58,8 +58,9 @@ export function mapExtents(
   const place = firstBehind(leaf.extents, logical);
   const found = leaf.extents[place];
   if (found !== undefined && found.logical <= logical) {
-    const limit = Math.min(found.logical + found.count, logical + count);
-    return { ...cut(found, logical, limit), fresh: false };
+    const part = cut(found, logical, Math.min(found.logical + found.count, logical + count));
+    checkPlace(context, record, part);
+    return { ...part, fresh: false };
   }
   const { clusterRatio } = context.volume.superblock;
   const further = clusterRatio > 1 && leaf.limit < MAX_LOGICAL_BLOCKS;
@@ -108,16 +109,19 @@ function inSharedCluster(
   return undefined;
 }
 
-/** Blocks lie in their clusters as the file's blocks do; else the neighbour says nothing. */
+/** Blocks lie in their clusters as the file's blocks do, and are none of the filesystem's own. */
 function checkPlace(
   { volume, allocator }: MapContext,
   { ino }: InodeRecord,
   { logical, block, count }: { logical: number; block: number; count: number },
 ): void {
   const ratio = volume.superblock.clusterRatio;
-  if (block % ratio === logical % ratio && allocator.isOwnable(block, count)) return;
   const where = `inode ${ino} extent near block ${logical}`;
-  throw corrupt(where, "start", block, `the cluster of ${ratio} blocks lies otherwise`);
+  if (block % ratio !== logical % ratio) {
+    throw corrupt(where, "start", block, `the cluster of ${ratio} blocks lies otherwise`);
+  }
+  if (allocator.isOwnable(block, count)) return;
+  throw corrupt(where, "start", block, `${count} blocks there are not a file's`);
 }
 
 interface Mapping {

@@ -102,10 +102,13 @@ export function setSectors(superblock: Superblock, record: InodeRecord, sectors:
   if (wanted !== flags) setFlags(record, wanted);
 }
 
-/** Adds to `i_blocks` so many blocks of the filesystem, or takes them away. @throws EFBIG */
+/**
+ * Adds to `i_blocks` so many blocks of the filesystem, or takes them away; a count that was too
+ * small before ends with 0. @throws EFBIG
+ */
 export function addBlocks(superblock: Superblock, record: InodeRecord, blocks: number): void {
   const sectors = sectorsUsed(superblock, record) + blocks * (superblock.blockSize / 512);
-  setSectors(superblock, record, sectors);
+  setSectors(superblock, record, Math.max(0, sectors));
 }
 
 /** Which time of an inode. */
