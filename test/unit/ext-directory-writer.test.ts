@@ -21,7 +21,7 @@ import { complaints, writeTo } from "../support/ext-writing.ts";
 
 const target = { ino: 12, type: EXT4_FT_REG_FILE };
 
-function entry(hash: number, length: number): HashedEntry {
+function hashedEntry(hash: number, length: number): HashedEntry {
   return { name: new Uint8Array(length).fill(0x61), ino: 1, type: 1, hash };
 }
 
@@ -188,9 +188,13 @@ describe("names of one hash", () => {
   });
 
   test("are cut with a key that says so", () => {
-    const same = [entry(8, 255), entry(8, 255), entry(8, 255)];
+    const same = [hashedEntry(8, 255), hashedEntry(8, 255), hashedEntry(8, 255)];
     expect(splitLeaf(same).key).toBe(9);
-    const { lower, upper, key } = splitLeaf([entry(8, 255), entry(4, 255), entry(6, 1)]);
+    const { lower, upper, key } = splitLeaf([
+      hashedEntry(8, 255),
+      hashedEntry(4, 255),
+      hashedEntry(6, 1),
+    ]);
     expect([lower.map(({ hash }) => hash), upper.map(({ hash }) => hash), key]).toEqual([
       [4],
       [6, 8],
