@@ -59,6 +59,9 @@ export class SliceStore implements NbdStore {
       this.direct = {
         addressOf: (offset, bytes) => direct.addressOf(start + offset, bytes),
         landed: (offset, bytes) => direct.landed(start + offset, bytes),
+        // Where the whole has none, nothing counts as written and `write` follows.
+        put: (offset, bytes, from, count) =>
+          direct.put?.(start + offset, bytes, from, count) ?? false,
       };
     }
   }

@@ -55,6 +55,12 @@ export interface DirectMemory {
   addressOf(offset: number, length: number): number;
   /** The kernel put bytes there: what `write` does after its copy (write-back, dirty marks). */
   landed(offset: number, length: number): void;
+  /**
+   * As `write` of bytes `[start, start + length)` of `bytes`, without a view of them; false where
+   * that cannot be done, and nothing counts as written then. For payload that was received together
+   * with others.
+   */
+  put?(offset: number, bytes: Uint8Array, start: number, length: number): boolean;
 }
 
 /**

@@ -49,7 +49,7 @@ export class Writes {
     if (this.error !== undefined) return;
     if (this.#whole) this.#assemble(bytes, start, length);
     else {
-      this.#write(bytes.subarray(start, start + length));
+      if (!this.#put(bytes, start, length)) this.#write(bytes.subarray(start, start + length));
       this.#pass(length);
     }
   }
@@ -76,6 +76,22 @@ export class Writes {
     this.#landing.offset += length;
     this.#landing.length -= length;
     if (this.#landing.length === 0) this.#lands = false;
+  }
+
+  /** As {@link #write}, without a view; false where the store does not do that. */
+  #put(bytes: Uint8Array, start: number, length: number): boolean {
+    const { store, dirty } = this.#target;
+    const { offset } = this.#landing;
+    if (store.direct?.put === undefined || (this.#fua && store.writeThrough !== undefined)) {
+      return false;
+    }
+    try {
+      if (!store.direct.put(offset, bytes, start, length)) return false;
+    } catch (error) {
+      this.#fail(error);
+    }
+    dirty?.add(offset, length);
+    return true;
   }
 
   /** Marks after the store: whoever clears marks and then reads misses nothing that way. */

@@ -14,6 +14,8 @@ import { COPY_PAGE, copyPage } from "./copy-instructions.ts";
 export interface FaultSafe {
   /** Copies all of `source` to `address`. */
   store(address: number, source: Uint8Array): boolean;
+  /** Copies `length` bytes from address to address. */
+  copy(to: number, from: number, length: number): boolean;
   /** Fills all of `target` from `address`. */
   load(target: Uint8Array, address: number): boolean;
   /** Writes the cache lines of a range back to memory, and waits for it. */
@@ -56,10 +58,12 @@ function installed(line: keyof typeof lineInstructions): number | "none" {
 export function faultSafe(base: number): FaultSafe {
   const copy = base + COPY_PAGE.copy;
   const store = functionAt(copy, "int", ["uintptr_t", "const void *", "size_t"]);
+  const move = functionAt(copy, "int", ["uintptr_t", "uintptr_t", "size_t"]);
   const load = functionAt(copy, "int", ["void *", "uintptr_t", "size_t"]);
   const flush = functionAt(base + COPY_PAGE.flush, "int", ["uintptr_t", "size_t"]);
   return {
     store: (address, source) => store(address, source, source.length) === 0,
+    copy: (to, from, length) => move(to, from, length) === 0,
     load: (target, address) => load(target, address, target.length) === 0,
     writeBack: (address, length) => flush(address, length) === 0,
   };

@@ -17,7 +17,7 @@ import type {
   StoreExtent,
   ZeroFlags,
 } from "../../nbd/store.ts";
-import { MS_SYNC } from "../libc.unsafe.ts";
+import { addressOf, MS_SYNC } from "../libc.unsafe.ts";
 import { type CacheControl, cacheControl } from "../machine-code.unsafe.ts";
 import type { FileMedia } from "../media-file.ts";
 import type { MappedRun, MappedShare, SharedMapping } from "../shares.ts";
@@ -37,6 +37,8 @@ export interface StoreShare {
 const EINTR = 4;
 const EFBIG = 27;
 const EDQUOT = 122;
+/** Smaller arrays move with the heap. */
+const SMALLEST_PINNED = 256;
 const ZEROS = new Uint8Array(65536);
 
 /** See the module. */
@@ -54,6 +56,9 @@ export class MappedStore implements NbdStore {
   /** Lines are written back with each write; a flush has nothing left to do then. */
   readonly #lines: CacheControl | undefined;
   readonly #first: MappedRun;
+  /** What was put last, and where it lies: mostly the transport's staging. */
+  #source: Uint8Array | undefined;
+  #sourceAt = 0;
 
   constructor(share: StoreShare) {
     const { mapped } = share;
@@ -72,6 +77,7 @@ export class MappedStore implements NbdStore {
     this.direct = {
       addressOf: (offset, length) => this.#addressOf(offset, length),
       landed: (offset, length) => this.#written(offset, length),
+      put: (offset, bytes, start, length) => this.#put(offset, bytes, start, length),
     };
   }
 
@@ -93,6 +99,18 @@ export class MappedStore implements NbdStore {
       this.#writeByCall(offset, source);
     }
     this.#written(offset, source.length);
+  }
+
+  #put(offset: number, bytes: Uint8Array, start: number, length: number): boolean {
+    const address = this.#addressOf(offset, length);
+    if (address === 0 || this.#safe === undefined || bytes.length < SMALLEST_PINNED) return false;
+    if (bytes !== this.#source) {
+      this.#source = bytes;
+      this.#sourceAt = addressOf(bytes);
+    }
+    if (!this.#safe.copy(address, this.#sourceAt + start, length)) return false;
+    this.#written(offset, length);
+    return true;
   }
 
   persist(offset: number, length: number): void {
