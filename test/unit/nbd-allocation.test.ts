@@ -66,7 +66,7 @@ test.skipIf(none).each([
   ["writes of 4 KiB", WRITE, 4096],
   ["reads of 32 KiB", READ, 32_768],
   ["writes of 32 KiB", WRITE, 32_768],
-] as const)(`%s make no objects${why}`, (_, type, length) => {
+] as const)(`%s make no objects${why}`, { timeout: 60_000 }, (_, type, length) => {
   const { connection, send, receive } = connect();
   const payload = type === WRITE ? new Uint8Array(length).fill(7) : new Uint8Array(0);
   const one = (i: number) => request({ type, cookie: BigInt(i), offset: i * length, length });
