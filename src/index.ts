@@ -219,6 +219,10 @@ export { ext } from "./fs/ext/ext.ts";
 export { makeExt } from "./fs/ext/mkfs.ts";
 export type { ExtSummary } from "./fs/ext/mkfs.ts";
 export { parseBlockCount, parseExtended, parseJournal } from "./fs/ext/mkfs-extended.ts";
+export { attributeOf } from "./fs/ext/mkfs-attributes.ts";
+export type { CopiedTimes } from "./fs/ext/mkfs-inode.ts";
+export type { NewChild, NewNode } from "./fs/ext/mkfs-tree.ts";
+export type { Attribute, KeptAttribute } from "./fs/ext/xattr-layout.ts";
 export type { DeviceWishes } from "./fs/ext/mkfs-extended.ts";
 export type {
   BlockCount,

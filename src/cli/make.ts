@@ -106,6 +106,12 @@ const OPTIONS = {
     value: "COUNT",
     text: "groups that keep metadata together",
   },
+  directory: {
+    type: "text",
+    short: "d",
+    value: "DIR",
+    text: "fill it with what is in this directory",
+  },
   "dry-run": { type: "flag", short: "n", text: "show what would be made, and write nothing" },
   force: { type: "flag", short: "F", text: "overwrite what is there; allow large blocks" },
   quiet: { type: "flag", short: "q", text: "print nothing" },
@@ -125,7 +131,7 @@ type Kind = "ext2" | "ext3" | "ext4";
 export function makeCommand(kind: Kind): Command {
   return command({
     name: `mkfs.${kind}`,
-    summary: `make an empty ${kind} filesystem in a file or on a device`,
+    summary: `make an ${kind} filesystem in a file or on a device`,
     description: [
       "Takes mke2fs's letters and has its defaults, version 1.47's with Debian's profiles. " +
         "SIZE is a number of blocks (of 1 KiB unless -b is given), or bytes with K, M, G or T; a " +
@@ -139,7 +145,7 @@ export function makeCommand(kind: Kind): Command {
         "places; -E packed_meta_blocks=1 moves all tables to the very start, -O bigalloc -C 2M " +
         "aligns every extent, and -E stride=512,stripe_width=512 tells Linux to allocate so.",
       "Features that are made, for -O: docs/mkfs.md and any wrong one list them. Not made: " +
-        "journals on other devices (-J device=), -d, -c and -S.",
+        "journals on other devices (-J device=), -c and -S.",
     ],
     json: "document",
     operands: [
@@ -166,11 +172,13 @@ async function make(kind: Kind, invocation: MakeInvocation): Promise<number> {
     import("../fs/ext/mkfs-extended.ts"),
   ]);
   const [path = "", size] = operands;
+  const tree = await treeOf(values.directory);
   const summary = usage(() => {
     const sized = size === undefined ? {} : { size: extended.parseBlockCount(size, "SIZE") };
     const options: MakeVolumeOptions = {
       ...optionsOf(kind, values, extended),
       ...sized,
+      ...tree,
       environment,
       mayOverwrite: (what) => !json && ask(`${path} holds ${what}. Overwrite it? (y,N) `, out),
     };
@@ -179,6 +187,13 @@ async function make(kind: Kind, invocation: MakeInvocation): Promise<number> {
   if (json) out.json({ file: path, made: !values["dry-run"], ...summary });
   else if (!values.quiet) show(path, summary, values, out);
   return STATUS_OK;
+}
+
+/** With `-d`, what is in a directory. */
+async function treeOf(directory: string | undefined): Promise<MakeVolumeOptions> {
+  if (directory === undefined) return {};
+  const { hostTree } = await import("../node/host-tree.ts");
+  return { tree: hostTree(directory) };
 }
 
 /** What is wrong with the command line is a matter of usage, wherever it is noticed. */

@@ -38,6 +38,9 @@ export interface Libc {
   lseek(fd: number, offset: number, whence: number): number;
   sigaction(signal: number, action: Uint8Array | null, previous: Uint8Array): number;
   getauxval(type: number): number;
+  /** Paths and names end with a zero byte. */
+  llistxattr(path: Uint8Array, list: Uint8Array, size: number): number;
+  lgetxattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number): number;
   /** Of the last failed call. */
   errno(): number;
 }
@@ -109,6 +112,8 @@ function bind(koffi: Koffi): Libc {
     lseek: call("lseek", "int64_t", ["int", "int64_t", "int"]),
     sigaction: call("sigaction", "int", ["int", "void *", "void *"]),
     getauxval: call("getauxval", "ulong", ["ulong"]),
+    llistxattr: call("llistxattr", "int64_t", ["void *", "void *", "size_t"]),
+    lgetxattr: call("lgetxattr", "int64_t", ["void *", "void *", "void *", "size_t"]),
   };
   return { pageSize, ...calls, errno: () => koffi.errno() };
 }

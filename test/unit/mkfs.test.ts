@@ -295,12 +295,19 @@ describe("the command", () => {
     [["-m", "-1"], /-m/u],
     [["-r", "2"], /write 0 or 1/u],
     [["-E", "nonsense"], /extended option "nonsense" is not known/u],
-    [["-d", "/tmp"], /-d/u],
+    [["-z", "/tmp/undo"], /-z/u],
   ])("%j is a matter of usage", async (words, message) => {
     const path = scratch();
     const ended = await runLine(["mkfs.ext4", ...words, path, "8M"]);
     expect(ended.status).toBe(2);
     expect(ended.stderr).toMatch(message);
+    expect(fs.existsSync(path)).toBe(false);
+  });
+
+  test("a tree starts at a directory", async () => {
+    const path = scratch();
+    const ended = await runLine(["mkfs.ext4", "-d", "package.json", path, "8M"]);
+    expect(ended.stderr).toMatch(/ENOTDIR.*package\.json.*a tree starts at a directory/u);
     expect(fs.existsSync(path)).toBe(false);
   });
 

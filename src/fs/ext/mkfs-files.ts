@@ -8,19 +8,14 @@ import {
   EXT4_BAD_INO,
   EXT4_GRP_QUOTA_INO,
   EXT4_IMMUTABLE_FL,
+  EXT4_INDEX_FL,
   EXT4_JOURNAL_INO,
   EXT4_NDIR_BLOCKS,
   EXT4_RESIZE_INO,
   EXT4_ROOT_INO,
   EXT4_USR_QUOTA_INO,
 } from "../../format/ext-inode.ts";
-import {
-  EXT4_MMP_MAGIC,
-  EXT4_MMP_SEQ_CLEAN,
-  EXT4_ORPHAN_BLOCK_MAGIC,
-  Ext4OrphanBlockTail as OT,
-  MmpStruct as MP,
-} from "../../format/ext-group.ts";
+import { EXT4_MMP_MAGIC, EXT4_MMP_SEQ_CLEAN, MmpStruct as MP } from "../../format/ext-group.ts";
 import {
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
   EXT4_FEATURE_COMPAT_ORPHAN_FILE,
@@ -30,32 +25,52 @@ import {
   EXT4_FEATURE_INCOMPAT_MMP,
   EXT4_FEATURE_RO_COMPAT_QUOTA,
 } from "../../format/ext-superblock.ts";
-import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
-import { sizeof } from "../../lib/struct.ts";
+import { crc32c } from "../../lib/crc32c.ts";
+import { RangeSet } from "../../lib/range-set.ts";
+import { encodeUtf8 } from "../../lib/utf8.ts";
 import { S_IFDIR, S_IFREG } from "../../vfs/modes.ts";
 import { hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
 import { groupStart, inodeTableBlocks, superBlockNumber, superGroups } from "./geometry.ts";
+import { EXT4_FT_DIR } from "../../format/ext-directory.ts";
+import {
+  type FillHost,
+  directoryLinks,
+  entriesOf,
+  fillTree,
+  placeAttributes,
+} from "./mkfs-fill.ts";
 import { directoryBlock } from "./mkfs-directory.ts";
 import {
   type FileMap,
   type MappedRun,
   type NewInode,
   type PlannedBlock,
-  allocateFile,
+  allocatePieces,
   doubleIndirectOnly,
-  inodeSeed,
   wordsBlock,
 } from "./mkfs-inode.ts";
+import { planDirectory } from "./mkfs-htree.ts";
 import { type JournalSize, journalGoal, journalSize, journalSuperblock } from "./mkfs-journal.ts";
 import { type MakeExtOptions, type QuotaType, inBlocks, noRoom, refuse } from "./mkfs-options.ts";
+import { type NewNode, type Numbered, numberTree } from "./mkfs-tree.ts";
+import { orphanBlock, orphanBlocks } from "./mkfs-orphans.ts";
 import { type Usage, quotaFile } from "./mkfs-quota.ts";
 import type { Space } from "./mkfs-space.ts";
 import type { Superblock } from "./superblock.ts";
+
+/** Blocks that are written through, and what fills a part of them, which is zeros before. */
+export interface DataRun {
+  readonly start: number;
+  readonly length: number;
+  readonly fill: (at: number, into: Uint8Array) => void;
+}
 
 /** Everything that goes into the new filesystem besides tables and superblocks. */
 export interface Contents {
   readonly inodes: NewInode[];
   readonly blocks: PlannedBlock[];
+  /** Data of files, in the order in which they lie. */
+  readonly data: DataRun[];
   /** Runs that must read as zeros, unless they are among `blocks`. */
   readonly zeroes: MappedRun[];
   /** Numbers of the inodes in use that are not among the reserved ones. */
@@ -87,9 +102,6 @@ const LOST_BYTES = 16384;
 /** Seconds, where nobody says otherwise, and at most. */
 const MMP_INTERVAL = 5;
 const MMP_MOST = 300;
-/** Blocks of an orphan file: at least, and at most. */
-const ORPHAN_LEAST = 32;
-const ORPHAN_MOST = 512;
 
 /** Plans all of them; takes their blocks from the space. @throws ENOSPC, EINVAL */
 export function planContents(wishes: ContentWishes): Contents {
@@ -103,6 +115,7 @@ class Planner {
   readonly #contents: Contents = {
     inodes: [],
     blocks: [],
+    data: [],
     zeroes: [],
     used: [],
     directories: [],
@@ -123,16 +136,21 @@ class Planner {
 
   plan(): Contents {
     const lost = this.#takeInode();
-    const [rootMap, lostMap] = this.#directories(lost);
+    const { tree } = this.#wishes.options;
+    const numbered =
+      tree === undefined ? undefined : numberTree(tree, EXT4_ROOT_INO, () => this.#takeInode());
+    const [rootMap, lostMap] = this.#directories(lost, numbered);
     this.#reservedInodes();
     if (hasCompat(this.#sb, EXT4_FEATURE_COMPAT_RESIZE_INODE)) this.#resizeInode();
     if (hasCompat(this.#sb, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) this.#journal();
     if (hasIncompat(this.#sb, EXT4_FEATURE_INCOMPAT_MMP)) this.#mmp();
     if (hasRoCompat(this.#sb, EXT4_FEATURE_RO_COMPAT_QUOTA)) {
+      if (numbered !== undefined) refuse("quota files are not made with a tree; leave quota away");
       this.#quota(rootMap.sectors * 512, lostMap.sectors * 512);
     }
     const orphans = hasCompat(this.#sb, EXT4_FEATURE_COMPAT_ORPHAN_FILE);
     if (orphans && this.#contents.journal !== undefined) this.#orphanFile();
+    if (numbered !== undefined) fillTree(this.#fillHost(), numbered);
     return this.#contents;
   }
 
@@ -143,14 +161,26 @@ class Planner {
     return ino;
   }
 
+  #fillHost(): FillHost {
+    const { superblock, space } = this.#wishes;
+    return {
+      superblock,
+      space,
+      contents: this.#contents,
+      allocate: (ino, goal, pieces) => this.#allocatePieces(ino, goal, pieces),
+      add: (inode) => this.#add(inode),
+    };
+  }
+
   #allocate(ino: number, goal: number, count: number): FileMap {
+    return this.#allocatePieces(ino, goal, new RangeSet([{ start: 0, length: count }]));
+  }
+
+  #allocatePieces(ino: number, goal: number, pieces: RangeSet): FileMap {
     const { superblock, space } = this.#wishes;
     const nodeGoal = groupStart(superblock, 0);
-    const map = allocateFile(
-      { superblock, space, ino, extents: this.#extents, nodeGoal },
-      goal,
-      count,
-    );
+    const wishes = { superblock, space, ino, extents: this.#extents, nodeGoal };
+    const map = allocatePieces(wishes, goal, pieces);
     this.#contents.blocks.push(...map.nodes);
     return map;
   }
@@ -159,29 +189,17 @@ class Planner {
     this.#contents.inodes.push({ ...inode, time: this.#wishes.time });
   }
 
-  #directories(lost: number): [root: FileMap, lost: FileMap] {
+  #directories(
+    lost: number,
+    numbered: ReadonlyMap<NewNode, Numbered> | undefined,
+  ): [root: FileMap, lost: FileMap] {
     const sb = this.#sb;
-    const { uid, gid } = this.#wishes.options.rootOwner ?? { uid: 0, gid: 0 };
     const start = groupStart(sb, 0);
-    const rootMap = this.#allocate(EXT4_ROOT_INO, start, 1);
+    const rootMap = numbered === undefined ? this.#bareRoot(lost) : this.#root(lost, numbered);
     const lostMap = this.#allocate(lost, start, this.#lostBlocks());
-    this.#add({
-      ino: EXT4_ROOT_INO,
-      mode: S_IFDIR | 0o755,
-      links: 3,
-      uid,
-      gid,
-      size: sb.blockSize,
-      ...rootMap,
-    });
     const size = this.#lostBlocks() * sb.blockSize;
     this.#add({ ino: lost, mode: S_IFDIR | 0o700, links: 2, size, ...lostMap });
     this.#contents.directories.push(EXT4_ROOT_INO, lost);
-    this.#directoryBlocks(EXT4_ROOT_INO, rootMap, [
-      { ino: EXT4_ROOT_INO, name: "." },
-      { ino: EXT4_ROOT_INO, name: ".." },
-      { ino: lost, name: LOST_AND_FOUND },
-    ]);
     // With inline_data it is one that outgrew its inode: an empty entry follows.
     const grown = hasIncompat(sb, EXT4_FEATURE_INCOMPAT_INLINE_DATA);
     this.#directoryBlocks(lost, lostMap, [
@@ -190,6 +208,53 @@ class Planner {
       ...(grown ? [{ ino: 0, name: "" }] : []),
     ]);
     return [rootMap, lostMap];
+  }
+
+  #bareRoot(lost: number): FileMap {
+    const { blockSize } = this.#sb;
+    const { uid, gid } = this.#wishes.options.rootOwner ?? { uid: 0, gid: 0 };
+    const map = this.#allocate(EXT4_ROOT_INO, groupStart(this.#sb, 0), 1);
+    const mode = S_IFDIR | 0o755;
+    this.#add({ ino: EXT4_ROOT_INO, mode, links: 3, uid, gid, size: blockSize, ...map });
+    this.#directoryBlocks(EXT4_ROOT_INO, map, [
+      { ino: EXT4_ROOT_INO, name: "." },
+      { ino: EXT4_ROOT_INO, name: ".." },
+      { ino: lost, name: LOST_AND_FOUND },
+    ]);
+    return map;
+  }
+
+  /** The root of a tree, with lost+found in it. */
+  #root(lost: number, numbered: ReadonlyMap<NewNode, Numbered>): FileMap {
+    const [root] = numbered.values();
+    const { node, links } = root as Numbered;
+    const found = { name: encodeUtf8(LOST_AND_FOUND), ino: lost, type: EXT4_FT_DIR };
+    const entries = [found, ...entriesOf(root as Numbered, numbered)];
+    const plan = planDirectory(this.#sb, EXT4_ROOT_INO, EXT4_ROOT_INO, entries);
+    const count = plan.blocks.length;
+    const map = this.#allocate(EXT4_ROOT_INO, groupStart(this.#sb, 0), count);
+    for (const run of map.runs) {
+      for (let i = 0; i < run.length; i++) {
+        const bytes = plan.blocks[run.logical + i] as () => Uint8Array;
+        this.#contents.blocks.push({ block: run.start + i, bytes });
+      }
+    }
+    const { blocks, ...attributes } = placeAttributes(this.#fillHost(), node);
+    const { uid, gid } = this.#wishes.options.rootOwner ?? node;
+    this.#add({
+      ino: EXT4_ROOT_INO,
+      mode: node.mode,
+      links: directoryLinks(this.#sb, links + 1),
+      uid,
+      gid,
+      size: count * this.#sb.blockSize,
+      ...map,
+      flags: map.flags | (plan.indexed ? EXT4_INDEX_FL : 0),
+      sectors: map.sectors + (blocks * this.#sb.clusterSize) / 512,
+      times: node,
+      ...attributes,
+    });
+    return map;
   }
 
   /** With inline_data the first block comes only when the directory outgrows its inode. */
@@ -366,30 +431,4 @@ function mergeUsages(usages: readonly Usage[]): Usage[] {
     byId.set(id, { id, inodes: known.inodes + inodes, space: known.space + space });
   }
   return [...byId.values()].toSorted((a, b) => a.id - b.id);
-}
-
-function orphanBlocks(superblock: Superblock, { orphanFileSize }: MakeExtOptions): number {
-  const { blocks, blockSize, clusterRatio } = superblock;
-  if (orphanFileSize !== undefined) {
-    const count = inBlocks(orphanFileSize, blockSize);
-    if (Number.isSafeInteger(count) && count > 0 && count <= 2 ** 20) return count;
-    refuse(`an orphan file of ${count} blocks; give 1 to ${2 ** 20}`);
-  }
-  let count = ORPHAN_MOST;
-  if (blocks < 2 ** 17) count = ORPHAN_LEAST;
-  else if (blocks < 2 ** 21) count = Math.floor(blocks / 4096);
-  return Math.ceil(count / clusterRatio) * clusterRatio;
-}
-
-function orphanBlock(superblock: Superblock, ino: number, block: number): Uint8Array {
-  const bytes = new Uint8Array(superblock.blockSize);
-  const view = new DataView(bytes.buffer);
-  const tail = bytes.length - sizeof(OT);
-  OT.magic.set(view, tail, EXT4_ORPHAN_BLOCK_MAGIC);
-  if (superblock.metadataCsum) {
-    let sum = crc32cLe32(inodeSeed(superblock, ino), block >>> 0);
-    sum = crc32cLe32(sum, Math.floor(block / 2 ** 32));
-    OT.checksum.set(view, tail, crc32c(sum, bytes.subarray(0, tail)));
-  }
-  return bytes;
 }

@@ -19,10 +19,20 @@ import {
 } from "../../format/ext-inode.ts";
 import { EXT4_GOOD_OLD_INODE_SIZE } from "../../format/ext-superblock.ts";
 import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
+import type { Timespec } from "../../lib/environment.ts";
+import type { RangeSet } from "../../lib/range-set.ts";
 import { sizeof } from "../../lib/struct.ts";
 import { I_BLOCK_SIZE } from "./inode-record.ts";
+import { refuse } from "./mkfs-options.ts";
 import type { Space } from "./mkfs-space.ts";
 import type { Superblock } from "./superblock.ts";
+
+/** Times that come from elsewhere. */
+export interface CopiedTimes {
+  readonly atime: Timespec;
+  readonly mtime: Timespec;
+  readonly ctime: Timespec;
+}
 
 /** What an inode is given; its times are all the same, its generation is 0. */
 export interface NewInode {
@@ -40,6 +50,12 @@ export interface NewInode {
   readonly block?: Uint8Array;
   /** Seconds since 1970. */
   readonly time: number;
+  /** Times of their own, for what is copied. */
+  readonly times?: CopiedTimes;
+  /** What stands behind the inode's fields: attributes. */
+  readonly attributes?: Uint8Array;
+  /** A block of attributes; 0 for none. */
+  readonly fileAcl?: number;
   /** Without fields behind byte 128: the inodes that are reserved and unused. */
   readonly bare?: boolean;
 }
@@ -51,15 +67,19 @@ function epochOf(seconds: number): number {
   return Math.floor((seconds - (seconds | 0)) / 2 ** 32) & 3;
 }
 
+/** Epoch and nanoseconds. */
+function extraOf({ sec, nsec }: Timespec): number {
+  return epochOf(sec) + nsec * 4;
+}
+
 /** Where the checksums of an inode of generation 0 and of its blocks start. */
 export function inodeSeed(superblock: Superblock, ino: number): number {
   return crc32cLe32(crc32cLe32(superblock.checksumSeed, ino), 0);
 }
 
-/** All `inode_size` bytes, with their checksum. */
-export function encodeInode(superblock: Superblock, inode: NewInode): Uint8Array {
-  const bytes = new Uint8Array(superblock.inodeSize);
-  const view = new DataView(bytes.buffer);
+/** Fills `bytes`, `inode_size` zeros, with an inode and its checksum. */
+export function encodeInode(superblock: Superblock, inode: NewInode, bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const { time, uid = 0, gid = 0 } = inode;
   DI.mode.set(view, 0, inode.mode);
   DI.uid.set(view, 0, uid & 0xffff);
@@ -73,25 +93,32 @@ export function encodeInode(superblock: Superblock, inode: NewInode): Uint8Array
   DI.blocksHigh.set(view, 0, Math.floor(inode.sectors / 2 ** 32));
   DI.flags.set(view, 0, inode.flags);
   if (inode.block !== undefined) DI.block.set(view, 0, inode.block);
-  for (const field of [DI.atime, DI.ctime, DI.mtime]) field.set(view, 0, time >>> 0);
-  if (inode.bare !== true && bytes.length > EXTRA) encodeExtra(view, time);
-  stampInode(superblock, inode.ino, view, inode.bare !== true);
-  return bytes;
+  const still = { sec: time, nsec: 0 };
+  const times = inode.times ?? { atime: still, ctime: still, mtime: still };
+  for (const name of ["atime", "ctime", "mtime"] as const)
+    DI[name].set(view, 0, times[name].sec >>> 0);
+  DI.fileAclLo.set(view, 0, (inode.fileAcl ?? 0) >>> 0);
+  DI.fileAclHigh.set(view, 0, Math.floor((inode.fileAcl ?? 0) / 2 ** 32));
+  if (inode.bare !== true && bytes.length > EXTRA) encodeExtra(view, time, times);
+  if (inode.attributes !== undefined) bytes.set(inode.attributes, EXTRA + sizeof(DX));
+  stampInode(superblock, inode.ino, bytes, inode.bare !== true);
 }
 
-function encodeExtra(view: DataView, time: number): void {
+function encodeExtra(view: DataView, time: number, times: CopiedTimes): void {
   DX.extraIsize.set(view, EXTRA, sizeof(DX));
-  for (const field of [DX.ctimeExtra, DX.mtimeExtra, DX.atimeExtra, DX.crtimeExtra]) {
-    field.set(view, EXTRA, epochOf(time));
-  }
+  DX.ctimeExtra.set(view, EXTRA, extraOf(times.ctime));
+  DX.mtimeExtra.set(view, EXTRA, extraOf(times.mtime));
+  DX.atimeExtra.set(view, EXTRA, extraOf(times.atime));
+  DX.crtimeExtra.set(view, EXTRA, epochOf(time));
   DX.crtime.set(view, EXTRA, time >>> 0);
 }
 
-function stampInode(superblock: Superblock, ino: number, view: DataView, full: boolean): void {
+function stampInode(superblock: Superblock, ino: number, bytes: Uint8Array, full: boolean): void {
   if (!superblock.metadataCsum) return;
-  const checksum = crc32c(inodeSeed(superblock, ino), new Uint8Array(view.buffer));
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const checksum = crc32c(inodeSeed(superblock, ino), bytes);
   DI.checksumLo.set(view, 0, checksum & 0xffff);
-  if (full && view.byteLength > EXTRA) DX.checksumHi.set(view, EXTRA, checksum >>> 16);
+  if (full && bytes.length > EXTRA) DX.checksumHi.set(view, EXTRA, checksum >>> 16);
 }
 
 /** A run of a file: `length` blocks from the file's block `logical` on. */
@@ -128,13 +155,15 @@ export interface MapWishes {
   readonly nodeGoal: number;
 }
 
-/** Takes `count` blocks from `goal` on and maps them from the file's block 0 on. @throws ENOSPC */
-export function allocateFile(wishes: MapWishes, goal: number, count: number): FileMap {
+/** Takes and maps those blocks of a file that are in `pieces`, from `goal` on. @throws ENOSPC */
+export function allocatePieces(wishes: MapWishes, goal: number, pieces: RangeSet): FileMap {
   return wishes.extents
-    ? new ExtentMapper(wishes).map(goal, count)
-    : new BlockMapper(wishes).map(goal, count);
+    ? new ExtentMapper(wishes).map(goal, pieces)
+    : new BlockMapper(wishes, pieces).map(goal);
 }
 
+/** Blocks of a file are counted in 32 bits. */
+const MAX_LOGICAL = 2 ** 32;
 /** Longest written extent, in blocks. */
 const LONGEST = 32768;
 
@@ -171,9 +200,12 @@ class ExtentMapper {
     this.#max = Math.floor((wishes.superblock.blockSize - sizeof(EH)) / sizeof(EX));
   }
 
-  map(goal: number, count: number): FileMap {
+  map(goal: number, pieces: RangeSet): FileMap {
     const { superblock } = this.#wishes;
-    const runs = this.#allocate(goal, count);
+    if (pieces.overlaps(MAX_LOGICAL, 2 ** 48)) {
+      refuse("a file has 2^32 blocks or more; make larger blocks");
+    }
+    const runs = this.#allocate(goal, pieces);
     let entries: readonly MappedRun[] = runs;
     let depth = 0;
     while (entries.length > 4) entries = this.#level(entries, depth++);
@@ -187,17 +219,20 @@ class ExtentMapper {
     return { block, flags: EXT4_EXTENTS_FL, sectors, runs, nodes: this.#nodes };
   }
 
-  #allocate(goal: number, count: number): MappedRun[] {
+  #allocate(goal: number, pieces: RangeSet): MappedRun[] {
     const { superblock, space } = this.#wishes;
     const longest = LONGEST - (LONGEST % superblock.clusterRatio);
     const runs: MappedRun[] = [];
     let at = goal;
-    for (let logical = 0; logical < count;) {
-      const { start, length } = space.take(at, Math.min(count - logical, longest));
-      if (this.#isFull(runs.length)) this.#leaves.push(space.takeOne(at - 1));
-      runs.push({ logical, start, length });
-      logical += length;
-      at = start + length;
+    for (const piece of pieces) {
+      const after = piece.start + piece.length;
+      for (let logical = piece.start; logical < after;) {
+        const { start, length } = space.take(at, Math.min(after - logical, longest));
+        if (this.#isFull(runs.length)) this.#leaves.push(space.takeOne(at - 1));
+        runs.push({ logical, start, length });
+        logical += length;
+        at = start + length;
+      }
     }
     return runs;
   }
@@ -264,25 +299,31 @@ class BlockMapper {
   readonly #nodes: Indirect[] = [];
   readonly #runs: MappedRun[] = [];
   readonly #words: number[] = Array.from({ length: EXT4_N_BLOCKS }, () => 0);
+  readonly #pieces: RangeSet;
   #at = 0;
-  #logical = 0;
 
-  constructor(wishes: MapWishes) {
+  constructor(wishes: MapWishes, pieces: RangeSet) {
     this.#wishes = wishes;
+    this.#pieces = pieces;
     this.#perBlock = wishes.superblock.blockSize / 4;
   }
 
-  map(goal: number, count: number): FileMap {
+  map(goal: number): FileMap {
     this.#at = goal;
-    this.#fill(this.#words, Math.min(count, EXT4_NDIR_BLOCKS));
-    for (let level = 1; level <= 3 && this.#logical < count; level++) {
-      this.#words[EXT4_IND_BLOCK + level - 1] = this.#subtree(level, count);
+    this.#fill(this.#words, 0, EXT4_NDIR_BLOCKS);
+    let first = EXT4_NDIR_BLOCKS;
+    for (let level = 1; level <= 3; level++) {
+      this.#words[EXT4_IND_BLOCK + level - 1] = this.#subtree(level, first);
+      first += this.#perBlock ** level;
+    }
+    if (this.#pieces.overlaps(first, MAX_LOGICAL)) {
+      refuse(`a file has data behind its block ${first}; such files need the extent feature`);
     }
     const { superblock } = this.#wishes;
     const block = new Uint8Array(I_BLOCK_SIZE);
     const view = new DataView(block.buffer);
     for (const [i, word] of this.#words.entries()) view.setUint32(i * 4, word, true);
-    const blocks = this.#logical + this.#nodes.length;
+    const blocks = this.#pieces.total + this.#nodes.length;
     return {
       block,
       flags: 0,
@@ -295,14 +336,18 @@ class BlockMapper {
     };
   }
 
-  #subtree(level: number, count: number): number {
+  /** The block that maps the file from its block `first` on; 0 where there is only a hole. */
+  #subtree(level: number, first: number): number {
+    const below = this.#perBlock ** (level - 1);
+    if (!this.#pieces.overlaps(first, below * this.#perBlock)) return 0;
     const node: Indirect = { block: this.#takeNode(), words: [] };
     this.#nodes.push(node);
-    if (level === 1) this.#fill(node.words, Math.min(count - this.#logical, this.#perBlock));
-    else {
-      while (this.#logical < count && node.words.length < this.#perBlock) {
-        node.words.push(this.#subtree(level - 1, count));
-      }
+    if (level === 1) {
+      this.#fill(node.words, first, this.#perBlock);
+      return node.block;
+    }
+    for (let i = 0; i < this.#perBlock; i++) {
+      node.words.push(this.#subtree(level - 1, first + i * below));
     }
     return node.block;
   }
@@ -313,14 +358,17 @@ class BlockMapper {
     return block;
   }
 
-  #fill(words: number[], count: number): void {
-    for (let done = 0; done < count;) {
-      const { start, length } = this.#wishes.space.take(this.#at, count - done);
-      for (let i = 0; i < length; i++) words[done + i] = start + i;
-      this.#runs.push({ logical: this.#logical, start, length });
-      this.#at = start + length;
-      this.#logical += length;
-      done += length;
+  #fill(words: number[], first: number, count: number): void {
+    for (let i = words.length; i < count; i++) words.push(0);
+    for (const piece of this.#pieces.intersect(first, count)) {
+      const after = piece.start + piece.length;
+      for (let logical = piece.start; logical < after;) {
+        const { start, length } = this.#wishes.space.take(this.#at, after - logical);
+        for (let i = 0; i < length; i++) words[logical - first + i] = start + i;
+        this.#runs.push({ logical, start, length });
+        this.#at = start + length;
+        logical += length;
+      }
     }
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { DaxError } from "../../lib/errno.ts";
+import type { NewNode } from "./mkfs-tree.ts";
 
 /** The three kinds, from the oldest. */
 export type ExtKind = "ext2" | "ext3" | "ext4";
@@ -103,6 +104,8 @@ export interface MakeExtOptions {
   readonly strictEncoding?: boolean;
   /** `-E orphan_file_size=` */
   readonly orphanFileSize?: BlockCount;
+  /** `-d`: what it is filled with; not with quota. */
+  readonly tree?: NewNode;
   /** Make it although the block size is more than what most systems mount. */
   readonly force?: boolean;
   /** The device reads as zeros everywhere: nothing has to be zeroed. False unless given. */

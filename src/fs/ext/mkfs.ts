@@ -23,11 +23,11 @@ import { formatUuid } from "../../lib/uuid.ts";
 import { type Features, typeName } from "./features.ts";
 import { groupStart, inodeTableBlocks, superGroups } from "./geometry.ts";
 import { featureNames } from "./mkfs-features.ts";
-import { type Contents, planContents } from "./mkfs-files.ts";
+import { type Contents, type DataRun, planContents } from "./mkfs-files.ts";
 import { type Fitted, fit } from "./mkfs-fit.ts";
 import { forgetMarks } from "./mkfs-signature.ts";
 import { GroupMaker } from "./mkfs-groups.ts";
-import { encodeInode } from "./mkfs-inode.ts";
+import { type NewInode, encodeInode } from "./mkfs-inode.ts";
 import type { MakeExtOptions } from "./mkfs-options.ts";
 import { settle } from "./mkfs-settle.ts";
 import type { Space } from "./mkfs-space.ts";
@@ -177,6 +177,7 @@ export class ExtPlan {
     writer.forget();
     this.#zero(writer);
     this.#writeContents(writer);
+    for (const run of this.#contents.data) writer.data(run);
     this.#writeGroups(writer);
     this.#writeDescriptors(writer);
     writer.superblock(this.#maker.bytes(0));
@@ -200,17 +201,37 @@ export class ExtPlan {
   }
 
   #writeContents(writer: Writer): void {
-    const { inodeSize, inodesPerGroup, blockSize } = this.superblock;
+    const byNumber = new Map<number, NewInode>();
     // The same number may come twice: as a reserved inode, and then as what it is used for.
-    for (const inode of this.#contents.inodes.toSorted(
-      (a, b) => a.ino - b.ino || a.mode - b.mode,
-    )) {
-      const index = inode.ino - 1;
-      const table = this.#tables.inodeTable[Math.floor(index / inodesPerGroup)] as number;
-      const at = table * blockSize + (index % inodesPerGroup) * inodeSize;
-      writer.bytes(at, encodeInode(this.superblock, inode));
+    for (const inode of this.#contents.inodes) {
+      const before = byNumber.get(inode.ino);
+      if (before === undefined || before.mode <= inode.mode) byNumber.set(inode.ino, inode);
     }
+    this.#writeInodes(
+      writer,
+      [...byNumber.values()].toSorted((a, b) => a.ino - b.ino),
+    );
     for (const { block, bytes } of this.#contents.blocks) writer.block(block, bytes());
+  }
+
+  /** Runs of inodes that lie next to each other are written at once. */
+  #writeInodes(writer: Writer, inodes: readonly NewInode[]): void {
+    const { inodeSize, inodesPerGroup, blockSize } = this.superblock;
+    const chunk = new Uint8Array(Math.max(INODES_AT_ONCE, inodeSize));
+    for (let next = 0; next < inodes.length;) {
+      const { ino } = inodes[next] as NewInode;
+      const group = Math.floor((ino - 1) / inodesPerGroup);
+      const within = (ino - 1) % inodesPerGroup;
+      const most = Math.min(chunk.length / inodeSize, inodesPerGroup - within);
+      let count = 0;
+      chunk.fill(0);
+      for (; count < most && inodes[next]?.ino === ino + count; count++) {
+        const bytes = chunk.subarray(count * inodeSize, (count + 1) * inodeSize);
+        encodeInode(this.superblock, inodes[next++] as NewInode, bytes);
+      }
+      const table = (this.#tables.inodeTable[group] as number) * blockSize;
+      writer.bytes(table + within * inodeSize, chunk.subarray(0, count * inodeSize));
+    }
   }
 
   #writeGroups(writer: Writer): void {
@@ -308,12 +329,15 @@ function touchedGroups(
 
 /** Bytes that are zeroed first: a boot sector, a partition table, the old superblock. */
 const FORGOTTEN = 4096;
+const INODES_AT_ONCE = 2 ** 16;
+const DATA_AT_ONCE = 2 ** 20;
 const ZEROES_AT_ONCE = 2 ** 31;
 
 class Writer {
   readonly #device: BlockDevice;
   readonly #blockSize: number;
   readonly #zeroed: boolean;
+  readonly #buffer = new Uint8Array(DATA_AT_ONCE);
 
   constructor(device: BlockDevice, blockSize: number, zeroed: boolean) {
     this.#device = device;
@@ -340,6 +364,18 @@ class Writer {
 
   block(block: number, bytes: Uint8Array): void {
     this.#device.write((block * this.#blockSize) / SECTOR_SIZE, bytes);
+  }
+
+  /** Data through a buffer of bounded size. */
+  data({ start, length, fill }: DataRun): void {
+    const per = this.#blockSize / SECTOR_SIZE;
+    const most = Math.max(1, Math.floor(DATA_AT_ONCE / this.#blockSize));
+    for (let done = 0; done < length; done += most) {
+      const count = Math.min(most, length - done);
+      const bytes = this.#buffer.subarray(0, count * this.#blockSize).fill(0);
+      fill(done * this.#blockSize, bytes);
+      this.#device.write((start + done) * per, bytes);
+    }
   }
 
   bytes(at: number, bytes: Uint8Array): void {
