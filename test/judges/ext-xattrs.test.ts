@@ -7,12 +7,19 @@ import { describe, expect, test } from "vitest";
 import { Ext4XattrHeader } from "../../src/format/ext-xattr.ts";
 import { DirectoryWriter } from "../../src/fs/ext/directory-writer.ts";
 import { FileMap } from "../../src/fs/ext/file-map.ts";
+import type { Handle } from "../../src/fs/ext/handle.ts";
 import { type InodeRecord, fileAcl, sectorsUsed } from "../../src/fs/ext/inode-record.ts";
 import { newRecord, setFileAcl, setSectors, storeRecord } from "../../src/fs/ext/inode-writer.ts";
 import { readXattrs, xattrValue } from "../../src/fs/ext/xattr.ts";
 import { sealBlock } from "../../src/fs/ext/xattr-layout.ts";
 import { parseXattrName } from "../../src/fs/ext/xattr-names.ts";
-import { dropXattr, releaseXattrs, storeXattr } from "../../src/fs/ext/xattr-writer.ts";
+import {
+  XATTR_CREDITS,
+  XATTR_REVOKES,
+  dropXattr,
+  releaseXattrs,
+  storeXattr,
+} from "../../src/fs/ext/xattr-writer.ts";
 import { isDaxError } from "../../src/lib/errno.ts";
 import { Prng } from "../../src/lib/prng.ts";
 import { encodeUtf8 } from "../../src/lib/utf8.ts";
@@ -65,20 +72,30 @@ function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]
   return a < b ? -1 : 1;
 }
 
+/** With the credits that a change is said to take, and no more. */
+function operate({ journal }: Writing, operation: (handle: Handle) => void): void {
+  const handle = journal.start(XATTR_CREDITS, XATTR_REVOKES);
+  try {
+    operation(handle);
+  } finally {
+    handle.stop();
+  }
+}
+
 function change(writing: Writing, record: InodeRecord, model: Model, dice: Prng): string {
   const prefix = ["user.", "trusted.", "security."][dice.below(3)] as string;
   const name = `${prefix}${"n".repeat(dice.below(12))}${dice.below(6)}`;
   const stored = parseXattrName(name);
   try {
     if (dice.below(4) === 0) {
-      writing.operate((handle) => dropXattr(writing.editor, handle, record, stored));
+      operate(writing, (handle) => dropXattr(writing.editor, handle, record, stored));
       model.delete(name);
       return "removed";
     }
     const most = [8, 60, 500, 5000][dice.below(4)] as number;
     const value = Uint8Array.from({ length: dice.below(most) }, () => dice.below(256));
     const mode = (["any", "any", "create", "replace"] as const)[dice.below(4)] as "any";
-    writing.operate((handle) => storeXattr(writing.editor, handle, record, stored, value, mode));
+    operate(writing, (handle) => storeXattr(writing.editor, handle, record, stored, value, mode));
     model.set(name, value);
     return "set";
   } catch (error) {

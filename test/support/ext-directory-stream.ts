@@ -4,7 +4,12 @@
 import { EXT4_FT_REG_FILE } from "../../src/format/ext-directory.ts";
 import { EXT4_FEATURE_INCOMPAT_INLINE_DATA } from "../../src/format/ext-superblock.ts";
 import { openDirectory } from "../../src/fs/ext/directory.ts";
-import { DirectoryWriter, initDirectory } from "../../src/fs/ext/directory-writer.ts";
+import {
+  CHANGE_ENTRY_CREDITS,
+  DirectoryWriter,
+  addEntryCredits,
+  initDirectory,
+} from "../../src/fs/ext/directory-writer.ts";
 import { hasIncompat } from "../../src/fs/ext/features.ts";
 import { FileMap } from "../../src/fs/ext/file-map.ts";
 import type { Handle } from "../../src/fs/ext/handle.ts";
@@ -67,11 +72,14 @@ export class DirectoryStream {
   run(count: number, adds = 60): void {
     for (let i = 0; i < count; i++) {
       const roll = this.#dice.below(100);
-      this.#writing.operate((handle) => {
-        if (roll < adds || this.#names.length === 0) this.#add(handle);
-        else if (roll < adds + (100 - adds) * 0.75) this.#remove(handle);
-        else this.#replace(handle);
-      });
+      if (roll < adds || this.#names.length === 0) this.#add();
+      else {
+        const removes = roll < adds + (100 - adds) * 0.75;
+        this.#operate(CHANGE_ENTRY_CREDITS, (handle) => {
+          if (removes) this.#remove(handle);
+          else this.#replace(handle);
+        });
+      }
     }
   }
 
@@ -82,7 +90,9 @@ export class DirectoryStream {
 
   /** Takes every name out. */
   clear(): void {
-    while (this.#names.length > 0) this.#writing.operate((handle) => this.#remove(handle));
+    while (this.#names.length > 0) {
+      this.#operate(CHANGE_ENTRY_CREDITS, (handle) => this.#remove(handle));
+    }
   }
 
   /** What a reader of the volume finds: names and inodes, sorted. */
@@ -145,8 +155,19 @@ export class DirectoryStream {
     return { mode, uid: 0, gid: 0, links, flags: 0, generation: random(), time: now() };
   }
 
-  #add(handle: Handle): void {
-    this.#put(handle, this.#naming(this.#dice, this.#number++));
+  /** With the credits that such an operation is said to take, and no more. */
+  #operate(credits: number, operation: (handle: Handle) => void): void {
+    const handle = this.#writing.journal.start(credits, 0);
+    try {
+      operation(handle);
+    } finally {
+      handle.stop();
+    }
+  }
+
+  #add(): void {
+    const name = this.#naming(this.#dice, this.#number++);
+    this.#operate(addEntryCredits(this.record), (handle) => this.#put(handle, name));
   }
 
   #put(handle: Handle, name: Uint8Array, ino = this.#anyFile()): void {

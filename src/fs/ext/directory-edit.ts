@@ -39,20 +39,22 @@ export class DirectoryEdit {
     return new EntryArea(superblock, block.bytes, 0, leafRoom(superblock), where);
   }
 
-  /** A leaf was changed: its checksum follows, and readers see it. */
+  /** A leaf was changed: readers see it, and its checksum follows with the commit. */
   sealLeaf(block: JournaledBlock): void {
     const { volume } = this.editor;
     const { seed } = this.directory.record;
-    sealLeaf(volume.superblock, seed, block.bytes);
-    volume.blocks.put(block, "directory leaf", seed);
+    volume.blocks.putUnsealed(this.handle, block, "directory leaf", seed, () => {
+      sealLeaf(volume.superblock, seed, block.bytes);
+    });
   }
 
   /** An index block was changed. */
   sealIndex(block: JournaledBlock, index: number): void {
     const { volume } = this.editor;
     const { seed } = this.directory.record;
-    sealIndex(volume.superblock, seed, block.bytes, countLimitOffset(index));
-    volume.blocks.put(block, "directory index", seed);
+    volume.blocks.putUnsealed(this.handle, block, "directory index", seed, () => {
+      sealIndex(volume.superblock, seed, block.bytes, countLimitOffset(index));
+    });
   }
 
   /** Whether a leaf has room for a name; it is only read. @throws EEXIST when it has the name */

@@ -125,6 +125,15 @@ export class Handle {
   }
 
   /**
+   * Calls `seal` when the transaction commits, before anything is written: a checksum is made once
+   * for all changes of a block. Whoever reads the block until then knows that it is not.
+   */
+  onSeal(seal: () => void): void {
+    this.#assertOpen();
+    this.#transaction.seals.push(seal);
+  }
+
+  /**
    * Ordered data: `write` is called when the transaction commits, before anything of it is in the
    * log. What it writes to the device, or flushes there, is durable before the metadata counts.
    */

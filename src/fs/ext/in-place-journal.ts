@@ -62,6 +62,7 @@ export class InPlaceJournal implements MetadataJournal {
     if (running === undefined) return;
     assert(running.handles === 0, "a commit while a handle is open");
     try {
+      for (const seal of running.seals) seal();
       for (const write of running.beforeCommit) write();
       this.#write(running);
     } catch (error) {

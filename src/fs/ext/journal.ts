@@ -159,6 +159,7 @@ export class Journal implements MetadataJournal {
     if (running === undefined) return;
     assert(running.handles === 0, "a commit while a handle is open");
     this.#guarded(() => {
+      for (const seal of running.seals) seal();
       for (const write of running.beforeCommit) write();
       if (!running.isEmpty) this.#commit(running);
       else if (running.beforeCommit.length > 0) this.#buffers.device.flush();

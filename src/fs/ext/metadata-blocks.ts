@@ -6,6 +6,7 @@
  */
 import type { Buffers } from "../../block/buffers.ts";
 import { corrupt } from "./corruption.ts";
+import type { Handle } from "./handle.ts";
 import { Recent } from "./recent.ts";
 import type { JournaledBlock } from "./transaction.ts";
 
@@ -41,12 +42,20 @@ export class MetadataBlock {
   }
 }
 
+/** A block that waits for its checksum. */
+interface Unsealed {
+  readonly block: MetadataBlock;
+  seal: () => void;
+}
+
 /** The metadata blocks of one filesystem. */
 export class MetadataBlocks {
   readonly #buffers: Buffers;
   readonly #first: number;
   readonly #blocks: number;
   readonly #cache: Recent<MetadataBlock>;
+  /** Blocks whose checksums are still to be made, which must not be read anew before. */
+  readonly #unsealed = new Map<number, Unsealed>();
 
   /** `firstDataBlock` holds the superblock (or lies before it), so no metadata can. */
   constructor(buffers: Buffers, firstDataBlock: number, blocks: number) {
@@ -66,7 +75,7 @@ export class MetadataBlocks {
    * @throws EUCLEAN when the number leaves the filesystem, EIO
    */
   get(block: number, what: string, field: string): MetadataBlock {
-    const known = this.#cache.get(block);
+    const known = this.#cache.get(block) ?? this.#unsealed.get(block)?.block;
     if (known !== undefined) return known;
     if (!this.isInside(block, 1)) {
       throw corrupt(what, field, block, `not among the ${this.#blocks} blocks of the filesystem`);
@@ -86,10 +95,41 @@ export class MetadataBlocks {
     const changed = new MetadataBlock(block, bytes);
     changed.prove(role, seed);
     this.#cache.set(block, changed);
+    this.#unsealed.delete(block);
+  }
+
+  /** As {@link put}, for a block that `seal` gives its checksum when the transaction commits. */
+  putUnsealed(
+    handle: Handle,
+    { block: number, bytes }: JournaledBlock,
+    role: BlockRole,
+    seed: number,
+    seal: () => void,
+  ): void {
+    const known = this.#unsealed.get(number);
+    if (known?.block.bytes === bytes) {
+      known.block.prove(role, seed);
+      known.seal = seal;
+      return;
+    }
+    const block = new MetadataBlock(number, bytes);
+    block.prove(role, seed);
+    this.#cache.set(number, block);
+    this.#unsealed.set(number, { block, seal });
+    handle.onSeal(() => this.#seal(block));
+  }
+
+  #seal(block: MetadataBlock): void {
+    const waiting = this.#unsealed.get(block.number);
+    // It was freed since, or became another block with a copy of its own.
+    if (waiting?.block !== block) return;
+    this.#unsealed.delete(block.number);
+    waiting.seal();
   }
 
   /** Forgets a block that was freed, or that holds something else now. */
   forget(block: number): void {
     this.#cache.delete(block);
+    this.#unsealed.delete(block);
   }
 }

@@ -35,6 +35,8 @@ export class Transaction {
   /** Copies and revoked blocks that open handles may still add. */
   pledgedCopies = 0;
   pledgedRevokes = 0;
+  /** What remains to be computed about the copies: their checksums. */
+  readonly seals: (() => void)[] = [];
   readonly beforeCommit: (() => void)[] = [];
   readonly committed: (() => void)[] = [];
   readonly #buffers: Buffers;
