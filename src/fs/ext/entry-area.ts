@@ -139,6 +139,18 @@ export class EntryArea {
     if (entries.length === 0) this.#setLength(this.#start, this.#limit - this.#start);
   }
 
+  /**
+   * Moves the entries together, and puts one behind them; false, and nothing has changed, when they
+   * do not fit even so.
+   */
+  squeezeIn(added: NamedEntry): boolean {
+    const entries = [...this.list(), added];
+    const wanted = entries.reduce((sum, { name }) => sum + entryLength(name.length), 0);
+    if (wanted > this.#limit - this.#start) return false;
+    this.setEntries(entries);
+    return true;
+  }
+
   /** The area is longer than it was, when it ended at `limit`: so is its last entry. */
   extendFrom(limit: number): void {
     const { at, length } = this.#lastBefore(limit);

@@ -49,7 +49,8 @@ export function addHashed(edit: DirectoryEdit, name: Uint8Array, target: EntryTa
   const index = leafOf(directory, frames);
   const leaf = { index, block: edit.open(index) };
   const area = edit.area(leaf.block, index);
-  if (area.add(name, target)) {
+  // Where an entry stands in a leaf matters to nobody, so it is split only when it is full.
+  if (area.add(name, target) || area.squeezeIn({ name, ...target })) {
     edit.sealLeaf(leaf.block);
     return;
   }
@@ -65,7 +66,7 @@ export function addHashed(edit: DirectoryEdit, name: Uint8Array, target: EntryTa
 }
 
 /**
- * Gives a directory of one full block its tree, with a name more in it.
+ * Gives a directory of one block its tree, with a name more in it, unless it is not quite full.
  * @throws ENOSPC with nothing changed, EUCLEAN, EBADMSG, EIO
  */
 export function makeIndexed(edit: DirectoryEdit, name: Uint8Array, target: EntryTarget): void {
@@ -74,6 +75,10 @@ export function makeIndexed(edit: DirectoryEdit, name: Uint8Array, target: Entry
   const root = edit.open(0);
   checkDots(edit, root);
   const added: NamedEntry = { name, ...target };
+  if (edit.area(root, 0).squeezeIn(added)) {
+    edit.sealLeaf(root);
+    return;
+  }
   const entries = hashed(edit, [...edit.area(root, 0).list(FIRST_ENTRY), added]);
   const [first, second] = append(edit, 2) as [Numbered, Numbered];
   writeRoot(edit, root, superblock.defHashVersion);

@@ -9,9 +9,9 @@ import {
   Ext4XattrEntry as XE,
   Ext4XattrHeader as XH,
 } from "../../format/ext-xattr.ts";
-import { assert } from "../../lib/errno.ts";
 import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
 import { sizeof } from "../../lib/struct.ts";
+import { corrupt } from "./corruption.ts";
 import type { Superblock } from "./superblock.ts";
 import type { XattrEntry } from "./xattr-entries.ts";
 
@@ -85,7 +85,11 @@ export function writeList(
   list: readonly KeptAttribute[],
   { first, origin, limit, hashed }: ListPlace,
 ): void {
-  assert(listLength(list) <= limit - first, "attributes that do not fit");
+  const length = listLength(list);
+  if (length > limit - first) {
+    // Values that somebody stored without their padding take more room than they had.
+    throw corrupt("xattrs", "length", length, `there is room for ${limit - first}`);
+  }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   bytes.fill(0, first, limit);
   let [at, top] = [first, limit];
