@@ -73,7 +73,7 @@ function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 }
 
 /** With the credits that a change is said to take, and no more. */
-function operate({ journal }: Writing, operation: (handle: Handle) => void): void {
+function tightly({ journal }: Writing, operation: (handle: Handle) => void): void {
   const handle = journal.start(XATTR_CREDITS, XATTR_REVOKES);
   try {
     operation(handle);
@@ -88,14 +88,14 @@ function change(writing: Writing, record: InodeRecord, model: Model, dice: Prng)
   const stored = parseXattrName(name);
   try {
     if (dice.below(4) === 0) {
-      operate(writing, (handle) => dropXattr(writing.editor, handle, record, stored));
+      tightly(writing, (handle) => dropXattr(writing.editor, handle, record, stored));
       model.delete(name);
       return "removed";
     }
     const most = [8, 60, 500, 5000][dice.below(4)] as number;
     const value = Uint8Array.from({ length: dice.below(most) }, () => dice.below(256));
     const mode = (["any", "any", "create", "replace"] as const)[dice.below(4)] as "any";
-    operate(writing, (handle) => storeXattr(writing.editor, handle, record, stored, value, mode));
+    tightly(writing, (handle) => storeXattr(writing.editor, handle, record, stored, value, mode));
     model.set(name, value);
     return "set";
   } catch (error) {
