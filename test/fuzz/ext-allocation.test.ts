@@ -13,7 +13,7 @@ import { type Writing, writeTo } from "../support/ext-writing.ts";
 import { DamagedImage } from "../support/fuzz-ext.ts";
 import { TINY_IMAGES } from "../support/tiny-images.ts";
 
-const CASES = 40;
+const CASES = 25;
 
 /** Runs something that damage may stop; undefined when it did. Anything untyped goes on. */
 function attempt<T>(codes: string[], call: () => T): T | undefined {
