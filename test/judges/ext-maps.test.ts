@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { extentsOf, readRoot } from "../../src/fs/ext/extent-node.ts";
 import { FileMap } from "../../src/fs/ext/file-map.ts";
+import { MAX_LOGICAL_BLOCKS } from "../../src/fs/ext/inode-record.ts";
 import { mapBlocks } from "../../src/fs/ext/map-writer.ts";
 import { Prng } from "../../src/lib/prng.ts";
 import { complaints, writeTo } from "../support/ext-writing.ts";
@@ -58,6 +59,40 @@ function makeImage(kind: string): Uint8Array<ArrayBuffer> {
   const { status, stderr } = spawnSync("mke2fs", words, { encoding: "utf8" });
   if (status !== 0) throw new Error(`mke2fs ${words.join(" ")}: ${stderr}`);
   return Uint8Array.from(readFileSync(path));
+}
+
+/** What debugfs says that a file's blocks are: `logical:physical`, with `u` for unwritten. */
+function blocksByDebugfs(path: string, ino: number): string[] {
+  const { stdout } = spawnSync("debugfs", ["-R", `stat <${ino}>`, path], {
+    encoding: "utf8",
+    maxBuffer: 1 << 26,
+  });
+  const blocks: string[] = [];
+  const list = stdout.slice(stdout.search(/^(?:BLOCKS|EXTENTS):/mu));
+  for (const run of list.matchAll(/\((\d+)(?:-(\d+))?(\[u\])?\):(\d+)/gu)) {
+    const [, first = "", last = first, unwritten, start = ""] = run;
+    for (let at = Number(first); at <= Number(last); at++) {
+      blocks.push(
+        `${at}:${Number(start) + at - Number(first)}${unwritten === undefined ? "" : "u"}`,
+      );
+    }
+  }
+  return blocks;
+}
+
+/** The same by our map. */
+function blocksByMap(map: FileMap, blockSize: number): string[] {
+  const blocks: string[] = [];
+  for (let at = 0; at < MAX_LOGICAL_BLOCKS;) {
+    const { type, offset, length, addr } = map.iomap(at * blockSize);
+    const stop = Math.min((offset + length) / blockSize, MAX_LOGICAL_BLOCKS);
+    for (; type !== "hole" && at < stop; at++) {
+      const block = (addr - offset) / blockSize + at;
+      blocks.push(`${at}:${block}${type === "unwritten" ? "u" : ""}`);
+    }
+    at = stop;
+  }
+  return blocks;
 }
 
 /** Maps blocks of an empty file on an empty disk. */
@@ -126,9 +161,14 @@ describe.skipIf(judge.missing)(`maps that are changed${judge.hint}`, () => {
     expect(e2fsckSays(image)).toEqual([]);
     expect(complaints(image)).toEqual([]);
     const { volume } = writeTo(image);
+    const path = join(folder, "written");
+    writeFileSync(path, image);
     for (const file of files) {
-      const map = new FileMap(volume, volume.record(file.record.ino));
+      const { ino } = file.record;
+      const map = new FileMap(volume, volume.record(ino));
       expect(file.difference(volume, map)).toBe(undefined);
+      const blocks = blocksByMap(map, volume.superblock.blockSize);
+      expect(blocksByDebugfs(path, ino)).toEqual(blocks);
     }
   });
 });

@@ -9,7 +9,7 @@
 import { goalOfInode } from "./block-goal.ts";
 import { corrupt } from "./corruption.ts";
 import type { Extent } from "./extent-node.ts";
-import { ExtentTree, type Leaf, cut, longestExtent } from "./extent-tree.ts";
+import { ExtentTree, type Leaf, cut, firstBehind, longestExtent } from "./extent-tree.ts";
 import type { Handle } from "./handle.ts";
 import { type InodeRecord, MAX_LOGICAL_BLOCKS } from "./inode-record.ts";
 import { type MapContext, addClusters, hasJournaledContents } from "./map-context.ts";
@@ -76,19 +76,6 @@ export function mapExtents(
     return { ...extent, fresh: true };
   }
   return allocate({ context, handle, record, tree }, hole, logical, options);
-}
-
-/** Index of the first extent that ends behind `logical`. */
-function firstBehind(extents: readonly Extent[], logical: number): number {
-  let low = 0;
-  let high = extents.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    const { logical: start, count } = extents[middle] as Extent;
-    if (start + count <= logical) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** Where `logical` has to lie because a neighbour is in its cluster. */

@@ -89,6 +89,19 @@ export function cut(extent: Extent, from: number, to: number): Extent {
   return { ...extent, logical: from, block: block + from - logical, count: to - from };
 }
 
+/** Index of the first extent that ends behind `logical`. */
+export function firstBehind(extents: readonly Extent[], logical: number): number {
+  let low = 0;
+  let high = extents.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const { logical: start, count } = extents[middle] as Extent;
+    if (start + count <= logical) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** The tree of one inode within one handle. */
 export class ExtentTree {
   readonly #context: MapContext;
@@ -141,21 +154,25 @@ export class ExtentTree {
    * @throws ENOSPC, EFBIG with nothing changed; EIO
    */
   replace(leaf: Leaf, from: number, to: number, pieces: readonly Extent[]): void {
-    const extents: Extent[] = [];
-    let placed = false;
-    const place = () => {
-      if (!placed) for (const piece of pieces) pushJoined(extents, piece);
-      placed = true;
-    };
-    for (const extent of leaf.extents) {
-      const next = extent.logical + extent.count;
-      if (extent.logical < from)
-        pushJoined(extents, cut(extent, extent.logical, Math.min(next, from)));
-      if (next > from) place();
-      if (next > to) pushJoined(extents, cut(extent, Math.max(extent.logical, to), next));
+    const { extents } = leaf;
+    // The neighbours take part, for they may join what is new.
+    const first = Math.max(0, firstBehind(extents, from) - 1);
+    let last = first;
+    while (last < extents.length && (extents[last] as Extent).logical <= to) last++;
+    const middle: Extent[] = [];
+    const touched = extents.slice(first, last);
+    for (const extent of touched) {
+      const { logical, count } = extent;
+      if (logical < from) pushJoined(middle, cut(extent, logical, Math.min(logical + count, from)));
     }
-    place();
-    this.write(leaf, extents);
+    for (const piece of pieces) pushJoined(middle, piece);
+    for (const extent of touched) {
+      const { logical, count } = extent;
+      if (logical + count > to) {
+        pushJoined(middle, cut(extent, Math.max(logical, to), logical + count));
+      }
+    }
+    this.write(leaf, [...extents.slice(0, first), ...middle, ...extents.slice(last)]);
   }
 
   /** Gives the leaf these extents, which are in order. @throws as {@link replace} */
