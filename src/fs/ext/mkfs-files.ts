@@ -168,7 +168,8 @@ class Planner {
       space,
       contents: this.#contents,
       allocate: (ino, goal, pieces) => this.#allocatePieces(ino, goal, pieces),
-      add: (inode) => this.#add(inode),
+      time: this.#wishes.time,
+      add: (inode) => void this.#contents.inodes.push(inode),
     };
   }
 

@@ -29,7 +29,9 @@ export interface FillHost {
   readonly space: Space;
   readonly contents: Contents;
   allocate(ino: number, goal: number, pieces: RangeSet): FileMap;
-  add(inode: Omit<NewInode, "time">): void;
+  /** Seconds since 1970, when it is made. */
+  readonly time: number;
+  add(inode: NewInode): void;
 }
 
 /** Links of a directory, beyond which Linux does not count them. */
@@ -205,12 +207,24 @@ class Filler {
 
   #add(one: Numbered, made: Partial<NewInode>): void {
     const { node, ino, links } = one;
-    const { blocks, ...attributes } = placeAttributes(this.#host, node);
+    const { blocks, attributes, fileAcl } = placeAttributes(this.#host, node);
     const { clusterSize } = this.#host.superblock;
-    const { mode, uid, gid } = node;
-    const empty = { size: 0, flags: 0, sectors: 0 };
-    const own = { ...empty, ino, mode, uid, gid, links, times: node, ...made, ...attributes };
-    this.#host.add({ ...own, sectors: own.sectors + (blocks * clusterSize) / 512 });
+    // All with the same members in the same order: there may be very many.
+    this.#host.add({
+      ino,
+      mode: node.mode,
+      links: made.links ?? links,
+      uid: node.uid,
+      gid: node.gid,
+      size: made.size ?? 0,
+      sectors: (made.sectors ?? 0) + (blocks * clusterSize) / 512,
+      flags: made.flags ?? 0,
+      block: made.block,
+      times: node,
+      attributes,
+      fileAcl,
+      time: this.#host.time,
+    });
   }
 }
 

@@ -47,15 +47,15 @@ export interface NewInode {
   readonly sectors: number;
   readonly flags: number;
   /** The 60 bytes of the map. */
-  readonly block?: Uint8Array;
+  readonly block?: Uint8Array | undefined;
   /** Seconds since 1970. */
   readonly time: number;
   /** Times of their own, for what is copied. */
   readonly times?: CopiedTimes;
   /** What stands behind the inode's fields: attributes. */
-  readonly attributes?: Uint8Array;
+  readonly attributes?: Uint8Array | undefined;
   /** A block of attributes; 0 for none. */
-  readonly fileAcl?: number;
+  readonly fileAcl?: number | undefined;
   /** Without fields behind byte 128: the inodes that are reserved and unused. */
   readonly bare?: boolean;
 }
