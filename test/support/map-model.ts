@@ -282,3 +282,14 @@ export function mappedFiles({ volume }: Writing): number[] {
   }
   return inos;
 }
+
+/** Handles that take no more blocks than they were opened for: long changes take many of them. */
+export function tighten({ journal }: Writing): void {
+  const start = journal.start.bind(journal);
+  journal.start = (copies, revokes) => {
+    const handle = start(copies, revokes);
+    const extend = handle.extend.bind(handle);
+    handle.extend = (more, further) => more === 0 && extend(more, further);
+    return handle;
+  };
+}

@@ -21,7 +21,7 @@ import { S_IFDIR } from "../../src/vfs/modes.ts";
 import { codeOf } from "../support/bytes.ts";
 import { type ExtFixture, fixtureImage } from "../support/ext-images.ts";
 import { type Writing, complaints, writeTo } from "../support/ext-writing.ts";
-import { ModelledFile, mappedFiles } from "../support/map-model.ts";
+import { ModelledFile, mappedFiles, tighten } from "../support/map-model.ts";
 
 interface Bench {
   readonly image: Uint8Array<ArrayBuffer>;
@@ -106,6 +106,37 @@ describe("deep trees", () => {
     expect(sectors(on) / 2).toBe(on.file.cells.size);
     expectWhole(on);
   });
+});
+
+test("long changes go on in handle after handle, and each leaves a tree that is whole", () => {
+  const on = bench("ext4-1k");
+  const { file, writing, record } = on;
+  comb(file, 2500, "random");
+  tighten(writing);
+  const { journal, volume } = writing;
+  const start = journal.start.bind(journal);
+  let steps = 0;
+  journal.start = (copies, revokes) => {
+    steps++;
+    const extents = new FileMap(volume, record);
+    for (let at = 0; at < 6000; at += 9) extents.blockOf(at);
+    return start(copies, revokes);
+  };
+  const stepsOf = (change: () => void) => {
+    // What the running transaction has already costs nothing.
+    journal.commit();
+    steps = 0;
+    change();
+    return steps;
+  };
+  expect(stepsOf(() => file.collapse(3, 5))).toBeGreaterThan(3);
+  expect(file.difference()).toBe(undefined);
+  expect(stepsOf(() => file.insert(3, 5))).toBeGreaterThan(3);
+  expect(stepsOf(() => file.convert(0, 5000, false))).toBeGreaterThan(3);
+  expect(stepsOf(() => file.punch(100, 4900))).toBeGreaterThan(3);
+  expect(file.difference()).toBe(undefined);
+  file.truncate(0);
+  expectWhole(on);
 });
 
 describe("block maps", () => {
