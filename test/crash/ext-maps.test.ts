@@ -114,4 +114,9 @@ test("what was a node of a map and is data now is not replayed over", () => {
     expect(file.difference(volume, map)).toBe(undefined);
   }
   expect(seen).toBeGreaterThan(0);
+  // Neither does the checkpoint bring the node back.
+  writing.close();
+  const volume = recovered(prepared);
+  expect(file.difference(volume, new FileMap(volume, volume.record(ino)))).toBe(undefined);
+  expect(complaints(prepared)).toEqual([]);
 });
