@@ -233,6 +233,15 @@ export type {
   QuotaType,
 } from "./fs/ext/mkfs-options.ts";
 export type { ExtMountOptions } from "./fs/ext/ext.ts";
+export type { MultiMountOptions } from "./fs/ext/multi-mount.ts";
+export type { DataMode, ExtWriteOptions, OnErrors } from "./fs/ext/writing-options.ts";
+export type {
+  AttributeChange,
+  FallocateMode,
+  InodeWriting,
+  NewFile,
+  RenameOptions,
+} from "./vfs/writing.ts";
 export type { DaxPolicy } from "./fs/ext/inode.ts";
 export { walkSubtree } from "./vfs/subtree.ts";
 export type { OnDamage, Visit } from "./vfs/subtree.ts";

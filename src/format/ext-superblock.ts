@@ -40,6 +40,13 @@ export const EXT4_ORPHAN_FS = 0x0004;
 /** `state`: fast commits are being replayed. */
 export const EXT4_FC_REPLAY = 0x0020;
 
+/** `errors`: go on. */
+export const EXT4_ERRORS_CONTINUE = 1;
+/** `errors`: from then on for reading only. */
+export const EXT4_ERRORS_RO = 2;
+/** `errors`: stop the machine. */
+export const EXT4_ERRORS_PANIC = 3;
+
 /** `creatorOs`: Linux. */
 export const EXT4_OS_LINUX = 0;
 /** `creatorOs`: the Hurd, which lays out parts of the inode in its own way. */

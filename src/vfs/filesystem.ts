@@ -1,13 +1,15 @@
 /**
- * Filesystems and inodes: the fourth waist, the reading half. All of it is synchronous, names are
- * strings in which a byte that is not UTF-8 stands as a lone surrogate U+DC80 to U+DCFF (see
- * `lib/utf8.ts`), and absence is `undefined`: ENOENT is made at the path walk.
+ * Filesystems and inodes: the fourth waist, the reading half (the other is `writing.ts`). All of it
+ * is synchronous, names are strings in which a byte that is not UTF-8 stands as a lone surrogate
+ * U+DC80 to U+DCFF (see `lib/utf8.ts`), and absence is `undefined`: ENOENT is made at the path
+ * walk.
  *
  * @module
  */
 import type { BlockDevice } from "../block/block-device.ts";
 import type { Iomappable } from "../dax/iomap.ts";
 import type { Environment, Timespec } from "../lib/environment.ts";
+import type { InodeWriting } from "./writing.ts";
 
 /** One finding of a read-only check. */
 export interface Finding {
@@ -41,7 +43,12 @@ export interface Filesystem {
   inode(ino: number): Inode;
   /** What is used and what is free. */
   statfs(): Statfs;
-  /** Lets go of the device. Nothing of this filesystem may be used afterwards. */
+  /** Makes everything durable (syncfs). Nothing to do where nothing was written. @throws EIO */
+  sync?(): void;
+  /**
+   * Lets go of the device. Nothing of this filesystem may be used afterwards.
+   * @throws EIO when what was written could not be made durable; it is unmounted all the same
+   */
   unmount(): void;
 }
 
@@ -95,6 +102,8 @@ export interface Inode extends Iomappable {
   readonly mode: number;
   /** Whether reads and mappings reach media without a page cache (S_DAX). */
   readonly isDax: boolean;
+  /** What changes it; undefined on a filesystem that was mounted for reading. */
+  readonly writing?: InodeWriting | undefined;
   /** What stat shows; made anew by each call. */
   attributes(): Attributes;
   /** Directories. Absence is an answer, not an exception. @throws ENOTDIR, EUCLEAN, EBADMSG */

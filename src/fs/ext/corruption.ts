@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 
 const REMEDY = "the image is damaged: run e2fsck -f on a copy";
 
@@ -33,4 +33,12 @@ export function badChecksum(where: string, stored: number, computed: number): Da
 /** Something that the format allows and this driver does not read. */
 export function unsupported(what: string, remedy: string): DaxError {
   return new DaxError("ENOTSUP", { syscall: "mount", detail: `ext: ${what}; ${remedy}` });
+}
+
+/**
+ * Whether an operation that had begun to change something cannot be finished and not be undone: an
+ * error of the device, of the image, or a bug. All others are thrown with nothing changed.
+ */
+export function isFatal(error: unknown): boolean {
+  return !isDaxError(error) || isDaxError(error, "EUCLEAN", "EBADMSG", "EIO", "EHWPOISON");
 }

@@ -43,7 +43,8 @@ export function openEditor(
   return { volume, allocator, inodes, superblock, now, random };
 }
 
-function randomWord(source: Environment["random"], bytes: Uint8Array): number {
+/** 32 random bits; `bytes` are four to work with. */
+export function randomWord(source: Environment["random"], bytes: Uint8Array): number {
   source.fill(bytes);
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
 }

@@ -15,6 +15,7 @@ import { checkExt } from "./check.ts";
 import { hasIncompat } from "./features.ts";
 import { ExtFilesystem } from "./filesystem.ts";
 import type { DaxPolicy } from "./inode.ts";
+import { type MountedParts, mountForWriting } from "./mount-writing.ts";
 import { recover } from "./recovery.ts";
 import {
   type Superblock,
@@ -23,9 +24,10 @@ import {
   readSuperblockToRecover,
 } from "./superblock.ts";
 import { Volume } from "./volume.ts";
+import type { ExtWriteOptions } from "./writing-options.ts";
 
-/** Options of ext4(5) that mean something to a reader. */
-export interface ExtMountOptions {
+/** Options of ext4(5) that mean something here. */
+export interface ExtMountOptions extends ExtWriteOptions {
   /** Leaves a dirty journal alone, and shows what is on the media without it. */
   readonly noload?: boolean;
   /** `inode`, the default, goes by each inode's flag. */
@@ -50,20 +52,21 @@ export const ext: FilesystemType<ExtMountOptions> = {
   },
 
   /**
-   * Mounts read-only: nothing is ever written to the device, a dirty journal is replayed in memory.
-   * @throws EUCLEAN, EBADMSG for a damaged image, ENOTSUP for a feature that is not read, EINVAL
-   *   for an option that cannot be granted, EIO
+   * Mounts for reading unless told to `write`: then nothing is ever written to the device, and a
+   * dirty journal is replayed in memory. A mount for writing replays it on the device, deletes what
+   * an earlier mount left to be deleted, and is to be unmounted.
+   * @throws EUCLEAN, EBADMSG for a damaged image, ENOTSUP for a feature that is not read, or not
+   *   kept right by writing; EINVAL for an option that cannot be granted, EROFS for a device that
+   *   cannot be written, EIO
    */
-  mount(device: BlockDevice, options: ExtMountOptions, { trace }: Environment): ExtFilesystem {
-    const { noload = false, minixdf = false } = options;
-    const found = noload ? readSuperblock(device) : readSuperblockToRecover(device);
-    const buffers = new Buffers(device, found.blockSize);
-    const superblock = noload ? found : recover(found, buffers, trace);
-    const daxPolicy = daxPolicyFor(device, superblock, options.dax ?? "inode");
-    const volume = new Volume(superblock, buffers, trace);
-    const filesystem = new ExtFilesystem(volume, { daxPolicy, minixdf });
+  mount(device: BlockDevice, options: ExtMountOptions, environment: Environment): ExtFilesystem {
+    const { minixdf = false, write = false } = options;
+    const open = write ? mountForWriting : mountForReading;
+    const { volume, writing } = open(device, options, environment);
+    const daxPolicy = daxPolicyFor(device, volume.superblock, options.dax ?? "inode");
+    const filesystem = new ExtFilesystem(volume, { daxPolicy, minixdf, writing });
     const { type } = filesystem;
-    trace.event("ext.mount", { device: device.name, type, dax: daxPolicy });
+    environment.trace.event("ext.mount", { device: device.name, type, dax: daxPolicy });
     return filesystem;
   },
 
@@ -71,6 +74,17 @@ export const ext: FilesystemType<ExtMountOptions> = {
     return checkExt(device, env);
   },
 };
+
+function mountForReading(
+  device: BlockDevice,
+  { noload = false }: ExtMountOptions,
+  { trace }: Environment,
+): MountedParts {
+  const found = noload ? readSuperblock(device) : readSuperblockToRecover(device);
+  const buffers = new Buffers(device, found.blockSize);
+  const superblock = noload ? found : recover(found, buffers, trace);
+  return { volume: new Volume(superblock, buffers, trace), writing: undefined };
+}
 
 /** As ext4 decides at mount (fs-dax policy): `always` is refused where it cannot be kept. */
 function daxPolicyFor(device: BlockDevice, superblock: Superblock, asked: DaxPolicy): DaxPolicy {

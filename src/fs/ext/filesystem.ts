@@ -1,5 +1,5 @@
 /**
- * A mounted ext2, ext3 or ext4 filesystem, read-only.
+ * A mounted ext2, ext3 or ext4 filesystem, for reading or for both.
  *
  * @module
  */
@@ -11,18 +11,19 @@ import { S_IFDIR } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
 import { typeName } from "./features.ts";
 import { type DaxPolicy, ExtInode, type InodeOwner } from "./inode.ts";
+import { InodeCache } from "./inode-cache.ts";
 import { type InodeRecord, checkRecord } from "./inode-record.ts";
-import { Recent } from "./recent.ts";
+import { InodeState } from "./inode-state.ts";
 import { statfsOf } from "./statfs.ts";
 import type { Volume } from "./volume.ts";
-
-/** Inodes that are remembered, those not used for longest going first. */
-const CACHED_INODES = 4096;
+import type { ExtWriting } from "./writing.ts";
 
 /** How a mounted filesystem behaves. */
 export interface Behaviour {
   readonly daxPolicy: DaxPolicy;
   readonly minixdf: boolean;
+  /** What changes it, where it is mounted for that. */
+  readonly writing?: ExtWriting | undefined;
 }
 
 /** The mounted filesystem; its parts are read when they are asked for. */
@@ -32,18 +33,22 @@ export class ExtFilesystem implements InodeOwner {
   readonly volume: Volume;
   readonly daxPolicy: DaxPolicy;
   readonly root: ExtInode;
+  readonly writing: ExtWriting | undefined;
   readonly #minixdf: boolean;
   #statfs: Statfs | undefined;
-  readonly #inodes = new Recent<ExtInode>(CACHED_INODES);
+  readonly #inodes: InodeCache;
 
   /** Reads the root. @throws EUCLEAN, EBADMSG, EIO */
-  constructor(volume: Volume, { daxPolicy, minixdf }: Behaviour) {
+  constructor(volume: Volume, { daxPolicy, minixdf, writing }: Behaviour) {
     this.type = typeName(volume.superblock);
     this.device = volume.device;
     this.volume = volume;
     this.daxPolicy = daxPolicy;
     this.#minixdf = minixdf;
+    this.writing = writing;
+    this.#inodes = writing?.inodes ?? new InodeCache(false);
     this.root = this.#load(EXT4_ROOT_INO, "superblock");
+    this.#inodes.hold(this.root);
     if ((this.root.mode & 0o170000) !== S_IFDIR) {
       throw corrupt("root inode", "mode", `0o${this.root.mode.toString(8)}`, "not a directory");
     }
@@ -66,14 +71,35 @@ export class ExtFilesystem implements InodeOwner {
     return this.#inodes.get(ino) ?? this.#load(ino, where);
   }
 
+  renew({ ino, generation }: ExtInode): InodeState {
+    const now = this.inode(ino);
+    if (now.generation !== generation) return stale(ino);
+    return now.state;
+  }
+
+  /** A new inode joins those in use. */
+  adopt(record: InodeRecord): ExtInode {
+    return this.#remember(record);
+  }
+
   statfs(): Statfs {
+    const { writing } = this;
+    if (writing !== undefined) return statfsOf(this.volume, this.#minixdf, writing.free);
     // Nothing changes while it is mounted, and the counts are spread over every descriptor.
     return (this.#statfs ??= statfsOf(this.volume, this.#minixdf));
   }
 
+  sync(): void {
+    this.writing?.sync();
+  }
+
   unmount(): void {
-    this.#inodes.clear();
-    this.volume.trace.event("ext.unmount", { device: this.device.name });
+    try {
+      this.writing?.close();
+    } finally {
+      this.#inodes.clear();
+      this.volume.trace.event("ext.unmount", { device: this.device.name });
+    }
   }
 
   #load(ino: number, where: string): ExtInode {
@@ -99,8 +125,8 @@ export class ExtFilesystem implements InodeOwner {
 
   #remember(record: InodeRecord): ExtInode {
     checkRecord(this.volume.superblock, record);
-    const inode = new ExtInode(this, record);
-    this.#inodes.set(record.ino, inode);
+    const inode = new ExtInode(this, new InodeState(this.volume, record));
+    this.#inodes.set(inode);
     return inode;
   }
 }

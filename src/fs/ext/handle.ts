@@ -59,6 +59,8 @@ export interface HandleOwner {
 export class Handle {
   /** Whether the end commits: what O_SYNC and DIRSYNC ask for. */
   sync = false;
+  /** Whether it was given a block yet: until then an operation that fails has changed nothing. */
+  touched = false;
   readonly #transaction: Transaction;
   readonly #owner: HandleOwner;
   #copies = 0;
@@ -89,6 +91,7 @@ export class Handle {
    */
   get(block: number, what = "block"): JournaledBlock {
     this.#assertOpen();
+    this.touched = true;
     const known = this.#transaction.copies.get(block);
     if (known !== undefined) return known;
     this.#assertCredit(block);
@@ -103,6 +106,7 @@ export class Handle {
    */
   create(block: number): JournaledBlock {
     this.#assertOpen();
+    this.touched = true;
     const known = this.#transaction.copies.has(block);
     if (!known) this.#assertCredit(block);
     const copy = this.#transaction.create(block);
@@ -116,6 +120,7 @@ export class Handle {
    */
   forget(block: number): void {
     this.#assertOpen();
+    this.touched = true;
     this.#transaction.forget(block);
     const { revoked } = this.#transaction;
     if (revoked.has(block) || !this.#owner.needsRevoke(block)) return;

@@ -15,14 +15,17 @@ import { EXT4_NAME_LEN } from "../../format/ext-directory.ts";
 import { DaxError } from "../../lib/errno.ts";
 import { decodeUtf8, encodeUtf8 } from "../../lib/utf8.ts";
 import type { Attributes, DirectoryEntry, Filesystem, Inode } from "../../vfs/filesystem.ts";
+import type { InodeWriting } from "../../vfs/writing.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
 import { type Directory, openDirectory } from "./directory.ts";
-import { FileMap } from "./file-map.ts";
 import { inlineContents } from "./inline.ts";
 import { type InodeRecord, deviceOf, gidOf, statBlocks, timesOf, uidOf } from "./inode-record.ts";
+import type { InodeState } from "./inode-state.ts";
+import { ExtInodeWriting } from "./inode-writing.ts";
 import { readTarget } from "./symlink.ts";
 import type { Volume } from "./volume.ts";
+import type { ExtWriting } from "./writing.ts";
 import type { XattrEntry } from "./xattr-entries.ts";
 import { readXattrs, xattrValue } from "./xattr.ts";
 
@@ -31,8 +34,14 @@ export interface InodeOwner extends Filesystem {
   readonly volume: Volume;
   /** Which regular files reach the media without a page cache. */
   readonly daxPolicy: DaxPolicy;
+  /** What the mount holds to change it; undefined when it is mounted for reading. */
+  readonly writing: ExtWriting | undefined;
   /** The inode that a directory's entry names. @throws EUCLEAN when it is not in use */
   inodeOfEntry(ino: number, where: string): ExtInode;
+  /** A new inode joins those in use. */
+  adopt(record: InodeRecord): ExtInode;
+  /** What is known now of an inode whose state was retired. @throws ESTALE for a deleted one */
+  renew(inode: ExtInode): InodeState;
 }
 
 /** `always` and `never` for all, `inode` by the flag of each; `never` where dax is impossible. */
@@ -46,34 +55,47 @@ export class ExtInode implements Inode {
   readonly filesystem: InodeOwner;
   readonly ino: number;
   readonly generation: number;
-  readonly mode: number;
-  readonly size: number;
-  readonly #record: InodeRecord;
-  readonly #map: FileMap;
-  #inline: Iomap | undefined;
-  #directory: Directory | undefined;
-  #xattrs: Map<string, XattrEntry> | undefined;
+  #state: InodeState;
+  #writing: InodeWriting | undefined;
 
-  constructor(filesystem: InodeOwner, record: InodeRecord) {
+  constructor(filesystem: InodeOwner, state: InodeState) {
     this.filesystem = filesystem;
-    this.ino = record.ino;
-    this.generation = record.generation;
-    this.mode = record.mode;
-    this.size = record.size;
-    this.#record = record;
-    this.#map = new FileMap(filesystem.volume, record);
+    this.ino = state.record.ino;
+    this.generation = state.record.generation;
+    this.#state = state;
+  }
+
+  /** What is known of it; for the parts of this driver. @throws ESTALE when it was deleted */
+  get state(): InodeState {
+    const state = this.#state;
+    return state.retired ? (this.#state = this.filesystem.renew(this)) : state;
+  }
+
+  get mode(): number {
+    return this.state.record.mode;
+  }
+
+  get size(): number {
+    return this.state.record.size;
+  }
+
+  get writing(): InodeWriting | undefined {
+    const { writing } = this.filesystem;
+    if (writing === undefined) return undefined;
+    return (this.#writing ??= new ExtInodeWriting(writing, this));
   }
 
   /** As Linux decides S_DAX (`ext4_should_enable_dax`). */
   get isDax(): boolean {
     const { daxPolicy } = this.filesystem;
-    if (daxPolicy === "never" || this.#record.type !== S_IFREG) return false;
-    if (NO_DAX_FLAGS.some((flag) => this.#record.has(flag))) return false;
-    return daxPolicy === "always" || this.#record.has(EXT4_DAX_FL);
+    const { record } = this.state;
+    if (daxPolicy === "never" || record.type !== S_IFREG) return false;
+    if (NO_DAX_FLAGS.some((flag) => record.has(flag))) return false;
+    return daxPolicy === "always" || record.has(EXT4_DAX_FL);
   }
 
   attributes(): Attributes {
-    const record = this.#record;
+    const { record } = this.state;
     return {
       mode: record.mode,
       nlink: record.links,
@@ -91,6 +113,7 @@ export class ExtInode implements Inode {
    * no walk downwards can go in circles.
    */
   lookup(name: string): ExtInode | undefined {
+    if (this.#isRemoved) return undefined;
     const directory = this.#openDirectory("lookup");
     if (name === ".") return this;
     const where = `inode ${this.ino} directory`;
@@ -109,17 +132,19 @@ export class ExtInode implements Inode {
   }
 
   readdir(cookie: number): Iterable<DirectoryEntry> {
+    if (this.#isRemoved) {
+      throw new DaxError("ENOENT", { syscall: "readdir", detail: `${this.#name} was removed` });
+    }
     return this.#openDirectory("readdir").entries(cookie);
   }
 
   readlink(): string {
-    if (this.#record.type !== S_IFLNK) {
-      throw new DaxError("EINVAL", {
-        syscall: "readlink",
-        detail: `inode ${this.ino} is no symbolic link`,
-      });
+    const { record, map } = this.state;
+    if (record.type !== S_IFLNK) {
+      const detail = `${this.#name} is no symbolic link`;
+      throw new DaxError("EINVAL", { syscall: "readlink", detail });
     }
-    return decodeUtf8(readTarget(this.filesystem.volume, this.#record, this.#map));
+    return decodeUtf8(readTarget(this.filesystem.volume, record, map));
   }
 
   listxattr(): readonly string[] {
@@ -129,48 +154,60 @@ export class ExtInode implements Inode {
   getxattr(name: string): Uint8Array | undefined {
     const entry = this.#readXattrs().get(name);
     if (entry === undefined) return undefined;
-    return xattrValue(this.filesystem.volume, this.#record, entry);
+    return xattrValue(this.filesystem.volume, this.state.record, entry);
   }
 
   // One question in a read; what it decoded stays, and the answer is the same object every time.
   iomapBegin(offset: number, _length: number, _intent: IomapIntent): Iomap {
-    const record = this.#record;
+    const { record, map } = this.state;
     if (record.has(EXT4_INLINE_DATA_FL)) return this.#inlineMap(offset);
-    if (record.type === S_IFREG || record.type === S_IFDIR) return this.#map.iomap(offset);
+    if (record.type === S_IFREG || record.type === S_IFDIR) return map.iomap(offset);
     return this.#hole(0);
   }
 
   /** @throws EUCLEAN when this is a directory whose `..` is not `parent` */
   checkParent(parent: number): void {
-    if (this.#record.type !== S_IFDIR) return;
+    if (this.state.record.type !== S_IFDIR) return;
     const { parent: own } = this.#openDirectory("lookup");
     if (own !== parent) {
-      throw corrupt(`inode ${this.ino} directory`, "'..'", own, `inode ${parent} holds it`);
+      throw corrupt(`${this.#name} directory`, "'..'", own, `inode ${parent} holds it`);
     }
+  }
+
+  get #name(): string {
+    return `inode ${this.ino}`;
+  }
+
+  /** A directory that somebody still has open: nothing is found in it. */
+  get #isRemoved(): boolean {
+    const { record } = this.state;
+    return record.links === 0 && record.type === S_IFDIR && this.filesystem.writing !== undefined;
   }
 
   #openDirectory(syscall: string): Directory {
-    const known = this.#directory;
+    const { state } = this;
+    const known = state.directory;
     if (known !== undefined) return known;
-    if (this.#record.type !== S_IFDIR) {
-      throw new DaxError("ENOTDIR", { syscall, detail: `inode ${this.ino}` });
+    if (state.record.type !== S_IFDIR) {
+      throw new DaxError("ENOTDIR", { syscall, detail: this.#name });
     }
     const { volume } = this.filesystem;
-    return (this.#directory = openDirectory(volume, this.#record, this.#map));
+    return (state.directory = openDirectory(volume, state.record, state.map));
   }
 
   #readXattrs(): Map<string, XattrEntry> {
-    return (this.#xattrs ??= readXattrs(this.filesystem.volume, this.#record));
+    const { state } = this;
+    return (state.xattrs ??= readXattrs(this.filesystem.volume, state.record));
   }
 
   #inlineMap(offset: number): Iomap {
-    const map = (this.#inline ??= this.#makeInlineMap());
+    const map = (this.state.inline ??= this.#makeInlineMap());
     return offset < map.length ? map : this.#hole(map.length);
   }
 
   #makeInlineMap(): Iomap {
     const { device, volume } = this.filesystem;
-    const inline = inlineContents(volume, this.#record);
+    const inline = inlineContents(volume, this.state.record);
     const place = { offset: 0, length: inline.length, addr: 0, range: device.dax, store: device };
     return { type: "inline", ...place, inline };
   }

@@ -28,6 +28,7 @@ const LONGEST_EXTRA = 60;
 export interface MultiMountOptions {
   /** The name of this machine, up to 64 bytes. */
   readonly nodename: string;
+  /** The time that is written. */
   readonly now: () => Timespec;
   /** 32 random bits. */
   readonly random: () => number;

@@ -32,12 +32,20 @@ const MAX_GROUPS_COUNTED = 2 ** 20;
 /** Clusters that Linux keeps back for delayed work, at most. */
 const MAX_RESERVED_CLUSTERS = 4096;
 
-/** Sizes and free counts; `minixdf` leaves the overhead in, as the mount option does. */
-export function statfsOf(volume: Volume, minixdf: boolean): Statfs {
+/** Clusters and inodes that are free. */
+export interface FreeCounts {
+  readonly clusters: number;
+  readonly inodes: number;
+}
+
+/**
+ * Sizes and free counts; `minixdf` leaves the overhead in, as the mount option does. `free` is what
+ * somebody has counted already.
+ */
+export function statfsOf(volume: Volume, minixdf: boolean, free = countFree(volume)): Statfs {
   const { superblock } = volume;
   const { blocks, blockSize, clusterRatio, inodes } = superblock;
   const overhead = minixdf ? 0 : overheadClusters(volume) * clusterRatio;
-  const free = countFree(volume);
   const bfree = free.clusters * clusterRatio;
   const kept = superblock.reservedBlocks + reservedClusters(superblock) * clusterRatio;
   return {
@@ -58,7 +66,7 @@ function reservedClusters(superblock: Superblock): number {
   return Math.min(fiftieth, MAX_RESERVED_CLUSTERS);
 }
 
-function countFree(volume: Volume): { clusters: number; inodes: number } {
+function countFree(volume: Volume): FreeCounts {
   const { groups, freeBlocks, clusterRatio, freeInodes } = volume.superblock;
   if (groups > MAX_GROUPS_COUNTED) {
     return { clusters: Math.floor(freeBlocks / clusterRatio), inodes: freeInodes };

@@ -40,6 +40,8 @@ import { type Features, checkIncompat, hasCompat, hasIncompat, hasRoCompat } fro
 export interface Superblock extends Features {
   readonly revLevel: number;
   readonly state: number;
+  /** What to do when the image turns out to be damaged (`EXT4_ERRORS_*`). */
+  readonly errors: number;
   readonly flags: number;
   readonly uuid: Uint8Array;
   readonly volumeName: Uint8Array;
@@ -178,6 +180,7 @@ export function parseSuperblock(
   return {
     revLevel: SB.revLevel.get(raw, 0),
     state: SB.state.get(raw, 0),
+    errors: SB.errors.get(raw, 0),
     flags: SB.flags.get(raw, 0),
     uuid: SB.uuid.get(raw, 0),
     volumeName: SB.volumeName.get(raw, 0),

@@ -1,0 +1,59 @@
+/**
+ * What is known of one inode of a mounted filesystem: its record, and what was read by it. All
+ * objects that stand for the inode share it, so what one of them changes every other one sees.
+ *
+ * @module
+ */
+import type { Iomap } from "../../dax/iomap.ts";
+import { EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
+import type { Directory } from "./directory.ts";
+import type { DirectoryWriter } from "./directory-writer.ts";
+import { FileMap } from "./file-map.ts";
+import type { InodeRecord } from "./inode-record.ts";
+import type { Volume } from "./volume.ts";
+import type { XattrEntry } from "./xattr-entries.ts";
+
+/** The one mutable record of an inode, and caches over it. */
+export class InodeState {
+  readonly record: InodeRecord;
+  readonly map: FileMap;
+  inline: Iomap | undefined;
+  directory: Directory | undefined;
+  xattrs: Map<string, XattrEntry> | undefined;
+  /** What changes the names of a directory. */
+  names: DirectoryWriter | undefined;
+  /** Open files: the inode lives on without a name. */
+  holds = 0;
+  /** Made without a name (O_TMPFILE), and may get one. */
+  linkable = false;
+  /** The last transaction that changed it; 0: none of this mount. */
+  transaction = 0;
+  /** Nobody keeps it up to date any more: the inode was deleted, or is read anew when used. */
+  retired = false;
+  #inInode: boolean;
+
+  constructor(volume: Volume, record: InodeRecord) {
+    this.record = record;
+    this.#inInode = record.has(EXT4_INLINE_DATA_FL);
+    this.map = new FileMap(volume, record);
+  }
+
+  /** Forgets what was read of the attributes, and of what lies beside them in the inode. */
+  forgetAttributes(): void {
+    this.xattrs = undefined;
+    this.inline = undefined;
+  }
+
+  /** Names were put in or taken out. Only a directory in its inode has to be read anew then. */
+  namesChanged(): void {
+    const inInode = this.record.has(EXT4_INLINE_DATA_FL);
+    if (inInode || this.#inInode) this.forgetDirectory();
+    this.#inInode = inInode;
+  }
+
+  /** Forgets what was read of a directory as a whole: its shape, or its parent, has changed. */
+  forgetDirectory(): void {
+    this.directory = undefined;
+    this.forgetAttributes();
+  }
+}

@@ -1,0 +1,158 @@
+/**
+ * The writing half of an inode, as the vfs sees it: each family of calls is a file of its own.
+ *
+ * @module
+ */
+import { DaxError } from "../../lib/errno.ts";
+import { S_IFREG } from "../../vfs/modes.ts";
+import type { Inode } from "../../vfs/filesystem.ts";
+import type {
+  AttributeChange,
+  FallocateMode,
+  InodeWriting,
+  NewFile,
+  RenameOptions,
+} from "../../vfs/writing.ts";
+import { removeAttribute, setAttribute } from "./attribute-values.ts";
+import { change, changeFlags, visibleFlags } from "./attributes-writer.ts";
+import { finishDeletion } from "./deletion.ts";
+import type { ExtInode } from "./inode.ts";
+import type { InodeRecord } from "./inode-record.ts";
+import { make, makeUnnamed } from "./make.ts";
+import { refusal } from "./new-names.ts";
+import { rename } from "./rename.ts";
+import { truncate } from "./resize.ts";
+import { link, rmdir, unlink } from "./unlink.ts";
+import type { ExtWriting } from "./writing.ts";
+
+/** What changes one inode. */
+export class ExtInodeWriting implements InodeWriting {
+  readonly #writing: ExtWriting;
+  readonly #inode: ExtInode;
+
+  constructor(writing: ExtWriting, inode: ExtInode) {
+    this.#writing = writing;
+    this.#inode = inode;
+  }
+
+  make(name: string, file: NewFile): ExtInode {
+    this.#writing.assertUsable();
+    this.#assertFree(name, "open");
+    const record = make(this.#writing, this.#inode.state, name, file);
+    return this.#adopt(record);
+  }
+
+  makeUnnamed(file: NewFile): ExtInode {
+    this.#writing.assertUsable();
+    const inode = this.#adopt(makeUnnamed(this.#writing, this.#inode.state, file));
+    inode.state.linkable = true;
+    return inode;
+  }
+
+  link(name: string, target: Inode): void {
+    this.#writing.assertUsable();
+    this.#assertFree(name, "link");
+    link(this.#writing, this.#inode.state, name, this.#own(target, "link").state);
+  }
+
+  unlink(name: string): void {
+    this.#writing.assertUsable();
+    const victim = this.#find(name, "unlink");
+    unlink(this.#writing, this.#inode.state, name, victim.state);
+  }
+
+  rmdir(name: string): void {
+    this.#writing.assertUsable();
+    const victim = this.#find(name, "rmdir");
+    rmdir(this.#writing, this.#inode.state, name, victim.state);
+  }
+
+  rename(name: string, directory: Inode, newName: string, options: RenameOptions = {}): void {
+    this.#writing.assertUsable();
+    const to = this.#own(directory, "rename");
+    const from = { directory: this.#inode.state, name, inode: this.#find(name, "rename").state };
+    const target = to.lookup(newName)?.state;
+    rename(this.#writing, from, { directory: to.state, name: newName, inode: target }, options);
+  }
+
+  change(wanted: AttributeChange): void {
+    change(this.#writing, this.#inode.state, wanted);
+  }
+
+  truncate(size: number): void {
+    truncate(this.#writing, this.#regular("truncate").state, size);
+  }
+
+  write(_source: Uint8Array, _offset: number): number {
+    throw this.#noData("write");
+  }
+
+  fallocate(_mode: FallocateMode, _offset: number, _length: number): void {
+    throw this.#noData("fallocate");
+  }
+
+  setxattr(name: string, value: Uint8Array, how?: "create" | "replace"): void {
+    setAttribute(this.#writing, this.#inode.state, name, value, how ?? "any");
+  }
+
+  removexattr(name: string): void {
+    removeAttribute(this.#writing, this.#inode.state, name);
+  }
+
+  get flags(): number {
+    return visibleFlags(this.#inode.state);
+  }
+
+  set flags(flags: number) {
+    changeFlags(this.#writing, this.#inode.state, flags);
+  }
+
+  sync(_how: "all" | "data"): void {
+    this.#writing.assertUsable();
+    this.#writing.journal.commitThrough(this.#inode.state.transaction);
+  }
+
+  hold(): void {
+    const { state } = this.#inode;
+    if (state.holds++ === 0) this.#writing.inodes.hold(this.#inode);
+  }
+
+  release(): void {
+    const { state } = this.#inode;
+    if (state.holds === 0 || --state.holds > 0) return;
+    this.#writing.inodes.release(this.#inode.ino);
+    const nameless = state.record.links === 0 && this.#writing.journal.error === undefined;
+    if (nameless) finishDeletion(this.#writing, state);
+  }
+
+  #adopt(record: InodeRecord): ExtInode {
+    return this.#inode.filesystem.adopt(record);
+  }
+
+  #assertFree(name: string, syscall: string): void {
+    if (this.#inode.lookup(name) === undefined) return;
+    throw refusal("EEXIST", syscall, `directory ${this.#inode.ino} has that name`);
+  }
+
+  #find(name: string, syscall: string): ExtInode {
+    const found = this.#inode.lookup(name);
+    if (found !== undefined) return found;
+    throw refusal("ENOENT", syscall, `directory ${this.#inode.ino} has no such name`);
+  }
+
+  /** An inode of this filesystem. @throws EXDEV */
+  #own(inode: Inode, syscall: string): ExtInode {
+    if (inode.filesystem === this.#inode.filesystem) return inode as ExtInode;
+    throw refusal("EXDEV", syscall, "the two are on different filesystems");
+  }
+
+  #regular(syscall: string): ExtInode {
+    if (this.#inode.state.record.type === S_IFREG) return this.#inode;
+    throw refusal("EINVAL", syscall, `inode ${this.#inode.ino} is no regular file`);
+  }
+
+  #noData(syscall: string): DaxError {
+    const detail = "the contents of files on ext are not written yet";
+    return new DaxError("ENOTSUP", { syscall, detail });
+  }
+}
