@@ -1,10 +1,11 @@
 /**
  * Attributes that we change, against e2fsck and debugfs, beside a map of what there should be.
  */
-import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Ext4XattrHeader } from "../../src/format/ext-xattr.ts";
+import { openDirectory } from "../../src/fs/ext/directory.ts";
 import { DirectoryWriter } from "../../src/fs/ext/directory-writer.ts";
 import { FileMap } from "../../src/fs/ext/file-map.ts";
 import type { Handle } from "../../src/fs/ext/handle.ts";
@@ -28,9 +29,11 @@ import { madeImage } from "../support/made-images.ts";
 import { places, scratch } from "../support/scratch.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
+import { loopMounts, withLoopMount } from "./loop-mount.ts";
 
 const tools = ["mke2fs", "e2fsck", "debugfs"];
 const e2fsprogs = programs(tools, "apt-get install e2fsprogs");
+const kernel = e2fsprogs.missing ? e2fsprogs : loopMounts();
 const KINDS: readonly (readonly [string, string])[] = [
   ["ext2, short inodes", "-t ext2 -b 1024 -I 128"],
   ["ext2 without ext_attr", "-t ext2 -b 1024 -I 256 -O ^ext_attr"],
@@ -40,6 +43,17 @@ const KINDS: readonly (readonly [string, string])[] = [
   ["ext4 without checksums, long inodes", "-t ext4 -b 4096 -O ^metadata_csum,^64bit -I 512"],
   ["bigalloc", "-t ext4 -b 4096 -O bigalloc"],
 ];
+
+/** Attributes that Linux puts into inodes of their own. */
+const MAKE_VALUES = `
+import os, sys
+for name in 'de':
+    path = sys.argv[1] + '/' + name
+    os.mkdir(path)
+    os.setxattr(path, 'user.big', bytes(40000))
+    os.setxattr(path, 'user.small', b'x')
+os.setxattr(sys.argv[1] + '/d', 'user.alone', bytes(range(250)) * 200)
+`;
 
 type Model = Map<string, Uint8Array>;
 
@@ -177,5 +191,41 @@ describe(`e2fsck${e2fsprogs.hint}`, () => {
     });
     expect(stdout).toContain("user.big (1000)");
     expect(stdout).toContain("user.other (500)");
+  });
+
+  test.skipIf(kernel.missing)(`values in inodes go with the last reference${kernel.hint}`, () => {
+    const path = scratch(places["tmpfs"] ?? places["disk"], "value.img");
+    const folder = `${path}.mount`;
+    mkdirSync(folder);
+    writeFileSync(path, madeImage("-t ext4 -b 1024 -O ea_inode", 16));
+    // Equal values share an inode: the first one has two references, the second one has one.
+    withLoopMount(path, folder, "user_xattr", (mounted) => {
+      execFileSync("python3", ["-c", MAKE_VALUES, mounted]);
+    });
+    const image = new Uint8Array(readFileSync(path));
+    expect(e2fsckSays(image)).toEqual([]);
+    const writing = writeTo(image);
+    const { editor, operate, volume } = writing;
+    const root = volume.record(2);
+    const directory = openDirectory(volume, root, new FileMap(volume, root));
+    const [d, e] = ["d", "e"].map((name) => volume.record(directory.lookup(encodeUtf8(name)))) as [
+      InodeRecord,
+      InodeRecord,
+    ];
+    expect(found(writing, d.ino).map(([, { length }]) => length)).toEqual([50_000, 40_000, 1]);
+    const big = parseXattrName("user.big");
+    const inodes = editor.inodes.freeInodes;
+    const gone: number[] = [];
+    operate((handle) => dropXattr(editor, handle, d, big));
+    gone.push(editor.inodes.freeInodes - inodes);
+    operate((handle) => storeXattr(editor, handle, e, big, new Uint8Array(3)));
+    gone.push(editor.inodes.freeInodes - inodes);
+    operate((handle) => dropXattr(editor, handle, d, parseXattrName("user.alone")));
+    gone.push(editor.inodes.freeInodes - inodes);
+    expect(gone).toEqual([0, 1, 2]);
+    writing.journal.commit();
+    writing.close();
+    expect(e2fsckSays(image)).toEqual([]);
+    expect(complaints(image)).toEqual([]);
   });
 });

@@ -48,7 +48,8 @@ export class DirectoryStream {
   readonly #writing: Writing;
   readonly #dice: Prng;
   readonly #naming: Naming;
-  readonly #map: FileMap;
+  /** Of the record; what else is open on it shares the map. */
+  readonly map: FileMap;
   readonly #files: InodeRecord[] = [];
   readonly #names: string[] = [];
   readonly #root: { readonly record: InodeRecord; readonly writer: DirectoryWriter };
@@ -63,8 +64,8 @@ export class DirectoryStream {
     const writer = new DirectoryWriter(editor, root, new FileMap(volume, root));
     this.#root = { record: root, writer };
     this.record = operate((handle) => this.#makeDirectory(handle, name));
-    this.#map = new FileMap(volume, this.record);
-    this.writer = new DirectoryWriter(editor, this.record, this.#map);
+    this.map = new FileMap(volume, this.record);
+    this.writer = new DirectoryWriter(editor, this.record, this.map);
     for (let i = 0; i < files; i++) operate((handle) => this.#makeFile(handle));
   }
 

@@ -139,10 +139,13 @@ describe("a directory that is changed", () => {
     for (const fixture of ["ext4-default", "ext4-inline"] as const) {
       const writing = writeTo(fixtureImage(fixture));
       const stream = new DirectoryStream(writing, new Prng(2), wildNames(60));
+      const { volume } = writing;
+      const kept = openDirectory(volume, stream.record, stream.map);
       for (const count of [0, 5, 400]) {
         stream.run(count, 100);
         writing.operate((handle) => stream.writer.setParent(handle, 11 + count));
-        expect(stream.open().parent).toBe(11 + count);
+        expect([stream.open().parent, kept.parent]).toEqual([11 + count, 11 + count]);
+        expect([...kept.entries(0)]).toEqual([...stream.open().entries(0)]);
       }
       expect(stream.listed()).toEqual(stream.expected());
     }

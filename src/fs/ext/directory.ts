@@ -48,10 +48,50 @@ export interface Directory {
   entries(cookie: number): Iterable<DirectoryEntry>;
 }
 
-/** Opens a directory's inode. @throws EUCLEAN, EBADMSG, EIO */
+/**
+ * Opens a directory's inode. What is answered follows the record, the map and the blocks when these
+ * change, also when the directory grows out of its inode. @throws EUCLEAN, EBADMSG, EIO
+ */
 export function openDirectory(volume: Volume, record: InodeRecord, map: FileMap): Directory {
-  if (record.has(EXT4_INLINE_DATA_FL)) return new InlineDirectory(volume, record);
+  if (record.has(EXT4_INLINE_DATA_FL)) return new GrowingDirectory(volume, record, map);
   return new BlockDirectory(volume, new DirectoryBlocks(volume, record, map));
+}
+
+/** A directory that is inline, and may grow; it never shrinks back. */
+class GrowingDirectory implements Directory {
+  readonly #volume: Volume;
+  readonly #record: InodeRecord;
+  readonly #map: FileMap;
+  #current: Directory;
+
+  constructor(volume: Volume, record: InodeRecord, map: FileMap) {
+    this.#volume = volume;
+    this.#record = record;
+    this.#map = map;
+    this.#current = new InlineDirectory(volume, record);
+  }
+
+  get parent(): number {
+    return this.#directory.parent;
+  }
+
+  lookup(name: Uint8Array): number {
+    return this.#directory.lookup(name);
+  }
+
+  entries(cookie: number): Iterable<DirectoryEntry> {
+    return this.#directory.entries(cookie);
+  }
+
+  get #directory(): Directory {
+    const grown =
+      this.#current instanceof InlineDirectory && !this.#record.has(EXT4_INLINE_DATA_FL);
+    if (grown) {
+      const blocks = new DirectoryBlocks(this.#volume, this.#record, this.#map);
+      this.#current = new BlockDirectory(this.#volume, blocks);
+    }
+    return this.#current;
+  }
 }
 
 function toEntry(scanner: EntryScanner, base: number): DirectoryEntry {
@@ -69,7 +109,6 @@ function search(scanner: EntryScanner, name: Uint8Array): number {
 }
 
 class BlockDirectory implements Directory {
-  readonly parent: number;
   readonly #volume: Volume;
   readonly #blocks: DirectoryBlocks;
   /** Whether the index was found to be in order, and is kept so. */
@@ -78,6 +117,15 @@ class BlockDirectory implements Directory {
   constructor(volume: Volume, blocks: DirectoryBlocks) {
     this.#volume = volume;
     this.#blocks = blocks;
+    this.#readParent();
+  }
+
+  get parent(): number {
+    return this.#readParent();
+  }
+
+  #readParent(): number {
+    const blocks = this.#blocks;
     const scanner = blocks.scan(blocks.get(0), 0);
     const { ino } = blocks.record;
     const where = blocks.where(0);
@@ -87,7 +135,7 @@ class BlockDirectory implements Directory {
     if (!scanner.next() || !scanner.matches(DOT_DOT)) {
       throw corrupt(where, "second entry", "not '..'", "it must name the parent");
     }
-    this.parent = scanner.inode;
+    return scanner.inode;
   }
 
   lookup(name: Uint8Array): number {
@@ -210,14 +258,16 @@ class SeenBlocks {
  * Its entries go on in an attribute. Cookies are the ones that its entries have in a block later.
  */
 class InlineDirectory implements Directory {
-  readonly parent: number;
   readonly #volume: Volume;
   readonly #record: InodeRecord;
 
   constructor(volume: Volume, record: InodeRecord) {
     this.#volume = volume;
     this.#record = record;
-    this.parent = record.blockWord(0);
+  }
+
+  get parent(): number {
+    return this.#record.blockWord(0);
   }
 
   lookup(name: Uint8Array): number {

@@ -19,6 +19,7 @@ import { setFileAcl, storeRecord } from "./inode-writer.ts";
 import { addClusters } from "./map-context.ts";
 import type { JournaledBlock } from "./transaction.ts";
 import { blockEntries } from "./xattr-entries.ts";
+import { dropValueInode } from "./xattr-value-inodes.ts";
 import {
   type Attribute,
   type KeptAttribute,
@@ -48,8 +49,8 @@ interface Stored {
 /**
  * Sets an attribute to bytes as they are stored; the record is stored, its times are not set.
  * @throws EEXIST and ENODATA as `mode` says, E2BIG, ENOSPC when neither the inode nor a block has
- *   the room or no block can be had, ENOTSUP for values in inodes of their own; nothing has changed
- *   then. EUCLEAN, EBADMSG, EIO
+ *   the room (also with `ea_inode`: no new value gets an inode) or no block can be had, ENOTSUP for
+ *   a shared block with values in inodes; nothing has changed then. EUCLEAN, EBADMSG, EIO
  */
 export function storeXattr(
   editor: ExtEditor,
@@ -67,7 +68,6 @@ export function storeXattr(
   const before = find(stored, name);
   if (before !== undefined && mode === "create") throw refusal("EEXIST", "it is there");
   if (before === undefined && mode === "replace") throw refusal("ENODATA", "it is not there");
-  if (before !== undefined) checkPlain(before);
   const { inode, block } = without(stored, name);
   const added = plainAttribute(name.nameIndex, name.name, value.slice());
   if (fitsInode(record, [...inode, added])) {
@@ -92,21 +92,16 @@ export function dropXattr(
   const stored = readStored(editor, record);
   const before = find(stored, name);
   if (before === undefined) throw refusal("ENODATA", "it is not there", "removexattr");
-  checkPlain(before);
   write(editor, handle, record, stored, without(stored, name));
 }
 
 /**
- * Lets go of the attribute block of an inode that is deleted; what is in the inode stays there.
- * @throws ENOTSUP for values in inodes of their own, EUCLEAN, EBADMSG, EIO
+ * Lets go of the attribute block of an inode that is deleted, and of values in inodes of their own;
+ * what is in the inode stays there. @throws EUCLEAN, EBADMSG, EIO
  */
 export function releaseXattrs(editor: ExtEditor, handle: Handle, record: InodeRecord): void {
   const stored = readStored(editor, record);
-  for (const one of [...stored.inode, ...stored.block]) checkPlain(one);
-  if (fileAcl(editor.volume.superblock, record) === 0) return;
-  leaveBlock(editor, handle, record);
-  setFileAcl(editor.volume.superblock, record, 0);
-  storeRecord(editor.volume, handle, record);
+  write(editor, handle, record, stored, { inode: stored.inode.filter(isPlain), block: [] });
 }
 
 function readStored({ volume }: ExtEditor, record: InodeRecord): Stored {
@@ -128,10 +123,14 @@ function without({ inode, block }: Stored, name: StoredName): Stored {
   return { inode: others(inode), block: others(block) };
 }
 
-/** Values in inodes of their own have counts of who refers to them. */
+function isPlain({ valueInum }: KeptAttribute): boolean {
+  return valueInum === 0;
+}
+
+/** Values in inodes of their own count who refers to them, and a block that is copied refers. */
 function checkPlain({ valueInum }: KeptAttribute): void {
   if (valueInum === 0) return;
-  const what = `an attribute whose value is in inode ${valueInum} is not changed (ea_inode)`;
+  const what = `a shared block is not copied that has a value in inode ${valueInum} (ea_inode)`;
   throw unsupported(what, "change it under Linux");
 }
 
@@ -148,15 +147,39 @@ function write(
   { inode, block }: Stored,
 ): void {
   const changed = !sameList(before.block, block);
+  const gone = before.inode.filter((one) => !inode.includes(one));
+  const left = before.block.filter((one) => !block.includes(one));
+  let last = true;
   if (changed && block.length === 0) {
-    leaveBlock(editor, handle, record);
+    last = leaveBlock(editor, handle, record);
     setFileAcl(editor.volume.superblock, record, 0);
   } else if (changed) {
     editor.superblock.needCompat(handle, EXT4_FEATURE_COMPAT_EXT_ATTR);
-    putBlock(editor, handle, record, block);
+    last = putBlock(editor, handle, record, block);
   }
+  releaseValues(editor, handle, gone, last ? left : []);
+  addClusters(editor, record, -valueClusters(editor, [...gone, ...left]));
   if (!sameList(before.inode, inode)) setInodeAttributes(record, inode);
   storeRecord(editor.volume, handle, record);
+}
+
+/** Who shares a block refers to its values through it: they go when nobody does any more. */
+function releaseValues(
+  editor: ExtEditor,
+  handle: Handle,
+  ...lists: readonly (readonly KeptAttribute[])[]
+): void {
+  for (const { valueInum } of lists.flat()) {
+    if (valueInum !== 0) dropValueInode(editor, handle, valueInum);
+  }
+}
+
+/** Clusters that the owner accounts for values in inodes of their own, shared or not. */
+function valueClusters({ volume }: ExtEditor, list: readonly KeptAttribute[]): number {
+  const { clusterSize } = volume.superblock;
+  return list.reduce((sum, { valueInum, valueSize }) => {
+    return valueInum === 0 ? sum : sum + Math.ceil(valueSize / clusterSize);
+  }, 0);
 }
 
 /** Lists are made of the entries that they were read as, so the same ones are the same objects. */
@@ -164,13 +187,16 @@ function sameList(a: readonly KeptAttribute[], b: readonly KeptAttribute[]): boo
   return a.length === b.length && a.every((one, i) => one === b[i]);
 }
 
-/** Makes a list the attribute block: in its place, or in a new one where others share it. */
+/**
+ * Makes a list the attribute block: in its place, or in a new one where others share it. Whether
+ * what the old block held, and the list does not, is referred to no more.
+ */
 function putBlock(
   editor: ExtEditor,
   handle: Handle,
   record: InodeRecord,
   list: readonly KeptAttribute[],
-): void {
+): boolean {
   const { volume } = editor;
   const number = fileAcl(volume.superblock, record);
   if (number !== 0) {
@@ -178,7 +204,7 @@ function putBlock(
     if (XH.refcount.get(old.memory, 0) === 1) {
       writeBlock(old.bytes, list);
       seal(editor, old);
-      return;
+      return true;
     }
     for (const one of list) checkPlain(one);
   }
@@ -190,10 +216,11 @@ function putBlock(
   seal(editor, fresh);
   setFileAcl(volume.superblock, record, start);
   addClusters(editor, record, 1);
+  return false;
 }
 
-/** One inode less refers to its attribute block; the last one frees it. */
-function leaveBlock(editor: ExtEditor, handle: Handle, record: InodeRecord): void {
+/** One inode less refers to its attribute block; the last one frees it, which is the answer. */
+function leaveBlock(editor: ExtEditor, handle: Handle, record: InodeRecord): boolean {
   const { volume, allocator } = editor;
   const number = fileAcl(volume.superblock, record);
   const block = openBlock(editor, handle, number);
@@ -202,10 +229,11 @@ function leaveBlock(editor: ExtEditor, handle: Handle, record: InodeRecord): voi
   if (references > 1) {
     XH.refcount.set(block.memory, 0, references - 1);
     seal(editor, block);
-    return;
+    return false;
   }
   volume.blocks.forget(number);
   allocator.free(handle, number, 1, { metadata: true });
+  return true;
 }
 
 /** A block that `blockEntries` has proved. */
