@@ -15,11 +15,11 @@ import { readXattrs, xattrValue } from "../../src/fs/ext/xattr.ts";
 import { sealBlock } from "../../src/fs/ext/xattr-layout.ts";
 import { parseXattrName } from "../../src/fs/ext/xattr-names.ts";
 import {
-  XATTR_CREDITS,
   XATTR_REVOKES,
   dropXattr,
   releaseXattrs,
   storeXattr,
+  xattrCredits,
 } from "../../src/fs/ext/xattr-writer.ts";
 import { isDaxError } from "../../src/lib/errno.ts";
 import { Prng } from "../../src/lib/prng.ts";
@@ -55,6 +55,11 @@ for name in 'de':
 os.setxattr(sys.argv[1] + '/d', 'user.alone', bytes(range(250)) * 200)
 `;
 
+const READ_VALUE = `
+import os, sys
+sys.stdout.buffer.write(os.getxattr(sys.argv[1], 'user.ours'))
+`;
+
 type Model = Map<string, Uint8Array>;
 
 function makeFiles(writing: Writing, count: number): InodeRecord[] {
@@ -87,8 +92,12 @@ function byName([a]: readonly [string, unknown], [b]: readonly [string, unknown]
 }
 
 /** With the credits that a change is said to take, and no more. */
-function tightly({ journal }: Writing, operation: (handle: Handle) => void): void {
-  const handle = journal.start(XATTR_CREDITS, XATTR_REVOKES);
+function tightly(
+  { journal, volume }: Writing,
+  operation: (handle: Handle) => void,
+  length = 0,
+): void {
+  const handle = journal.start(xattrCredits(volume, length), XATTR_REVOKES);
   try {
     operation(handle);
   } finally {
@@ -224,8 +233,22 @@ describe(`e2fsck${e2fsprogs.hint}`, () => {
     gone.push(editor.inodes.freeInodes - inodes);
     expect(gone).toEqual([0, 1, 2]);
     writing.journal.commit();
+    // And the other way round: Linux reads what we put into inodes of their own.
+    const ours = Uint8Array.from({ length: 60_001 }, (_, i) => i % 251);
+    const name = parseXattrName("user.ours");
+    tightly(writing, (handle) => storeXattr(editor, handle, e, name, ours), ours.length);
+    const other = ours.subarray(1);
+    tightly(writing, (handle) => storeXattr(editor, handle, d, name, other), ours.length);
+    expect(found(writing, e.ino).find(([one]) => one === "user.ours")?.[1]).toEqual(ours);
+    operate((handle) => dropXattr(editor, handle, d, name));
+    expect(editor.inodes.freeInodes - inodes).toBe(1);
     writing.close();
     expect(e2fsckSays(image)).toEqual([]);
     expect(complaints(image)).toEqual([]);
+    writeFileSync(path, image);
+    const theirs = withLoopMount(path, folder, "ro,user_xattr", (mounted) =>
+      execFileSync("python3", ["-c", READ_VALUE, `${mounted}/e`]),
+    );
+    expect(new Uint8Array(theirs)).toEqual(ours);
   });
 });

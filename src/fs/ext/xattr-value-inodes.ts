@@ -5,18 +5,107 @@
  * @module
  */
 import { EXT4_EA_INODE_FL, Ext4Inode as DI } from "../../format/ext-inode.ts";
+import { crc32c } from "../../lib/crc32c.ts";
+import { DaxError } from "../../lib/errno.ts";
 import { corrupt } from "./corruption.ts";
 import type { ExtEditor } from "./editor.ts";
 import type { Handle } from "./handle.ts";
-import { type InodeRecord, MAX_LOGICAL_BLOCKS } from "./inode-record.ts";
-import { setDtime, setLinks, setSize, storeRecord } from "./inode-writer.ts";
-import { mapCredits, mapRevokes, removeBlocks } from "./map-writer.ts";
+import { INODE_CREDITS } from "./inode-allocator.ts";
+import { type InodeRecord, MAX_LOGICAL_BLOCKS, gidOf, uidOf } from "./inode-record.ts";
+import { newRecord, setDtime, setLinks, setSize, storeRecord } from "./inode-writer.ts";
+import type { Volume } from "./volume.ts";
+import { mapBlocks, mapCredits, mapRevokes, removeBlocks } from "./map-writer.ts";
 
 const TWO_32 = 2 ** 32;
+/** A map that grows from nothing, in as many groups as it may be. */
+const VALUE_MAP_CREDITS = 24;
+/** A regular file of its owner. */
+const MODE = 0o100600;
 
 /** The count is where other inodes have the time of change and the low half of their version. */
 function referencesOf({ view }: InodeRecord): number {
   return DI.ctime.get(view, 0) * TWO_32 + DI.version.get(view, 0);
+}
+
+function setReferences({ view }: InodeRecord, references: number): void {
+  DI.ctime.set(view, 0, Math.floor(references / TWO_32));
+  DI.version.set(view, 0, references % TWO_32);
+}
+
+/**
+ * Gives a value an inode of its own, to which one attribute refers. Its blocks go through the
+ * journal; the handle is extended as far as that takes. The inode's number, and the value's hash.
+ * @throws ENOSPC with nothing changed, EUCLEAN, EBADMSG, EIO
+ */
+export function makeValueInode(
+  editor: ExtEditor,
+  handle: Handle,
+  owner: InodeRecord,
+  value: Uint8Array,
+): { readonly ino: number; readonly hash: number } {
+  const { volume, inodes, now, random } = editor;
+  const hash = crc32c(volume.superblock.checksumSeed, value);
+  extend(handle, owner, value.length, valueInodeCredits(volume, value.length), 0);
+  const ino = inodes.allocate(handle, { parent: owner.ino, directory: false });
+  const { sec } = now();
+  const record = newRecord(volume, ino, {
+    mode: MODE,
+    uid: uidOf(owner),
+    gid: gidOf(owner),
+    links: 1,
+    flags: EXT4_EA_INODE_FL,
+    generation: random(),
+    time: { sec, nsec: 0 },
+  });
+  DI.atime.set(record.view, 0, hash);
+  setReferences(record, 1);
+  try {
+    writeValue(editor, handle, record, value);
+  } catch (error) {
+    dropValueInode(editor, handle, ino);
+    throw error;
+  }
+  return { ino, hash };
+}
+
+/** Credits that {@link makeValueInode} takes for a value of so many bytes. */
+export function valueInodeCredits({ superblock }: Volume, length: number): number {
+  const blocks = Math.ceil(length / superblock.blockSize);
+  return INODE_CREDITS + 2 * VALUE_MAP_CREDITS + blocks;
+}
+
+function writeValue(
+  editor: ExtEditor,
+  handle: Handle,
+  record: InodeRecord,
+  value: Uint8Array,
+): void {
+  const { volume } = editor;
+  const { blockSize } = volume.superblock;
+  setSize(volume.superblock, record, value.length);
+  storeRecord(volume, handle, record);
+  const blocks = Math.ceil(value.length / blockSize);
+  for (let done = 0; done < blocks;) {
+    extend(handle, record, value.length, mapCredits(record) + blocks - done, 0);
+    const { block, count } = mapBlocks(editor, handle, record, done, blocks - done);
+    for (let i = 0; i < count; i++, done++) {
+      const piece = value.subarray(done * blockSize, (done + 1) * blockSize);
+      handle.create(block + i).bytes.set(piece);
+    }
+  }
+}
+
+function extend(
+  handle: Handle,
+  { ino }: InodeRecord,
+  length: number,
+  copies: number,
+  revokes: number,
+): void {
+  if (revokes === 0 && handle.credits >= copies) return;
+  if (handle.extend(copies, revokes)) return;
+  const detail = `inode ${ino}: a value of ${length} bytes takes more than a transaction; commit`;
+  throw new DaxError("ENOSPC", { syscall: "setxattr", detail });
 }
 
 /**
@@ -32,14 +121,14 @@ export function dropValueInode(editor: ExtEditor, handle: Handle, ino: number): 
   }
   const references = referencesOf(record);
   if (references > 1) {
-    DI.ctime.set(record.view, 0, Math.floor((references - 1) / TWO_32));
-    DI.version.set(record.view, 0, (references - 1) % TWO_32);
+    setReferences(record, references - 1);
     storeRecord(volume, handle, record);
     return;
   }
   for (let to = MAX_LOGICAL_BLOCKS; to > 0;) {
-    const enough = handle.extend(mapCredits(record), mapRevokes(record));
-    const done = enough ? removeBlocks(editor, handle, record, [0, to]) : to;
+    const blocks = Math.ceil(record.size / volume.superblock.blockSize);
+    extend(handle, record, record.size, mapCredits(record), mapRevokes(record) + blocks);
+    const done = removeBlocks(editor, handle, record, [0, to]);
     if (done >= to)
       throw corrupt(`inode ${ino}`, "value", record.size, "it cannot be freed at once");
     to = done;

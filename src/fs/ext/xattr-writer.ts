@@ -4,7 +4,10 @@
  *
  * @module
  */
-import { EXT4_FEATURE_COMPAT_EXT_ATTR } from "../../format/ext-superblock.ts";
+import {
+  EXT4_FEATURE_COMPAT_EXT_ATTR,
+  EXT4_FEATURE_INCOMPAT_EA_INODE,
+} from "../../format/ext-superblock.ts";
 import { Ext4XattrHeader as XH } from "../../format/ext-xattr.ts";
 import { DaxError } from "../../lib/errno.ts";
 import { XATTR_SIZE_MAX } from "../../vfs/filesystem.ts";
@@ -12,14 +15,16 @@ import { ALLOCATE_CREDITS } from "./block-allocator.ts";
 import { goalOfInode } from "./block-goal.ts";
 import { unsupported } from "./corruption.ts";
 import type { ExtEditor } from "./editor.ts";
+import { hasIncompat } from "./features.ts";
 import type { Handle } from "./handle.ts";
 import { fitsInode, inodeAttributes, setInodeAttributes } from "./inode-attributes.ts";
 import { type InodeRecord, fileAcl } from "./inode-record.ts";
 import { setFileAcl, storeRecord } from "./inode-writer.ts";
 import { addClusters } from "./map-context.ts";
 import type { JournaledBlock } from "./transaction.ts";
+import type { Volume } from "./volume.ts";
 import { blockEntries } from "./xattr-entries.ts";
-import { dropValueInode } from "./xattr-value-inodes.ts";
+import { dropValueInode, makeValueInode, valueInodeCredits } from "./xattr-value-inodes.ts";
 import {
   type Attribute,
   type KeptAttribute,
@@ -37,6 +42,12 @@ export const XATTR_CREDITS = 4 + 2 * ALLOCATE_CREDITS;
 /** Blocks of metadata that one change may free. */
 export const XATTR_REVOKES = 1;
 
+/** Credits for setting a value of so many bytes: more where it may get an inode of its own. */
+export function xattrCredits(volume: Volume, length: number): number {
+  const apart = hasIncompat(volume.superblock, EXT4_FEATURE_INCOMPAT_EA_INODE);
+  return XATTR_CREDITS + (apart ? valueInodeCredits(volume, length) : 0);
+}
+
 /** What setxattr(2) is told. */
 export type XattrMode = "create" | "replace" | "any";
 
@@ -49,8 +60,8 @@ interface Stored {
 /**
  * Sets an attribute to bytes as they are stored; the record is stored, its times are not set.
  * @throws EEXIST and ENODATA as `mode` says, E2BIG, ENOSPC when neither the inode nor a block has
- *   the room (also with `ea_inode`: no new value gets an inode) or no block can be had, ENOTSUP for
- *   a shared block with values in inodes; nothing has changed then. EUCLEAN, EBADMSG, EIO
+ *   the room or no block can be had (with `ea_inode` a value may get an inode of its own), ENOTSUP
+ *   for a shared block with values in inodes; nothing has changed then. EUCLEAN, EBADMSG, EIO
  */
 export function storeXattr(
   editor: ExtEditor,
@@ -75,11 +86,44 @@ export function storeXattr(
     return;
   }
   const longer = [...block, added];
-  if (!fitsBlock(longer, editor.volume.superblock.blockSize)) {
+  const { superblock } = editor.volume;
+  if (!fitsBlock(longer, superblock.blockSize)) {
+    if (hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_EA_INODE)) {
+      storeApart(editor, handle, record, stored, { inode, block }, added);
+      return;
+    }
     const rule = `its ${value.length} bytes fit neither the inode nor a block beside the others`;
     throw refusal("ENOSPC", rule);
   }
   write(editor, handle, record, stored, { inode, block: longer });
+}
+
+/** The value in an inode of its own, and the name where there is room for that. */
+function storeApart(
+  editor: ExtEditor,
+  handle: Handle,
+  record: InodeRecord,
+  stored: Stored,
+  { inode, block }: Stored,
+  plain: KeptAttribute,
+): void {
+  const { superblock } = editor.volume;
+  const bare = { ...plain, value: new Uint8Array(0) };
+  const inside = fitsInode(record, [...inode, bare]);
+  if (!inside && !fitsBlock([...block, bare], superblock.blockSize)) {
+    throw refusal("ENOSPC", "neither the inode nor a block has room for its name");
+  }
+  const { ino, hash } = makeValueInode(editor, handle, record, plain.value);
+  const added = { ...bare, valueInum: ino, valueHash: hash };
+  try {
+    if (inside) write(editor, handle, record, stored, { inode: [...inode, added], block });
+    else write(editor, handle, record, stored, { inode, block: [...block, added] });
+  } catch (error) {
+    dropValueInode(editor, handle, ino);
+    throw error;
+  }
+  addClusters(editor, record, valueClusters(editor, [added]));
+  storeRecord(editor.volume, handle, record);
 }
 
 /** Takes an attribute out. @throws ENODATA, ENOTSUP as {@link storeXattr}, EUCLEAN, EBADMSG, EIO */
