@@ -87,7 +87,7 @@ describe.each(["extents", "ext2", "journal-v3"] as const)("an inode of %s", (nam
 });
 
 describe("times", () => {
-  test.each([-1.5, -(2 ** 31), 0, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 7, 15_032_385_535])(
+  test.each([-1.5, 1 - 2 ** 31, 0, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 7, 15_032_385_534])(
     "%d seconds can be said exactly where there is room",
     (seconds) => {
       const record = fresh(open("extents"));
@@ -105,6 +105,12 @@ describe("times", () => {
     expect(timesOf(record).mtime).toEqual({ sec: 15_032_385_535, nsec: 0 });
     inodeWriter.setTime(record, "mtime", { sec: -1e12, nsec: 1 });
     expect(timesOf(record).mtime).toEqual({ sec: -(2 ** 31), nsec: 0 });
+  });
+
+  test.each([-(2 ** 31), 15_032_385_535])("second %i has no fraction, as in Linux", (sec) => {
+    const record = fresh(open("extents"));
+    inodeWriter.setTime(record, "mtime", { sec, nsec: 500_000_000 });
+    expect(timesOf(record).mtime).toEqual({ sec, nsec: 0 });
   });
 
   test("an inode of 128 bytes has whole seconds to 2038 and no birth", () => {

@@ -149,8 +149,9 @@ function hasExtra(record: InodeRecord, field: Field<number>): boolean {
 
 function inRange({ sec, nsec }: Timespec, exact: boolean): Timespec {
   const newest = exact ? NEWEST_EXTRA : NEWEST_PLAIN;
-  if (sec < OLDEST) return { sec: OLDEST, nsec: 0 };
-  if (sec > newest) return { sec: newest, nsec: 0 };
+  // Linux gives the first and the last second no fraction.
+  if (sec <= OLDEST) return { sec: OLDEST, nsec: 0 };
+  if (sec >= newest) return { sec: newest, nsec: 0 };
   return { sec, nsec };
 }
 

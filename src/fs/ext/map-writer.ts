@@ -23,7 +23,7 @@ import {
   shiftRight,
 } from "./extent-writer.ts";
 import type { Handle, MetadataJournal } from "./handle.ts";
-import { type InodeRecord, MAX_LOGICAL_BLOCKS, sectorsUsed } from "./inode-record.ts";
+import { type InodeRecord, MAX_LOGICAL_BLOCKS, fileAcl, sectorsUsed } from "./inode-record.ts";
 import { storeRecord } from "./inode-writer.ts";
 import { type MapContext, treeCredits, treeRevokes } from "./map-context.ts";
 import type { Volume } from "./volume.ts";
@@ -53,7 +53,9 @@ export function hasMap({ superblock }: Volume, record: InodeRecord): boolean {
   if (record.has(EXT4_INLINE_DATA_FL)) return false;
   if (record.type === S_IFREG || record.type === S_IFDIR) return true;
   if (record.type !== S_IFLNK) return false;
-  return record.has(EXT4_EXTENTS_FL) || sectorsUsed(superblock, record) > 0;
+  // The target of a short one is in the inode; it may own a block of attributes all the same.
+  const own = fileAcl(superblock, record) === 0 ? 0 : superblock.clusterSize / 512;
+  return record.has(EXT4_EXTENTS_FL) || sectorsUsed(superblock, record) > own;
 }
 
 /** The first block that a file cannot have. */

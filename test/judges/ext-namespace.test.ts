@@ -1,0 +1,86 @@
+/**
+ * Names and attributes: one stream of calls, errors included, made by us and by this machine's
+ * kernel on images that are the same. Every result and both trees have to agree; e2fsck and our own
+ * check have nothing to say.
+ */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { Prng } from "../../src/lib/prng.ts";
+import { mountToWrite } from "../support/ext-mounted.ts";
+import { complaints } from "../support/ext-writing.ts";
+import { madeImage } from "../support/made-images.ts";
+import { callOurs, linesOfOurs } from "../support/namespace-ours.ts";
+import { type Call, GIVEN, LARGE, NamespaceStream } from "../support/namespace-stream.ts";
+import { places, scratch } from "../support/scratch.ts";
+import { e2fsckSays } from "./e2fsck.ts";
+import { programs } from "./judge.ts";
+import { loopMounts, withLoopMount } from "./loop-mount.ts";
+
+const tools = programs(["mke2fs", "e2fsck", "python3"], "apt-get install e2fsprogs python3");
+const judge = tools.missing ? tools : loopMounts();
+const script = join(import.meta.dirname, "namespace-kernel.py");
+/** Calls of each stream; the long run has more. */
+const CALLS = Number(process.env["DAXKIT_NAMESPACE_CALLS"] ?? 2500);
+const SEED = Number(process.env["DAXKIT_NAMESPACE_SEED"] ?? 0);
+
+const IMAGES: Readonly<Record<string, string>> = {
+  "ext2, 1k": "-t ext2 -b 1024",
+  "ext2, 4k, short inodes, linear": "-t ext2 -b 4096 -I 128 -O ^dir_index",
+  "ext3, 1k": "-t ext3 -b 1024",
+  "ext4, 1k": "-t ext4 -b 1024",
+  "ext4, 4k": "-t ext4 -b 4096",
+  "ext4, 4k, no checksums": "-t ext4 -b 4096 -O ^metadata_csum,^64bit",
+  "ext4, bigalloc": "-t ext4 -b 1024 -C 4096 -O bigalloc",
+  "ext4, inline data": "-t ext4 -b 1024 -I 256 -O inline_data",
+  "ext4, inline data, long inodes": "-t ext4 -b 4096 -I 1024 -O inline_data",
+  "ext4, orphan file, no journal": "-t ext4 -b 1024 -O ^has_journal",
+  "ext4, large_dir, seed, meta_bg":
+    "-t ext4 -b 1024 -O large_dir,metadata_csum_seed,meta_bg,^resize_inode",
+};
+
+function callsOf(seed: number): Call[] {
+  const stream = new NamespaceStream(new Prng(seed), 1200);
+  return [LARGE, ...Array.from({ length: CALLS }, () => stream.next())];
+}
+
+interface Report {
+  readonly results: readonly string[];
+  readonly tree: readonly unknown[];
+}
+
+function callKernel(image: Uint8Array, calls: readonly Call[]): Report {
+  const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
+  writeFileSync(path, image);
+  const folder = `${path}.mount`;
+  mkdirSync(folder);
+  return withLoopMount(path, folder, "noatime", () => {
+    const input = JSON.stringify({ calls, given: GIVEN });
+    const output = execFileSync("python3", [script, folder], { input, maxBuffer: 2 ** 28 });
+    return JSON.parse(output.toString()) as Report;
+  });
+}
+
+describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
+  test.each(Object.entries(IMAGES))("%s", { timeout: 120_000 }, (_, options) => {
+    const calls = callsOf(SEED + options.length);
+    const image = madeImage(options, 24, "-N", "4096");
+    const kernel = callKernel(image, calls);
+    const filesystem = mountToWrite(image);
+    const differences: unknown[] = [];
+    for (const [i, call] of calls.entries()) {
+      const ours = callOurs(filesystem, call);
+      const theirs = kernel.results[i];
+      if (ours !== theirs) differences.push({ i, ours, theirs, call });
+    }
+    expect(differences.slice(0, 5)).toEqual([]);
+    expect(linesOfOurs(filesystem)).toEqual(
+      kernel.tree.map((line) => JSON.stringify(line)).toSorted(),
+    );
+    filesystem.unmount();
+    expect(e2fsckSays(image)).toEqual([]);
+    expect(complaints(image)).toEqual([]);
+    expect(linesOfOurs(mountToWrite(image))).toHaveLength(kernel.tree.length);
+  });
+});
