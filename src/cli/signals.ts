@@ -4,8 +4,14 @@
  * @module
  */
 
-/** What ends a command cleanly. A second one ends it as the system does. */
+/** What ends a command cleanly. A later one ends it as the system does. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/**
+ * How much later. timeout(1), npm and a terminal's Ctrl-C under either of them send one wish to end
+ * twice, to the process and to its group: the second must not cut the shutdown off.
+ */
+const SAME_WISH_MS = 1000;
 
 /** A signal that is waited for. */
 export interface SignalWait {
@@ -20,14 +26,21 @@ export function waitForSignal(): SignalWait {
   const alive = setInterval(() => {}, 2 ** 30);
   let cancel = (): void => clearInterval(alive);
   const signal = new Promise<string>((resolve) => {
+    let came = false;
+    const ignore = (): void => {
+      for (const each of SIGNALS) process.removeListener(each, stop);
+    };
     const stop = (name: string): void => {
-      cancel();
+      if (came) return;
+      came = true;
+      clearInterval(alive);
+      setTimeout(ignore, SAME_WISH_MS).unref();
       resolve(name);
     };
     for (const each of SIGNALS) process.on(each, stop);
     cancel = () => {
       clearInterval(alive);
-      for (const each of SIGNALS) process.removeListener(each, stop);
+      if (!came) ignore();
     };
   });
   return { signal, cancel: () => cancel() };
