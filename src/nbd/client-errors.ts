@@ -45,7 +45,7 @@ const OPTION_CODES: ReadonlyMap<number, readonly [ErrnoCode, string]> = new Map(
   [NBD_REP_ERR_POLICY, ["EACCES", "the server's policy forbids it"]],
   [NBD_REP_ERR_INVALID, ["EINVAL", "the server calls the option invalid"]],
   [NBD_REP_ERR_PLATFORM, ["ENOTSUP", "the server's platform does not support it"]],
-  [NBD_REP_ERR_TLS_REQD, ["EACCES", "the server demands TLS: give nbds://"]],
+  [NBD_REP_ERR_TLS_REQD, ["EACCES", "the server demands TLS; give nbds://"]],
   [NBD_REP_ERR_UNKNOWN, ["ENOENT", "the server has no such export"]],
   [NBD_REP_ERR_SHUTDOWN, ["ESHUTDOWN", "the server is ending"]],
   [NBD_REP_ERR_BLOCK_SIZE_REQD, ["EINVAL", "the server demands that block sizes are asked for"]],

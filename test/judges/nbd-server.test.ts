@@ -485,10 +485,16 @@ describe.skipIf(libnbd.missing || gnutls.missing)(`TLS${libnbd.hint}${gnutls.hin
     run("psktool", "-u", "alice", "-p", keys);
     const image = randomImage(cwd, "a.img", 8 * MIB);
     const server = await serve(image, "--tls=require", "--tls-psk", keys);
-    const uri = server.uri.replace("://", "://alice@");
+    // As it is, wherever nobody is logged in.
+    const { uri } = server;
+    expect(uri).toMatch(/^nbds\+unix:\/\/alice@\/\?socket=/u);
     expect(uri).toContain(`&tls-psk-file=${keys}`);
     run("nbdcopy", uri, "back");
     expect(digest(join(cwd, "back"))).toBe(digest(image));
+    const bare = uri.replace("alice@", "").replace(/&tls-psk-file=.*/u, "");
+    expect(daxkit(["ls", bare]).stderr).toMatch(
+      /EACCES.*give tls-cert.*or NAME@ and tls-psk-file/u,
+    );
     run("psktool", "-u", "mallory", "-p", join(cwd, "wrong.psk"));
     const wrong = uri.replace("alice@", "mallory@").replace("keys.psk", "wrong.psk");
     expect(spawnSync("nbdinfo", [wrong]).status).not.toBe(0);

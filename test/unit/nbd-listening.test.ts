@@ -8,6 +8,7 @@ import { libc } from "../../src/node/libc.unsafe.ts";
 import { duplicate } from "../../src/node/nbd/descriptors.unsafe.ts";
 import { startListening } from "../../src/node/nbd/listeners.ts";
 import { inheritedSockets } from "../../src/node/nbd/socket-activation.ts";
+import { parseNbdUri } from "../../src/nbd/uri.ts";
 import { scratch } from "../support/scratch.ts";
 
 const events = { onConnection: () => {}, onRefused: () => {} };
@@ -26,7 +27,7 @@ test("beyond loopback only where that was allowed", async () => {
     address: "::",
     port: 1,
   });
-  await expect(resolveTcp({ port: 65_536 }, false)).rejects.toThrow(/port 65536; 0 to 65535/u);
+  await expect(resolveTcp({ port: 65_536 }, false)).rejects.toThrow(/port 65536; give a number/u);
   await expect(resolveTcp({ port: 1, address: "no name" }, false)).rejects.toThrow(
     /^EADDRNOTAVAIL/u,
   );
@@ -37,6 +38,11 @@ test("a URI says how to speak TLS only where it must be spoken", () => {
   expect(serverUri(at, "x", plain)).toBe("nbd+unix:///x?socket=/run/a%20b");
   expect(serverUri(at, "x", { required: true, parameters: { "tls-psk-file": "/k&y" } })).toBe(
     "nbds+unix:///x?socket=/run/a%20b&tls-psk-file=/k%26y",
+  );
+  const keys = { required: true, parameters: { "tls-psk-file": "/k" }, user: "a/l@x" };
+  expect(parseNbdUri(serverUri(at, "x", keys))).toMatchObject({ user: "a/l@x", exportName: "x" });
+  expect(serverUri(at, "", { ...keys, user: "$&" })).toBe(
+    "nbds+unix://%24%26@/?socket=/run/a%20b&tls-psk-file=/k",
   );
   const tcp = { kind: "tcp", host: "::1", port: 7 } as const;
   expect(serverUri(tcp, "", { required: true, parameters: { "tls-certificates": "/c" } })).toBe(
@@ -70,7 +76,11 @@ test("paths that no socket can have, and folders that are not there", async () =
   const path = scratch(undefined, "x".repeat(120));
   await expect(startListening({ path }, false, events)).rejects.toThrow(/ENAMETOOLONG.*107/u);
   const lost = join(scratch(), "none", "socket");
-  await expect(startListening({ path: lost }, false, events)).rejects.toThrow(/^E(NOENT|ACCES)/u);
+  await expect(startListening({ path: lost }, false, events)).rejects.toThrow(/^ENOENT.*none'/u);
+  const below = scratch(undefined, "file");
+  writeFileSync(below, "");
+  const path2 = join(below, "socket");
+  await expect(startListening({ path: path2 }, false, events)).rejects.toThrow(/^ENOTDIR/u);
   await expect(startListening({ path: "" }, false, events)).rejects.toThrow(/^EINVAL/u);
 });
 
@@ -81,7 +91,19 @@ test("a port that is taken", async () => {
     other.close();
   });
   const { port } = other.address() as AddressInfo;
-  await expect(startListening({ port }, false, events)).rejects.toThrow(/^EADDRINUSE.*127\.0\.0/u);
+  await expect(startListening({ port }, false, events)).rejects.toThrow(
+    /^EADDRINUSE.*127\.0\.0.*port 0 takes a free one/u,
+  );
+});
+
+test("what is no place", async () => {
+  const places = ["x.sock", { sock: "x" }, undefined, null, 7] as unknown as { path: string }[];
+  for (const at of places) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await expect(startListening(at, false, events)).rejects.toThrow(/^EINVAL.* is no place; give/u);
+  }
+  const text = { port: "80" } as unknown as { port: number };
+  await expect(startListening(text, false, events)).rejects.toThrow(/port "80"; give a number/u);
 });
 
 /** A listening socket's descriptor, as another process would hand it over. */

@@ -25,6 +25,8 @@ export interface UriTls {
   readonly required: boolean;
   /** For libnbd's tools: the parameters that tell them where keys are. */
   readonly parameters: Readonly<Record<string, string>>;
+  /** Whose pre-shared key; without it clients try the name of whoever is logged in, if anybody. */
+  readonly user?: string;
 }
 
 const LOOPBACK = "127.0.0.1";
@@ -51,7 +53,8 @@ export async function resolveTcp(
   open: boolean,
 ): Promise<{ address: string; port: number }> {
   if (!(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-    throw new DaxError("EINVAL", { syscall: "listen", detail: `port ${port}; 0 to 65535` });
+    const detail = `port ${shown(port)}; give a number from 0 to 65535`;
+    throw new DaxError("EINVAL", { syscall: "listen", detail });
   }
   const found = isIP(address) === 0 ? await resolve(address) : address;
   if (!open && !isLoopback(found)) throw beyondLoopback(address);
@@ -63,8 +66,22 @@ export function beyondLoopback(address: string): DaxError {
   return new DaxError("EPERM", {
     syscall: "listen",
     path: address,
-    detail: "beyond this machine everybody could read and write; require TLS, or say insecure",
+    detail:
+      "beyond this machine everybody could read and write; require TLS (--tls require), or say " +
+      "insecure (--insecure)",
   });
+}
+
+/** Programs that no compiler has seen ask for anything. @throws EINVAL for what is no place */
+export function checkPlace(at: unknown): asserts at is NbdListen {
+  const names = ["path", "port", "fd"];
+  if (typeof at === "object" && at !== null && names.some((name) => name in at)) return;
+  const detail = `${shown(at)} is no place; give { path }, { port, address } or { fd }`;
+  throw new DaxError("EINVAL", { syscall: "listen", detail });
+}
+
+function shown(value: unknown): string {
+  return (JSON.stringify(value) ?? "undefined").slice(0, 80);
 }
 
 async function resolve(name: string): Promise<string> {
@@ -97,8 +114,10 @@ export function checkSocketPath(path: string): string {
 
 /** The URI of an export, with what libnbd's tools need to speak TLS where they must. */
 export function serverUri(at: NbdAddress, name: string, tls: UriTls): string {
-  const uri = formatNbdUri(at, name, tls.required);
-  if (!tls.required) return uri;
+  const anybody = formatNbdUri(at, name, tls.required);
+  if (!tls.required) return anybody;
+  const user = tls.user === undefined ? "" : `${encodeURIComponent(tls.user)}@`;
+  const uri = anybody.replace("://", () => `://${user}`);
   const parameters = Object.entries(tls.parameters);
   // Slashes stay readable: a query may hold them.
   const query = parameters.map(

@@ -5,7 +5,7 @@
  * @module
  */
 import { Worker } from "node:worker_threads";
-import { DaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 import type { NbdUri, NbdUriTls } from "../../nbd/uri.ts";
 import { systemError } from "../system-error.ts";
 import type { BlockingConnection } from "./blocking-connection.ts";
@@ -123,6 +123,16 @@ parentPort.on("message", (message) => {
 });
 `;
 
+/** Whom a server does not know, and who does not know it, may have left something out. */
+function withAdvice(error: DaxError, { certificates, pskFile }: NbdUriTls): DaxError {
+  if (certificates !== undefined || pskFile !== undefined) return error;
+  const advice = "give tls-certificates=DIR, or NAME@ and tls-psk-file=FILE, in the URI";
+  return new DaxError(error.code, {
+    syscall: "secure",
+    detail: `${error.detail ?? "it was refused"}; ${advice}`,
+  });
+}
+
 /** See the module. */
 export class WorkerConnection implements BlockingConnection {
   readonly #uri: NbdUri;
@@ -179,7 +189,11 @@ export class WorkerConnection implements BlockingConnection {
   }
 
   secure(options: NbdUriTls): void {
-    this.#call("secure", { settings: tlsClientSettings(this.#uri, options) });
+    try {
+      this.#call("secure", { settings: tlsClientSettings(this.#uri, options) });
+    } catch (error) {
+      throw isDaxError(error, "EACCES") ? withAdvice(error, options) : error;
+    }
   }
 
   close(): void {

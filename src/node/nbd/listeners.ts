@@ -3,14 +3,16 @@
  *
  * @module
  */
-import { lstatSync, readFileSync, readlinkSync, unlinkSync } from "node:fs";
+import { lstatSync, readFileSync, readlinkSync, statSync, unlinkSync } from "node:fs";
 import { type Server, type Socket, connect, createServer } from "node:net";
+import { dirname } from "node:path";
 import { DaxError } from "../../lib/errno.ts";
-import { systemError } from "../system-error.ts";
+import { systemError, typed } from "../system-error.ts";
 import type { NbdAddress } from "../../nbd/uri.ts";
 import {
   type NbdListen,
   beyondLoopback,
+  checkPlace,
   checkSocketPath,
   isLoopback,
   resolveTcp,
@@ -44,6 +46,7 @@ export async function startListening(
   open: boolean,
   events: ListenEvents,
 ): Promise<Listener> {
+  checkPlace(at);
   const server = createServer(
     { pauseOnConnect: true, allowHalfOpen: true, noDelay: true, keepAlive: true },
     (socket) => events.onConnection(socket),
@@ -80,6 +83,7 @@ async function listenAtDescriptor(server: Server, fd: number, open: boolean): Pr
 
 /** A path that is left over from a server that died is taken; one that answers is not. */
 async function listenAtPath(server: Server, path: string): Promise<void> {
+  checkFolder(path);
   try {
     await listening(server, { path }, path);
   } catch (error) {
@@ -91,6 +95,14 @@ async function listenAtPath(server: Server, path: string): Promise<void> {
     if (await answers(path)) throw inUse(path, "another server listens there");
     if (stat !== undefined) unlinkSync(path);
     await listening(server, { path }, path);
+  }
+}
+
+/** Node tells EACCES for a folder that is not there. @throws ENOENT, ENOTDIR, EACCES */
+function checkFolder(path: string): void {
+  const folder = dirname(path);
+  if (!typed(folder, () => statSync(folder)).isDirectory()) {
+    throw new DaxError("ENOTDIR", { syscall: "listen", path, detail: `${folder} is no folder` });
   }
 }
 
@@ -118,9 +130,7 @@ async function listening(server: Server, target: ListenTarget, shown: string): P
   return new Promise((resolve, reject) => {
     const refuse = (error: Error): void => {
       const { code } = error as NodeJS.ErrnoException;
-      const noSocket = "fd" in target && (code === "EINVAL" || code === "ENOTSUP");
-      const detail = noSocket ? "it is no listening socket" : undefined;
-      reject(typedError(error, "listen", shown, detail));
+      reject(typedError(error, "listen", shown, adviceOn(target, code)));
     };
     server.once("error", refuse);
     server.listen({ ...target, backlog: BACKLOG }, () => {
@@ -128,6 +138,16 @@ async function listening(server: Server, target: ListenTarget, shown: string): P
       resolve();
     });
   });
+}
+
+function adviceOn(target: ListenTarget, code: string | undefined): string | undefined {
+  if ("fd" in target && (code === "EINVAL" || code === "ENOTSUP")) {
+    return "it is no listening socket";
+  }
+  if (!("port" in target)) return undefined;
+  if (code === "EADDRINUSE") return "another server listens there; port 0 takes a free one";
+  if (code === "EACCES") return "ports below 1024 are the administrator's";
+  return undefined;
 }
 
 function addressOf(server: Server, at: NbdListen): NbdAddress {

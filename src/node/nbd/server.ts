@@ -120,7 +120,7 @@ export class NbdServer {
    */
   async serveDescriptor(fd: number): Promise<void> {
     if (!typed(`descriptor ${fd}`, () => fstatSync(fd)).isSocket()) {
-      const detail = `descriptor ${fd} is no stream socket`;
+      const detail = `descriptor ${fd} is no stream socket; inetd and libnbd's [ … ] hand one over`;
       throw new DaxError("EINVAL", { syscall: "accept", detail });
     }
     return this.#reception.serve(fd);
@@ -151,12 +151,14 @@ export class NbdServer {
 
   #uriTls(): UriTls {
     const { psk, certificates } = this.#options.tls ?? {};
+    const user = this.#tls?.user;
     return {
       required: this.#tls?.mode === "require",
       parameters: {
         ...(psk === undefined ? {} : { "tls-psk-file": psk }),
         ...(certificates === undefined ? {} : { "tls-certificates": certificates }),
       },
+      ...(user === undefined ? {} : { user }),
     };
   }
 }

@@ -28,6 +28,8 @@ export interface NbdTlsOptions {
 export interface TlsSettings {
   readonly mode: "on" | "require";
   readonly server: TlsOptions;
+  /** The first who has a pre-shared key, for URIs. */
+  readonly user?: string;
 }
 
 const LARGEST_KEY_FILE = 1 << 20;
@@ -56,7 +58,9 @@ export function readTlsSettings(options: NbdTlsOptions): TlsSettings {
   }
   if (psk !== undefined) {
     if (verifyPeer) throw refused("clients of a pre-shared key show no certificate to verify");
-    return { mode, server: pskOptions(readPskFile(psk)) };
+    const keys = readPskFile(psk);
+    const [user = ""] = keys.keys();
+    return { mode, server: pskOptions(keys), user };
   }
   if (certificates === undefined) {
     throw refused("give a folder of certificates, or a file of pre-shared keys");
