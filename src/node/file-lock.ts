@@ -64,16 +64,17 @@ function lockByCommand(fd: number, path: string): void {
     path,
     detail:
       `${error?.message ?? `the flock command says ${status}`}; ` +
-      `install koffi (${whyNoLibc()}) or util-linux, open readOnly, or with lock: false`,
+      `install koffi (${whyNoLibc()}) or util-linux, open it for reading only, or with lock: false`,
   });
 }
 
 function busy(fd: number, path: string): DaxError {
   const holder = lockHolder(fstatSync(fd, { bigint: true }).ino);
+  const who = holder ?? "another process";
   return new DaxError("EBUSY", {
     syscall: "flock",
     path,
-    detail: `${holder ?? "another process"} writes to it; close that first, or open readOnly`,
+    detail: `${who} writes to it; close that first, or open it for reading only`,
   });
 }
 
@@ -95,7 +96,7 @@ export function deviceBusy(path: string, claim: string | undefined): DaxError {
   return new DaxError("EBUSY", {
     syscall: "open",
     path,
-    detail: `${who}; end that, or open readOnly`,
+    detail: `${who}; end that, or open it for reading only`,
   });
 }
 

@@ -74,7 +74,8 @@ describe("refuses", () => {
     ["peers without a CA", ["--tls-verify-peer", "a.img"], /needs '--tls-certificates DIR'/u],
     ["keys that are none", ["--tls-psk", "a.img", "b.img"], /EINVAL.*line 1 is no NAME:HEX/u],
     ["certificates that are missing", ["--tls-certificates", ".", "a.img"], /ENOENT.*server-cert/u],
-    ["a part outside", ["--offset", "1M", "a.img"], /EINVAL.*1048576\+0 are not inside/u],
+    ["a part outside", ["--offset", "1M", "a.img"], /EINVAL.*offset 1048576 is not inside/u],
+    ["a socket in no folder", ["-U", "none/s", "a.img"], /ENOENT.*none'/u],
     ["a partition of nothing", ["--partition", "1", "a.img"], /ENXIO.*no partition table/u],
     ["nothing", [], /IMAGE\|DEVICE is missing/u],
   ];

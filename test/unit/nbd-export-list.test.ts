@@ -20,6 +20,17 @@ test("refuses what clients could not tell apart or ask for", () => {
   expect(() => new ExportList([named("a\0")])).toThrow(/NUL/u);
   expect(() => new ExportList([named("ä".repeat(2049))])).toThrow(/longer than 4096 bytes/u);
   expect(() => new ExportList([named("disk")], "dsik")).toThrow(/did you mean "disk"/u);
+  const many = Array.from({ length: 9 }, (_, i) => named(`image ${i}`));
+  expect(() => new ExportList(many, "x")).toThrow(/"x"; there is "image 0", .*"image 7", …\)/u);
+});
+
+test("refuses what is no export", () => {
+  const wrong = [{ export: named("a") }, "disk.img", undefined] as unknown as NbdExport[];
+  for (const each of wrong) {
+    expect(() => new ExportList([each])).toThrow(/^EINVAL.*openExport\(path\)\.export/u);
+  }
+  const none = undefined as unknown as NbdExport[];
+  expect(() => new ExportList(none)).toThrow(/^EINVAL.*a list/u);
 });
 
 test("a lone export may have no name", () => {

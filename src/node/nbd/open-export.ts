@@ -96,7 +96,8 @@ function partOf(media: FileMedia, path: string, options: OpenExportOptions): Par
   }
   const part = { start: offset, length: length ?? media.size - offset };
   if (offset >= 0 && part.length > 0 && offset + part.length <= media.size) return part;
-  throw refused(path, `bytes ${offset}+${part.length} are not inside its ${media.size}`);
+  const range = length === undefined ? `offset ${offset} is` : `bytes ${offset}+${length} are`;
+  throw refused(path, `${range} not inside its ${media.size} bytes`);
 }
 
 function partitionOf(media: FileMedia, path: string, index: number): Part {
