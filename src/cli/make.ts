@@ -9,10 +9,14 @@ import type { ExtSummary } from "../fs/ext/mkfs.ts";
 import { CREATORS, type CreatorOs, type MakeExtOptions } from "../fs/ext/mkfs-options.ts";
 import type { Environment } from "../lib/environment.ts";
 import { isDaxError } from "../lib/errno.ts";
+import { encodeUtf8 } from "../lib/utf8.ts";
 import type { MakeVolumeOptions } from "../node/make-volume.ts";
 import { type Command, type Invocation, STATUS_OK, UsageError, command } from "./command.ts";
 import { shownName } from "./names.ts";
 import type { Output } from "./output.ts";
+
+/** Bytes that the superblock has for it. */
+const LONGEST_LABEL = 16;
 
 const OPTIONS = {
   type: {
@@ -47,7 +51,12 @@ const OPTIONS = {
     value: "BYTES",
     text: "128 to a block; 256 by default",
   },
-  inodes: { type: "count", short: "N", value: "COUNT", text: "at least so many inodes" },
+  inodes: {
+    type: "count",
+    short: "N",
+    value: "COUNT",
+    text: "about so many inodes: groups get the same",
+  },
   "inode-ratio": {
     type: "size",
     short: "i",
@@ -165,7 +174,7 @@ export function makeCommand(kind: Kind): Command {
 }
 
 async function make(kind: Kind, invocation: MakeInvocation): Promise<number> {
-  const { values, operands, json, out } = invocation;
+  const { values, operands, json, out, terminal } = invocation;
   const [{ makeVolume, planVolume }, environment, extended] = await Promise.all([
     import("../node/make-volume.ts"),
     environmentOf(values.seed),
@@ -184,6 +193,9 @@ async function make(kind: Kind, invocation: MakeInvocation): Promise<number> {
     };
     return values["dry-run"] ? planVolume(path, options) : makeVolume(path, options);
   });
+  if (values.label !== undefined && encodeUtf8(values.label).length > LONGEST_LABEL) {
+    terminal.message(`the label is too long, and cut to '${summary.label}'`, "warning");
+  }
   if (json) out.json({ file: path, made: !values["dry-run"], ...summary });
   else if (!values.quiet) show(path, summary, values, out);
   return STATUS_OK;
@@ -213,7 +225,11 @@ async function environmentOf(seed: number | undefined): Promise<Environment> {
   ]);
   if (seed !== undefined) return seededEnvironment(seed);
   const epoch = process.env["SOURCE_DATE_EPOCH"] ?? "";
-  if (!/^\d{1,15}$/u.test(epoch)) return systemEnvironment;
+  if (epoch === "") return systemEnvironment;
+  // Another time than the one asked for would pass unnoticed.
+  if (!/^\d{1,15}$/u.test(epoch)) {
+    throw new UsageError(`SOURCE_DATE_EPOCH is '${epoch.slice(0, 40)}'; write seconds since 1970`);
+  }
   return { ...systemEnvironment, clock: { now: () => ({ sec: Number(epoch), nsec: 0 }) } };
 }
 

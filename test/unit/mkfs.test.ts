@@ -3,12 +3,12 @@
  * that the same options make the same bytes.
  */
 import * as fs from "node:fs";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { FaultyDevice } from "../../src/block/fault-injection.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import { makeExt, planExt } from "../../src/fs/ext/mkfs.ts";
-import { parseExtended, parseJournal } from "../../src/fs/ext/mkfs-extended.ts";
+import { parseBlockCount, parseExtended, parseJournal } from "../../src/fs/ext/mkfs-extended.ts";
 import type { MakeExtOptions } from "../../src/fs/ext/mkfs-options.ts";
 import { findSignature } from "../../src/fs/ext/mkfs-signature.ts";
 import { probeSuperblock } from "../../src/fs/ext/superblock.ts";
@@ -267,6 +267,29 @@ test("a filesystem in a part of a file leaves the rest alone", () => {
   volume.close();
 });
 
+test.each([
+  ["100", { blocks: 100 }],
+  ["0x10", { blocks: 16 }],
+  ["8s", { bytes: 4096 }],
+  ["4k", { bytes: 4096 }],
+  ["16T", { bytes: 2 ** 44 }],
+])("%s is so much", (text, count) => {
+  expect(parseBlockCount(text, "SIZE")).toEqual(count);
+});
+
+test.each(["16E", "1E", "disk.img", "100x", "K", "", "18446744073709551617", "9s9", "-1"])(
+  "'%s' is no size, and none by a wrap at 2^64",
+  (text) => {
+    expect(() => parseBlockCount(text, "SIZE")).toThrow(`SIZE is "${text}"; write an unsigned`);
+  },
+);
+
+test("sizes beyond 2^53 bytes are refused", () => {
+  for (const text of ["9000000000000000s", "9000T"]) {
+    expect(() => parseBlockCount(text, "SIZE")).toThrow(/above 2\^53 bytes/u);
+  }
+});
+
 describe("the command", () => {
   test("says what it made, and as JSON what a program wants to know", async () => {
     const path = scratch();
@@ -296,6 +319,7 @@ describe("the command", () => {
     [["-r", "2"], /write 0 or 1/u],
     [["-E", "nonsense"], /extended option "nonsense" is not known/u],
     [["-z", "/tmp/undo"], /-z/u],
+    [["-J", "size=8M"], /size is "8M"; write an unsigned number/u],
   ])("%j is a matter of usage", async (words, message) => {
     const path = scratch();
     const ended = await runLine(["mkfs.ext4", ...words, path, "8M"]);
@@ -309,6 +333,28 @@ describe("the command", () => {
     const ended = await runLine(["mkfs.ext4", "-d", "package.json", path, "8M"]);
     expect(ended.stderr).toMatch(/ENOTDIR.*package\.json.*a tree starts at a directory/u);
     expect(fs.existsSync(path)).toBe(false);
+  });
+
+  test("a label that is too long is cut, and that is said", async () => {
+    const path = scratch();
+    const ended = await runLine(["mkfs.ext2", "-L", "seventeen letters", path, "1M"]);
+    expect(ended).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining("'seventeen letter'"),
+    });
+    const fits = await runLine(["mkfs.ext2", "-F", "-L", "sixteen letters!", path]);
+    expect(fits).toMatchObject({ status: 0, stderr: "" });
+  });
+
+  test("SOURCE_DATE_EPOCH is a time or nothing", async () => {
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const path = scratch();
+    vi.stubEnv("SOURCE_DATE_EPOCH", "yesterday");
+    const ended = await runLine(["mkfs.ext2", path, "1M"]);
+    expect(ended).toMatchObject({ status: 2, stderr: expect.stringContaining("is 'yesterday'") });
+    expect(fs.existsSync(path)).toBe(false);
+    vi.stubEnv("SOURCE_DATE_EPOCH", "");
+    expect(await runLine(["mkfs.ext2", path, "1M"])).toMatchObject({ status: 0 });
   });
 
   test("root_owner alone is whoever runs it", async () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { memparse } from "../../lib/size.ts";
+import { parseUnsigned } from "../../lib/size.ts";
 import { closest } from "../../lib/suggest.ts";
 import { type BlockCount, type MakeExtOptions, type QuotaType, refuse } from "./mkfs-options.ts";
 
@@ -18,23 +18,26 @@ type Take = (options: Mutable, value: string | undefined, name: string) => void;
  */
 export function parseBlockCount(text: string, what: string): BlockCount {
   const sectors = /^(\d+)s$/u.exec(text);
-  if (sectors !== null) return { bytes: Number(sectors[1]) * 512 };
-  const bytes = /[KMGT]$/iu.test(text);
-  const value = number(bytes ? text.slice(0, -1) : text, what);
-  if (!bytes) return { blocks: value };
+  const bytes = /[0-9a-f][KMGT]$/iu.test(text);
+  if (sectors === null && !bytes) return { blocks: number(text, what) };
   const power = "KMGT".indexOf(text.slice(-1).toUpperCase()) + 1;
-  const total = value * 1024 ** power;
+  const unit = sectors === null ? 1024 ** power : 512;
+  const total = number(text.slice(0, -1), what) * unit;
   if (!Number.isSafeInteger(total)) refuse(`${what} ${text} is above 2^53 bytes`);
   return { bytes: total };
 }
 
+/** Of any number below 2^53, with `0x`, and of none above 2^64. */
+const MOST_DIGITS = 18;
+
 /** An unsigned number, as C writes them. */
 function number(text: string, what: string): number {
-  const { value, next, digits } = memparse(text);
-  if (digits && next === text.length && /[0-9a-f]$/iu.test(text) && value < 2n ** 53n) {
-    return Number(value);
+  // Longer ones could have wrapped at 2^64.
+  if (text.length <= MOST_DIGITS) {
+    const { value, next, digits } = parseUnsigned(text);
+    if (digits && next === text.length && value < 2n ** 53n) return Number(value);
   }
-  return refuse(`${what} is "${text.slice(0, 40)}"; write an unsigned number`);
+  return refuse(`${what} is "${text.slice(0, 40)}"; write an unsigned number below 2^53`);
 }
 
 function needed(value: string | undefined, name: string): string {
