@@ -19,6 +19,9 @@ export interface ImagePath {
   readonly word: string;
 }
 
+/** Other schemes, misspelt ones, and QEMU's old way: `nbd:localhost:10809`, `nbd:unix:/s`. */
+const OTHER_URI = /^(?:[a-z][a-z0-9+]*:\/\/|nbds?(?:\+[a-z]+)?:)/iu;
+
 /** What stands at a path of this machine. */
 type Kind = "file" | "directory" | "nothing";
 
@@ -44,6 +47,14 @@ export function splitImagePath(word: string, kindOf: (path: string) => Kind = lo
       syscall: "open",
       path: directory,
       detail: "name the file that holds the filesystem",
+    });
+  }
+  if (OTHER_URI.test(word)) {
+    const detail = "neither a file nor a URI known here; those of exports begin with nbd://HOST/";
+    throw new DaxError("ENOENT", {
+      syscall: "open",
+      path: word,
+      detail: `${detail} or nbd+unix:///`,
     });
   }
   const cut = word.indexOf(":/") > 0 ? word.indexOf(":/") : word.length;

@@ -43,9 +43,9 @@ export async function proveFile(
   settings: ProveSettings = {},
 ): Promise<ProvedFile[]> {
   const { patience = PATIENCE } = options;
-  let proofs: Proof[];
+  let exports: Readonly<Record<string, unknown>>;
   try {
-    proofs = proofsIn(await awaitWatched("loading", patience, () => loadProgram(path)));
+    exports = await awaitWatched("loading", patience, () => loadProgram(path));
   } catch (error) {
     if (error instanceof CallTimeout) {
       const why = "its top level loops or waits for ever, or --patience is too short";
@@ -54,8 +54,9 @@ export async function proveFile(
     if (/^E[A-Z]+$/u.test((error as NodeJS.ErrnoException).code ?? "")) throw error;
     return [broken(path, `it cannot be loaded: ${String(error)}`, error)];
   }
+  const proofs = proofsIn(exports);
   if (proofs.length === 0) {
-    return [broken(path, "it exports no proof; export default defineProof({ ... })")];
+    return [broken(path, `it exports no proof; ${whatIsMissing(exports["default"])}`)];
   }
   return proofs.map((proof) => {
     const { name } = proof;
@@ -105,6 +106,14 @@ function proofsIn(exports: Readonly<Record<string, unknown>>): Proof[] {
     }
   }
   return [...found];
+}
+
+/** What would make a proof of a default export. */
+function whatIsMissing(value: unknown): string {
+  if (typeof value !== "object" || value === null) return "export default defineProof({ ... })";
+  const missing = ["workload", "check"].filter((part) => !(part in value));
+  const others = Object.keys(value).slice(0, 8).join(", ");
+  return `its default export has no ${missing.join(" and no ")}, only ${others || "nothing"}`;
 }
 
 /** Whatever else is wrong with it, `prove` says. */

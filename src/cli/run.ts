@@ -61,12 +61,17 @@ async function dispatch(argv: readonly string[], at: Surroundings): Promise<numb
 function find(name: string, { commands }: Surroundings): Command {
   const found = commands.find((command) => command.name === name);
   if (found !== undefined) return found;
-  const near = closest(
-    name,
-    commands.map((command) => command.name),
-  );
-  const hint = near === undefined ? "" : `; did you mean '${near}'?`;
+  const names = commands.map((command) => command.name);
+  const near = closest(name, names);
+  const hint = near === undefined ? kin(name, names) : `; did you mean '${near}'?`;
   throw new UsageError(`unknown command '${name}'${hint}`);
+}
+
+/** For `mkfs` and `mkfs.xfs` those that begin with `mkfs`. */
+function kin(name: string, names: readonly string[]): string {
+  const [stem = ""] = name.split(".");
+  const same = stem.length < 2 ? [] : names.filter((each) => each.startsWith(stem));
+  return same.length === 0 ? "" : `; there are ${same.join(", ")}`;
 }
 
 /** `daxkit --help [COMMAND] [--json]`; with `--json` the description itself. */

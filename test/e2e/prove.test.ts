@@ -133,9 +133,16 @@ test("what is no proof is status 2, and says why", () => {
     file("wrong.ts", "const a = 1;\nenum Not { Erasable }\nexport default a;\n"),
     file("throws.mjs", 'throw new TypeError("not today");\n'),
     file("shapeless.mjs", "export default { workload: 1, check: 2 };\n"),
+    file("verify.mjs", "export default { name: 'x', workload() {}, verify() {} };\n"),
   );
   expect(status).toBe(2);
-  for (const why of ["exports no proof", "enum is not supported", "not today", "name: give"]) {
+  for (const why of [
+    "exports no proof",
+    "no check, only name,",
+    "enum is not supported",
+    "not today",
+    "name: give",
+  ]) {
     expect(out).toContain(why);
   }
   const absent = prove("absent.ts");

@@ -73,6 +73,15 @@ describe("IMAGE:/path", () => {
     expect(splitImagePath(word, kindOf)).toEqual({ word, image, path });
   });
 
+  test.each(["ndb://h/x", "nbd:/h/x", "nbd:h:10809", "nbd+unix:/s", "http://h/x:/etc"])(
+    "%s is neither a file nor a URI",
+    (word) => {
+      expect(() => splitImagePath(word, kindOf)).toThrow(/^ENOENT.*neither.*begin with nbd:/u);
+      const file = (path: string) => (path === word ? "file" : "nothing");
+      expect(splitImagePath(word, file)).toEqual({ word, image: word, path: "/" });
+    },
+  );
+
   test.each(["", "-"])("'%s' is a usage error", (word) => {
     expect(() => splitImagePath(word, kindOf)).toThrow(UsageError);
   });

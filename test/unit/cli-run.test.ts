@@ -93,6 +93,16 @@ test("an error of Node's fs reads the same", async () => {
   expect(stderr).toBe("daxkit bad: ENOENT: no such file or directory, open 'x'\n");
 });
 
+test("a word that begins like several commands is answered with them", async () => {
+  const several = ["mkfs.ext2", "mkfs.ext4", "list"].map((name) => stub(name, () => 0));
+  for (const word of ["mkfs", "mkfs.xfs", "mk"]) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { stderr } = await typed([word], several);
+    expect(stderr).toContain(`unknown command '${word}'; there are mkfs.ext2, mkfs.ext4 (`);
+  }
+  expect((await typed(["frob.x"], several)).stderr).toContain("unknown command 'frob.x' (");
+});
+
 test.each([
   ["an assertion", () => assert(false, "two and two make five")],
   ["anything else", () => (undefined as unknown as { two: string }).two],
