@@ -8,6 +8,7 @@ import { DaxError } from "../../lib/errno.ts";
 import type { StoreExtent } from "../../nbd/store.ts";
 import { SEEK_END } from "../libc.unsafe.ts";
 import { systemError } from "../system-error.ts";
+import type { DataRun } from "./data-run.ts";
 import { type FileCalls, SEEK_DATA, SEEK_HOLE } from "./file-calls.unsafe.ts";
 import { reservedExtents } from "./file-reserved.ts";
 
@@ -37,7 +38,8 @@ export function checkPresent(
 }
 
 /**
- * The runs of a range in order; the last one may reach beyond it.
+ * The runs of a range in order; the last one may reach beyond it. `run`: where data ends is not
+ * looked for each time.
  * @throws EIO where the file was cut
  */
 export function* fileExtents(
@@ -45,6 +47,7 @@ export function* fileExtents(
   file: ServedFile,
   offset: number,
   length: number,
+  run?: DataRun,
 ): Generator<StoreExtent, void> {
   const stop = offset + length;
   checkPresent(calls, file, "lseek", stop);
@@ -52,13 +55,18 @@ export function* fileExtents(
   for (let count = 0; at < stop && count < MOST_EXTENTS; count++) {
     const data = seek(calls, file, at, SEEK_DATA);
     const hole = data > at;
-    const next = Math.min(file.size, hole ? data : seek(calls, file, at, SEEK_HOLE));
+    const next = Math.min(file.size, hole ? data : stopOfData(calls, file, at, run));
     if (next <= at) break;
     if (hole) yield* reservedExtents(calls, file, at, Math.min(next, stop) - at);
     else yield { length: next - at, hole: false, zero: false };
     at = hole ? Math.min(next, stop) : next;
   }
   if (at < stop) yield { length: stop - at, hole: false, zero: false };
+}
+
+function stopOfData(calls: FileCalls, file: ServedFile, at: number, run?: DataRun): number {
+  const find = (): number => seek(calls, file, at, SEEK_HOLE);
+  return run === undefined ? find() : run.stopAfter(at, find);
 }
 
 /** How many bytes from `offset` on, up to `length`, are a hole; 0 for data, or where in doubt. */

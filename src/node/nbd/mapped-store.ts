@@ -22,6 +22,7 @@ import { type CacheControl, cacheControl } from "../machine-code.unsafe.ts";
 import type { FileMedia } from "../media-file.ts";
 import type { MappedRun, MappedShare, SharedMapping } from "../shares.ts";
 import { systemError } from "../system-error.ts";
+import { DataRun, shareDataRun } from "./data-run.ts";
 import { type FaultSafe, faultSafe, faultSafePage } from "./fault-safe.unsafe.ts";
 import { type FileCalls, fileCalls, MADV_WILLNEED } from "./file-calls.unsafe.ts";
 import { checkPresent, fileExtents, holeAt } from "./file-extents.ts";
@@ -32,6 +33,8 @@ export interface StoreShare {
   readonly mapped: MappedShare;
   /** Where the routines that survive faults lie; undefined where there are none. */
   readonly faultSafe: number | undefined;
+  /** See {@link DataRun}. */
+  readonly dataRun: SharedArrayBuffer;
 }
 
 const EINTR = 4;
@@ -56,6 +59,7 @@ export class MappedStore implements NbdStore {
   /** Lines are written back with each write; a flush has nothing left to do then. */
   readonly #lines: CacheControl | undefined;
   readonly #first: MappedRun;
+  readonly #dataRun: DataRun;
   /** What was put last, and where it lies: mostly the transport's staging. */
   #source: Uint8Array | undefined;
   #sourceAt = 0;
@@ -74,6 +78,7 @@ export class MappedStore implements NbdStore {
     const [first] = mapped.runs;
     assert(first !== undefined, "a mapping has at least one run");
     this.#first = first;
+    this.#dataRun = new DataRun(share.dataRun);
     this.direct = {
       addressOf: (offset, length) => this.#addressOf(offset, length),
       landed: (offset, length) => this.#written(offset, length),
@@ -137,6 +142,7 @@ export class MappedStore implements NbdStore {
       (!flags.noHole && punch(this.#calls, fd, offset, length)) ||
       (quick && zeroRange(this.#calls, fd, offset, length));
     if (done) {
+      this.#dataRun.forget();
       this.#written(offset, length);
       return;
     }
@@ -151,7 +157,9 @@ export class MappedStore implements NbdStore {
 
   trim(offset: number, length: number): void {
     checkPresent(this.#calls, this.#file, "fallocate", offset + length);
-    if (punch(this.#calls, this.#file.fd, offset, length)) this.#written(offset, length);
+    if (!punch(this.#calls, this.#file.fd, offset, length)) return;
+    this.#dataRun.forget();
+    this.#written(offset, length);
   }
 
   cache(offset: number, length: number): void {
@@ -163,7 +171,7 @@ export class MappedStore implements NbdStore {
   }
 
   allocation(offset: number, length: number): Iterable<StoreExtent> {
-    return fileExtents(this.#calls, this.#file, offset, length);
+    return fileExtents(this.#calls, this.#file, offset, length, this.#dataRun);
   }
 
   holeAt(offset: number, length: number): number {
@@ -258,6 +266,7 @@ export interface OpenStore {
 export function shareStore(media: FileMedia): OpenStore | undefined {
   const shared: SharedMapping | undefined = media.share?.();
   if (shared === undefined) return undefined;
-  const store = new MappedStore({ mapped: shared.share, faultSafe: faultSafePage() });
+  const dataRun = shareDataRun();
+  const store = new MappedStore({ mapped: shared.share, faultSafe: faultSafePage(), dataRun });
   return { store, release: () => shared.release() };
 }
