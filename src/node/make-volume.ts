@@ -177,6 +177,10 @@ function checkMounted(path: string, stat: Stats): void {
 
 /** Media of the caller's keep their size, and whatever is on them. */
 function makeOn(media: Media, options: MakeVolumeOptions): ExtSummary {
+  if (media.readOnly) {
+    const detail = "it was opened for reading only";
+    throw new DaxError("EROFS", { syscall: "mkfs", detail });
+  }
   return onDevice(media, options, false, (device) => {
     const plan = planFor(device.sectors * SECTOR_SIZE, options);
     checkOverwrite(device, options);
@@ -186,7 +190,7 @@ function makeOn(media: Media, options: MakeVolumeOptions): ExtSummary {
 }
 
 function makeOnExport(uri: string, options: MakeVolumeOptions): ExtSummary {
-  const media = openNbdMedia(uri);
+  const media = openNbdMedia(uri, { readOnly: false });
   try {
     return makeOn(media, options);
   } finally {

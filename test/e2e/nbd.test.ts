@@ -77,6 +77,7 @@ describe("refuses", () => {
     ["a part outside", ["--offset", "1M", "a.img"], /EINVAL.*offset 1048576 is not inside/u],
     ["a socket in no folder", ["-U", "none/s", "a.img"], /ENOENT.*none'/u],
     ["a partition of nothing", ["--partition", "1", "a.img"], /ENXIO.*no partition table/u],
+    ["to serve nobody", ["--max-connections", "0", "a.img"], /would serve nobody/u],
     ["nothing", [], /IMAGE\|DEVICE is missing/u],
   ];
   test.for(cases)("%s", ([, args, message]) => {
@@ -116,6 +117,15 @@ describe("--run", () => {
     const { stdout } = shell("daxkit nbd -p 0 --run 'echo $uri $port' a.img", cwd);
     expect(stdout).toMatch(/^nbd:\/\/127\.0\.0\.1:(\d+)\/ \1\n$/u);
   });
+});
+
+test("a filesystem cannot be made on what is served for reading only", async () => {
+  const before = readFileSync(a());
+  const server = await startServer(["-r", "-U", join(cwd, "s"), a()]);
+  const { status, stdout, stderr } = daxkit(["mkfs.ext4", server.uri]);
+  expect(stderr).toMatch(/^daxkit mkfs\.ext4: EROFS: /u);
+  expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+  expect(readFileSync(a())).toEqual(before);
 });
 
 test("old QEMU's way of writing an address knows IPv6", () => {

@@ -366,6 +366,11 @@ describe("the command", () => {
   });
 });
 
+test("media that are read-only are refused, not written to in vain", () => {
+  const media = new RamMedia(8 * MIB, { readOnly: true });
+  expect(() => makeVolume(media, {})).toThrow(/^EROFS/u);
+});
+
 test("what was made is known by sight", () => {
   const { device } = disk(4 * MIB);
   expect(findSignature(device)).toBeUndefined();

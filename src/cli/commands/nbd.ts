@@ -172,6 +172,7 @@ function settingsOf(
   const { threads, workers, insecure, exportname } = values;
   const seconds = values["handshake-timeout"];
   const most = values["max-connections"];
+  if (most === 0) throw new UsageError("'--max-connections 0' would serve nobody");
   return {
     insecure,
     engine: {
