@@ -38,8 +38,13 @@ export function checkBounds(
     ...(path === undefined ? {} : { path }),
     detail: whole
       ? `bytes ${start}+${length} leave the media of ${size} bytes`
-      : `offset ${start} and length ${length} must be unsigned integers below 2^53`,
+      : `offset ${start} and length ${length} must be unsigned integers below 2^53${hint(length)}`,
   });
+}
+
+/** Programs that no compiler has seen leave lengths out, or give them where bytes belong. */
+function hint(length: number | undefined): string {
+  return length === undefined ? "; give a length, or a Uint8Array where bytes are meant" : "";
 }
 
 /** @throws ENXIO when `open` is false: the media was closed. */

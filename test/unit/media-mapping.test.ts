@@ -94,6 +94,10 @@ describe.each(kinds)("a mapping of %s", (_name, make) => {
     }
     expect(codeOf(() => mapping.load(0, SIZE + 1))).toBe("ERANGE");
     expect(codeOf(() => mapping.load(0, -1))).toBe("EINVAL");
+    const bytes = 8 as unknown as Uint8Array;
+    for (const call of [() => mapping.loadBytes(0, bytes), () => mapping.store(0, bytes)]) {
+      expect(call).toThrow(/length undefined.*give a length, or a Uint8Array where bytes/u);
+    }
     media.close();
     for (const call of calls) expect(codeOf(() => call(0))).toBe("ENXIO");
   });
