@@ -60,9 +60,12 @@ function isHarness(frame: Frame): boolean {
 export function programLines(stack: string): string[] {
   return stack.split("\n").filter((line) => {
     const [frame] = framesOf(line);
-    return frame !== undefined && atHome(frame) === undefined && !frame.file.startsWith("node:");
+    return frame !== undefined && atHome(frame) === undefined && !NODE.test(frame.file);
   });
 }
+
+/** Modules of Node's, and scripts that its `vm` runs without a name. */
+const NODE = /^(?:node:|evalmachine\.)/u;
 
 /** The call site in `stack`, or `undefined` when all of it is plumbing. */
 export function callSiteIn(stack: string): CallSite | undefined {

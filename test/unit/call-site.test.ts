@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { CallSites, callSiteIn, framesOf } from "../../src/lib/call-site.ts";
+import { CallSites, callSiteIn, framesOf, programLines } from "../../src/lib/call-site.ts";
 import { ModelledMedia } from "../../src/media/modelled.ts";
 import { mapMedia } from "../../src/media/mapping.ts";
 
@@ -61,6 +61,17 @@ test("only the events that are wanted cost a stack", () => {
   media.trace.captureSites(new CallSites(), (event) => event === 1);
   for (let i = 0; i < 3; i++) media.recorder.setUint8(i, 1);
   expect([0, 1, 2].map((event) => media.trace.siteOf(event) > 0)).toEqual([false, true, false]);
+});
+
+test("a program's lines are neither Node's nor those of its scripts", () => {
+  const ours = "    at push (file:///home/a/ring.ts:9:3)";
+  const stack = [
+    "TypeError: x",
+    ours,
+    "    at evalmachine.<anonymous>:1:1",
+    "    at Script.runInThisContext (node:vm:137:12)",
+  ];
+  expect(programLines(stack.join("\n"))).toEqual([ours]);
 });
 
 test("a stack of plumbing alone, or none, has no call site", () => {
