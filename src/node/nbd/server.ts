@@ -120,7 +120,7 @@ export class NbdServer {
    */
   async serveDescriptor(fd: number): Promise<void> {
     if (!typed(`descriptor ${fd}`, () => fstatSync(fd)).isSocket()) {
-      const detail = `descriptor ${fd} is no stream socket; inetd and libnbd's [ … ] hand one over`;
+      const detail = `descriptor ${fd} is no stream socket; inetd and nbd_connect_command give one`;
       throw new DaxError("EINVAL", { syscall: "accept", detail });
     }
     return this.#reception.serve(fd);
