@@ -22,7 +22,7 @@ import type { OpenFile } from "../vfs/open-file.ts";
 import { systemEnvironment } from "./environment.ts";
 import { type Facade, type VolumeFs, makeFacade } from "./facade/facade.ts";
 import { openFileMedia } from "./file-media.ts";
-import { foreignHint } from "./foreign-image.ts";
+import { copyHint, foreignHint } from "./foreign-image.ts";
 import { openNbdMedia } from "./nbd/client-media.ts";
 
 /** Filesystems that can be found on a volume, in the order of asking. */
@@ -293,7 +293,7 @@ function deviceFor(
   if (!Number.isInteger(start) || start >= disk.sectors) {
     const bytes = disk.sectors * SECTOR_SIZE;
     const rule = `give a multiple of ${SECTOR_SIZE} below its size, ${bytes}`;
-    const detail = `offset ${offset}: ${rule}${tableHint(disk)}`;
+    const detail = `offset ${offset}: ${rule}${behind(tableHint(disk))}`;
     throw new DaxError("EINVAL", { syscall: "mount", path: name, detail });
   }
   // Whole pages from a page on keep dax; the filesystem says itself where it ends.
@@ -317,24 +317,27 @@ function typeOf(
       : offset === undefined
         ? "here"
         : `at offset ${offset}`;
-  const foreign = foreignHint(device);
-  const hint = foreign === undefined ? tableHint(disk) : `; ${foreign}`;
+  const hint = foreignHint(device) ?? tableHint(disk) ?? copyHint(device);
   throw new DaxError("EINVAL", {
     syscall: "mount",
     path: name,
-    detail: `no filesystem of a known kind (${KNOWN}) starts ${where}${hint}`,
+    detail: `no filesystem of a known kind (${KNOWN}) starts ${where}${behind(hint)}`,
   });
 }
 
+function behind(hint: string | undefined): string {
+  return hint === undefined ? "" : `; ${hint}`;
+}
+
 /** Which partitions there are to choose from, if that is what is missing. */
-function tableHint(disk: BlockDevice): string {
+function tableHint(disk: BlockDevice): string | undefined {
   try {
     const table = readPartitionTable(disk);
-    if (table === undefined) return "";
+    if (table === undefined) return undefined;
     const choose = table.entries.length > 0 ? "choose a partition: " : "";
-    return `; ${choose}${describePartitions(disk, table)}`;
+    return `${choose}${describePartitions(disk, table)}`;
   } catch (error) {
-    if (isDaxError(error)) return `; its partition table cannot be read: ${error.message}`;
+    if (isDaxError(error)) return `its partition table cannot be read: ${error.message}`;
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RamMedia } from "../../src/media/ram.ts";
 import { dfOf, extentsOf, listDirectory, statOf, treeOf } from "../../src/node/image/listing.ts";
+import { makeVolume } from "../../src/node/make-volume.ts";
 import { type OpenVolumeOptions, openVolume } from "../../src/node/volume.ts";
 import { programs } from "../judges/judge.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
@@ -127,6 +128,21 @@ describe.skipIf(judge.missing)(`volumes${judge.hint}`, () => {
     const start = make(fs.readFileSync(image));
     fs.writeFileSync(path, Buffer.concat([start, Buffer.alloc(4096)]));
     expect(() => openVolume(path)).toThrow(`; it looks like ${said}`);
+  });
+
+  test.each([
+    [1024, 16, "e2fsck -b 8193 -B 1024"],
+    [2048, 48, "e2fsck -b 16384 -B 2048"],
+    [4096, 160, "e2fsck -b 32768 -B 4096"],
+  ])("finds a copy of a superblock that is gone, blocks of %i", (blockSize, mib, said) => {
+    const path = join(folder, `gone-${blockSize}`);
+    makeVolume(path, { size: { bytes: mib * 2 ** 20 }, blockSize });
+    openVolume(path).close();
+    const fd = fs.openSync(path, "r+");
+    fs.writeSync(fd, new Uint8Array(2048), 0, 2048, 0);
+    fs.closeSync(fd);
+    expect(() => openVolume(path)).toThrow(`; the superblock is gone, but block`);
+    expect(() => openVolume(path)).toThrow(said);
   });
 
   test("reads through dax copy once and flush nothing", () => {
