@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import type { Inode } from "../../vfs/filesystem.ts";
 import type {
@@ -17,7 +17,7 @@ import { removeAttribute, setAttribute } from "./attribute-values.ts";
 import { change, changeFlags, visibleFlags } from "./attributes-writer.ts";
 import { finishDeletion } from "./deletion.ts";
 import type { ExtInode } from "./inode.ts";
-import type { InodeRecord } from "./inode-record.ts";
+import type { InodeState } from "./inode-state.ts";
 import { make, makeUnnamed } from "./make.ts";
 import { refusal } from "./new-names.ts";
 import { rename } from "./rename.ts";
@@ -36,51 +36,57 @@ export class ExtInodeWriting implements InodeWriting {
   }
 
   make(name: string, file: NewFile): ExtInode {
-    this.#writing.assertUsable();
-    this.#assertFree(name, "open");
-    const record = make(this.#writing, this.#inode.state, name, file);
-    return this.#adopt(record);
+    return this.#call((writing, { filesystem, state }) => {
+      this.#assertFree(name, "open");
+      return filesystem.adopt(make(writing, state, name, file));
+    });
   }
 
   makeUnnamed(file: NewFile): ExtInode {
-    this.#writing.assertUsable();
-    const inode = this.#adopt(makeUnnamed(this.#writing, this.#inode.state, file));
-    inode.state.linkable = true;
-    return inode;
+    return this.#call((writing, { filesystem, state }) => {
+      const inode = filesystem.adopt(makeUnnamed(writing, state, file));
+      inode.state.linkable = true;
+      return inode;
+    });
   }
 
   link(name: string, target: Inode): void {
-    this.#writing.assertUsable();
-    this.#assertFree(name, "link");
-    link(this.#writing, this.#inode.state, name, this.#own(target, "link").state);
+    this.#call((writing, { state }) => {
+      this.#assertFree(name, "link");
+      link(writing, state, name, this.#own(target, "link").state);
+    });
   }
 
   unlink(name: string): void {
-    this.#writing.assertUsable();
-    const victim = this.#find(name, "unlink");
-    unlink(this.#writing, this.#inode.state, name, victim.state);
+    this.#call((writing, { state }) => {
+      unlink(writing, state, name, this.#find(name, "unlink"));
+    });
   }
 
   rmdir(name: string): void {
-    this.#writing.assertUsable();
-    const victim = this.#find(name, "rmdir");
-    rmdir(this.#writing, this.#inode.state, name, victim.state);
+    this.#call((writing, { state }) => {
+      rmdir(writing, state, name, this.#find(name, "rmdir"));
+    });
   }
 
   rename(name: string, directory: Inode, newName: string, options: RenameOptions = {}): void {
-    this.#writing.assertUsable();
-    const to = this.#own(directory, "rename");
-    const from = { directory: this.#inode.state, name, inode: this.#find(name, "rename").state };
-    const target = to.lookup(newName)?.state;
-    rename(this.#writing, from, { directory: to.state, name: newName, inode: target }, options);
+    this.#call((writing, { state }) => {
+      const to = this.#own(directory, "rename");
+      const from = { directory: state, name, inode: this.#find(name, "rename") };
+      const target = to.lookup(newName)?.state;
+      rename(writing, from, { directory: to.state, name: newName, inode: target }, options);
+    });
   }
 
   change(wanted: AttributeChange): void {
-    change(this.#writing, this.#inode.state, wanted);
+    this.#call((writing, { state }) => change(writing, state, wanted));
   }
 
   truncate(size: number): void {
-    truncate(this.#writing, this.#regular("truncate").state, size);
+    this.#call((writing, { state }) => {
+      this.#assertRegular("truncate");
+      truncate(writing, state, size);
+    });
   }
 
   write(_source: Uint8Array, _offset: number): number {
@@ -92,11 +98,11 @@ export class ExtInodeWriting implements InodeWriting {
   }
 
   setxattr(name: string, value: Uint8Array, how?: "create" | "replace"): void {
-    setAttribute(this.#writing, this.#inode.state, name, value, how ?? "any");
+    this.#call((writing, { state }) => setAttribute(writing, state, name, value, how ?? "any"));
   }
 
   removexattr(name: string): void {
-    removeAttribute(this.#writing, this.#inode.state, name);
+    this.#call((writing, { state }) => removeAttribute(writing, state, name));
   }
 
   get flags(): number {
@@ -104,7 +110,7 @@ export class ExtInodeWriting implements InodeWriting {
   }
 
   set flags(flags: number) {
-    changeFlags(this.#writing, this.#inode.state, flags);
+    this.#call((writing, { state }) => changeFlags(writing, state, flags));
   }
 
   sync(_how: "all" | "data"): void {
@@ -125,8 +131,15 @@ export class ExtInodeWriting implements InodeWriting {
     if (nameless) finishDeletion(this.#writing, state);
   }
 
-  #adopt(record: InodeRecord): ExtInode {
-    return this.#inode.filesystem.adopt(record);
+  /** Damage that a call meets before it has changed anything is dealt with as `errors=` says. */
+  #call<T>(body: (writing: ExtWriting, inode: ExtInode) => T): T {
+    this.#writing.assertUsable();
+    try {
+      return body(this.#writing, this.#inode);
+    } catch (error) {
+      if (isDaxError(error, "EUCLEAN", "EBADMSG")) this.#writing.metDamage(error);
+      throw error;
+    }
   }
 
   #assertFree(name: string, syscall: string): void {
@@ -134,9 +147,9 @@ export class ExtInodeWriting implements InodeWriting {
     throw refusal("EEXIST", syscall, `directory ${this.#inode.ino} has that name`);
   }
 
-  #find(name: string, syscall: string): ExtInode {
+  #find(name: string, syscall: string): InodeState {
     const found = this.#inode.lookup(name);
-    if (found !== undefined) return found;
+    if (found !== undefined) return found.state;
     throw refusal("ENOENT", syscall, `directory ${this.#inode.ino} has no such name`);
   }
 
@@ -146,8 +159,8 @@ export class ExtInodeWriting implements InodeWriting {
     throw refusal("EXDEV", syscall, "the two are on different filesystems");
   }
 
-  #regular(syscall: string): ExtInode {
-    if (this.#inode.state.record.type === S_IFREG) return this.#inode;
+  #assertRegular(syscall: string): void {
+    if (this.#inode.state.record.type === S_IFREG) return;
     throw refusal("EINVAL", syscall, `inode ${this.#inode.ino} is no regular file`);
   }
 

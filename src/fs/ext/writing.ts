@@ -94,6 +94,12 @@ export class ExtWriting {
     this.#errorsNoted = true;
   }
 
+  /** As {@link foundDamage}, before an operation has changed anything. */
+  metDamage(error: DaxError): void {
+    if (this.journal.error !== undefined || this.#errorsNoted) return;
+    this.operate(SUPERBLOCK_CREDITS, (handle) => this.foundDamage(handle, error));
+  }
+
   /** Stores an inode that an operation has changed, with its ctime. */
   store(handle: Handle, state: InodeState, now = this.editor.now()): void {
     setTime(state.record, "ctime", now);
@@ -186,8 +192,9 @@ export class ExtWriting {
 
   /** There is no undo: what was changed until then must not be committed. */
   #failed(error: unknown, handle: Handle): void {
+    if (!handle.touched) return;
     const reason = isDaxError(error) ? error : new DaxError("EIO", { detail: String(error) });
-    if (handle.touched) this.journal.abort(reason);
-    else this.foundDamage(handle, reason);
+    this.editor.volume.trace.event("ext.error", { code: reason.code, detail: reason.message });
+    this.journal.abort(reason);
   }
 }
