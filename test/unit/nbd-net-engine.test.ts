@@ -29,6 +29,7 @@ const MIB = 1 << 20;
 const SIZE = 4 * MIB;
 const BAD = 2 * MIB;
 const ZEROES = 6;
+const ABORT = 2;
 
 /** A store with addresses, as a mapped file has them, of which a part cannot be read. */
 class HalfGone extends MediaStore implements NbdStore {
@@ -161,6 +162,16 @@ test("one that asks for much at once lets others have their turn", async () => {
   await take(greedy, 400 * 16);
   expect(store.notes.filter((note) => note === "zero")).toHaveLength(400);
   expect(store.notes.indexOf("read")).toBeLessThan(300);
+});
+
+test("a client that says goodbye and does not wait for the answer did nothing wrong", async () => {
+  const { dial, faults } = await rig();
+  const socket = await dial();
+  await take(socket, 18);
+  const goodbye = Buffer.concat([Buffer.from([0, 0, 0, 3]), option(ABORT)]);
+  // Destroyed when it has gone out: the answer meets nobody.
+  socket.end(goodbye, () => socket.destroy());
+  await expect.poll(() => faults).toEqual([undefined]);
 });
 
 test("an engine that closes answers what was received, and takes nobody more", async () => {

@@ -157,8 +157,14 @@ class NetConnection implements Attached {
   };
 
   readonly #onError = (error: Error): void => {
-    this.#fault ??= faultOf(error);
+    this.#note(error);
   };
+
+  /** Whoever said goodbye need not wait for the answer to it. */
+  #note(error: NodeJS.ErrnoException | undefined): void {
+    if (isGone(error?.code ?? "") && this.session.state === "closing") return;
+    this.#fault ??= faultOf(error);
+  }
 
   /** Receives and answers until there is nothing to do but wait for the socket. */
   readonly #pump = (): void => {
@@ -212,7 +218,7 @@ class NetConnection implements Attached {
     this.#input.drop();
     const socket = this.#socket;
     if (error !== undefined || socket.destroyed) {
-      this.#fault ??= faultOf(error);
+      this.#note(error);
       socket.destroy();
       return;
     }
@@ -286,13 +292,16 @@ function notTrusted(): DaxError {
   });
 }
 
+function isGone(code: string): code is "EPIPE" | "ECONNRESET" | "ETIMEDOUT" {
+  return code === "EPIPE" || code === "ECONNRESET" || code === "ETIMEDOUT";
+}
+
 /** What a socket reports, in our words. */
 function faultOf(error: Error | undefined, syscall?: string): DaxError | undefined {
   if (error === undefined) return undefined;
   if (isDaxError(error)) return error;
   const code = (error as NodeJS.ErrnoException).code ?? "";
-  const known = code === "EPIPE" || code === "ECONNRESET" || code === "ETIMEDOUT";
-  return new DaxError(known ? code : syscall === undefined ? "EIO" : "EPROTO", {
+  return new DaxError(isGone(code) ? code : syscall === undefined ? "EIO" : "EPROTO", {
     syscall: syscall ?? "socket",
     detail: reasonOf(error),
   });
