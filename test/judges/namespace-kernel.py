@@ -7,7 +7,9 @@ import ctypes, errno, json, os, stat, sys
 
 libc = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
+AT_SYMLINK_FOLLOW = 0x400
 FLAGS = {"": 0, "noreplace": 1, "exchange": 2}
+slots = {}
 HOW = {"any": 0, "create": os.XATTR_CREATE, "replace": os.XATTR_REPLACE}
 
 
@@ -28,6 +30,28 @@ def rename(call):
     old, new = os.fsencode(call["from"]), os.fsencode(call["to"])
     if libc.renameat2(AT_FDCWD, old, AT_FDCWD, new, FLAGS[call["how"]]) != 0:
         raise OSError(ctypes.get_errno(), "renameat2")
+
+
+def close(slot):
+    fd = slots.pop(slot, None)
+    if fd is None:
+        return "none"
+    links = os.fstat(fd).st_nlink
+    os.close(fd)
+    return str(links)
+
+
+def hold(slot, fd):
+    close(slot)
+    slots[slot] = fd
+
+
+def give_name(call):
+    if call["slot"] not in slots:
+        raise OSError(errno.ENOENT, "no such slot")
+    old, new = f"/proc/self/fd/{slots[call['slot']]}".encode(), os.fsencode(call["to"])
+    if libc.linkat(AT_FDCWD, old, AT_FDCWD, new, AT_SYMLINK_FOLLOW) != 0:
+        raise OSError(ctypes.get_errno(), "linkat")
 
 
 def nanoseconds(time):
@@ -60,14 +84,22 @@ def run(call):
         os.setxattr(path, call["name"], value, HOW[call["how"]], follow_symlinks=False)
     elif op == "removexattr":
         os.removexattr(path, call["name"], follow_symlinks=False)
+    elif op == "hold":
+        hold(call["slot"], os.open(path, os.O_PATH | os.O_NOFOLLOW))
+    elif op == "unnamed":
+        hold(call["slot"], os.open(path, os.O_TMPFILE | os.O_RDWR, call["mode"] & 0o7777))
+    elif op == "name":
+        give_name(call)
+    elif op == "drop":
+        return close(call["slot"])
     else:
         raise ValueError(op)
+    return "ok"
 
 
 def outcome(call):
     try:
-        run(call)
-        return "ok"
+        return run(call)
     except OSError as error:
         name = errno.errorcode.get(error.errno, str(error.errno))
         return "EOPNOTSUPP" if name == "ENOTSUP" else name

@@ -26,9 +26,13 @@ interface Place {
   readonly way: readonly Inode[];
 }
 
-/** Makes a call; what it gives: `ok`, or the name of an error. */
+/** Files that are open, by slot. */
+const opened = new WeakMap<ExtFilesystem, Map<number, Inode>>();
+
+/** Makes a call; what it gives: `ok`, a number of links, or the name of an error. */
 export function callOurs(filesystem: ExtFilesystem, call: Call): string {
   try {
+    if (call.op === "drop") return drop(filesystem, call.slot);
     run(filesystem, call);
     return "ok";
   } catch (error) {
@@ -65,7 +69,7 @@ function find(filesystem: ExtFilesystem, path: string): Inode {
   return found;
 }
 
-function run(filesystem: ExtFilesystem, call: Call): void {
+function run(filesystem: ExtFilesystem, call: Exclude<Call, { op: "drop" }>): void {
   switch (call.op) {
     case "make": {
       const { directory, name } = place(filesystem, call.path);
@@ -86,6 +90,24 @@ function run(filesystem: ExtFilesystem, call: Call): void {
     case "rename":
       rename(filesystem, call);
       return;
+    case "hold":
+      hold(filesystem, call.slot, find(filesystem, call.path));
+      return;
+    case "unnamed": {
+      const directory = find(filesystem, call.path);
+      if (isSymlink(directory.mode)) throw fail("ENOENT");
+      const { mode } = call;
+      hold(filesystem, call.slot, writingOf(directory).makeUnnamed({ mode, uid: 0, gid: 0 }));
+      return;
+    }
+    case "name": {
+      const target = slotsOf(filesystem).get(call.slot);
+      if (target === undefined) throw fail("ENOENT");
+      const { directory, name } = place(filesystem, call.to);
+      lookup(directory, name);
+      writingOf(directory).link(name, target);
+      return;
+    }
     case "empty":
       empty(find(filesystem, call.path));
       return;
@@ -99,6 +121,27 @@ function run(filesystem: ExtFilesystem, call: Call): void {
     default:
       change(find(filesystem, call.path), call);
   }
+}
+
+function slotsOf(filesystem: ExtFilesystem): Map<number, Inode> {
+  const known = opened.get(filesystem) ?? new Map<number, Inode>();
+  opened.set(filesystem, known);
+  return known;
+}
+
+function hold(filesystem: ExtFilesystem, slot: number, inode: Inode): void {
+  writingOf(inode).hold();
+  drop(filesystem, slot);
+  slotsOf(filesystem).set(slot, inode);
+}
+
+function drop(filesystem: ExtFilesystem, slot: number): string {
+  const inode = slotsOf(filesystem).get(slot);
+  if (inode === undefined) return "none";
+  const { nlink } = inode.attributes();
+  slotsOf(filesystem).delete(slot);
+  writingOf(inode).release();
+  return `${nlink}`;
 }
 
 function rename(filesystem: ExtFilesystem, { from, to, how }: Call & { op: "rename" }): void {

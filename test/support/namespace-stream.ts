@@ -42,7 +42,17 @@ export type Call =
       readonly byte: number;
       readonly how: "any" | "create" | "replace";
     }
-  | { readonly op: "removexattr"; readonly path: string; readonly name: string };
+  | { readonly op: "removexattr"; readonly path: string; readonly name: string }
+  /** Opens what is there, of any type; the slot's file before is closed. */
+  | { readonly op: "hold"; readonly path: string; readonly slot: number }
+  /** O_TMPFILE in a directory. */
+  | { readonly op: "unnamed"; readonly path: string; readonly slot: number; readonly mode: number }
+  /** Gives the file of a slot a name. */
+  | { readonly op: "name"; readonly slot: number; readonly to: string }
+  /** Closes it; gives its links. */
+  | { readonly op: "drop"; readonly slot: number };
+
+const SLOTS = 6;
 
 const NAMES = ["a", "b", "c", "d", "e", "f", "Ünï", "g".repeat(100), "h".repeat(255)];
 const TOO_LONG = "i".repeat(256);
@@ -81,7 +91,7 @@ export class NamespaceStream {
   next(): Call {
     const dice = this.#dice;
     const path = this.#path();
-    switch (dice.below(16)) {
+    switch (dice.below(20)) {
       case 0:
       case 1:
       case 2:
@@ -112,8 +122,25 @@ export class NamespaceStream {
         const [length, byte] = [dice.below(90), dice.below(256)];
         return { op: "setxattr", path, name: dice.pick(XATTRS), length, byte, how };
       }
-      default:
+      case 15:
         return { op: "removexattr", path, name: dice.pick(XATTRS) };
+      default:
+        return this.#open(path);
+    }
+  }
+
+  #open(path: string): Call {
+    const dice = this.#dice;
+    const slot = dice.below(SLOTS);
+    switch (dice.below(4)) {
+      case 0:
+        return { op: "drop", slot };
+      case 1:
+        return { op: "unnamed", path, slot, mode: S_IFREG | dice.below(0o10000) };
+      case 2:
+        return { op: "name", slot, to: path };
+      default:
+        return { op: "hold", path, slot };
     }
   }
 

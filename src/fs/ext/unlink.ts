@@ -52,6 +52,7 @@ export function link(
     const entry = { ino: record.ino, type: typeOfMode(record.mode) };
     namesOf(editor, directory).addEntry(handle, bytes, entry);
     if (record.links === 0) orphans.remove(handle, record);
+    target.linkable = false;
     setLinks(record, record.links + 1);
     writing.store(handle, target);
     writing.storeDirectory(handle, directory);
