@@ -65,6 +65,7 @@ function stepOrKeep(
   } catch (error) {
     if (!isDaxError(error, "EUCLEAN", "EBADMSG", "ENOTSUP")) throw error;
     orphans.add(handle, record);
+    storeRecord(editor.volume, handle, record);
     writing.foundDamage(handle, error);
     return "kept";
   } finally {

@@ -34,7 +34,7 @@ import {
   S_IFSOCK,
 } from "../../vfs/modes.ts";
 import type { NewFile } from "../../vfs/writing.ts";
-import { inheritAcl, readAcl } from "./acl-writer.ts";
+import { inheritAcl } from "./acl-writer.ts";
 import { isFatal } from "./corruption.ts";
 import { typeOfMode } from "./directory-types.ts";
 import { addEntryCredits, initDirectory } from "./directory-writer.ts";
@@ -67,6 +67,7 @@ import {
 import { ORPHAN_CREDITS } from "./orphans.ts";
 import type { ExtWriting } from "./writing.ts";
 import { XATTR_CREDITS } from "./xattr-writer.ts";
+import { readXattrs } from "./xattr.ts";
 
 const S_ISGID = 0o2000;
 const PERMISSIONS = 0o7777;
@@ -98,6 +99,8 @@ interface Plan {
   readonly file: NewFile;
   /** Bytes of a symbolic link's target. */
   readonly target: Uint8Array;
+  /** Whether the directory has a default ACL. */
+  readonly inheritsAcl: boolean;
 }
 
 /**
@@ -114,7 +117,7 @@ export function make(
   const plan = planFor(writing.editor, directory, file);
   const isDirectory = (plan.mode & S_IFMT) === S_IFDIR;
   if (isDirectory) assertRoomForDirectory(writing.editor, directory, "mkdir");
-  const credits = makeCredits(writing.editor, directory.record) + addEntryCredits(directory.record);
+  const credits = makeCredits(plan, directory.record) + addEntryCredits(directory.record);
   return writing.operate(credits, (handle) => {
     const record = create(writing, handle, directory.record, plan);
     undoing(writing, handle, record, () => {
@@ -140,7 +143,7 @@ export function makeUnnamed(
   if ((plan.mode & S_IFMT) !== S_IFREG) {
     throw refusal("EINVAL", "open", "only regular files are made without a name");
   }
-  const credits = makeCredits(writing.editor, directory.record) + ORPHAN_CREDITS;
+  const credits = makeCredits(plan, directory.record) + ORPHAN_CREDITS;
   return writing.operate(credits, (handle) => {
     const record = create(writing, handle, directory.record, plan, 0);
     writing.orphans.add(handle, record);
@@ -148,10 +151,9 @@ export function makeUnnamed(
   });
 }
 
-function makeCredits({ volume }: ExtEditor, directory: InodeRecord): number {
-  const inherits = readAcl(volume, directory, "default").length > 0 ? 2 * XATTR_CREDITS : 0;
-  // The inode, its number, its first block, and the directory that it is in.
-  return INODE_CREDITS + 3 + mapCredits(directory) + inherits;
+/** The inode, its number, its first block, its lists, and the directory that it is in. */
+function makeCredits({ inheritsAcl }: Plan, directory: InodeRecord): number {
+  return INODE_CREDITS + 3 + mapCredits(directory) + (inheritsAcl ? 2 * XATTR_CREDITS : 0);
 }
 
 function planFor(editor: ExtEditor, directory: InodeState, file: NewFile): Plan {
@@ -167,7 +169,14 @@ function planFor(editor: ExtEditor, directory: InodeState, file: NewFile): Plan 
   }
   const setgid = type === S_IFDIR && (directory.record.mode & S_ISGID) !== 0 ? S_ISGID : 0;
   const permissions = type === S_IFLNK ? 0o777 : file.mode & PERMISSIONS;
-  return { mode: type | permissions | setgid, file, target: targetOf(editor, type, file) };
+  const { volume } = editor;
+  const xattrs = (directory.xattrs ??= readXattrs(volume, directory.record));
+  return {
+    mode: type | permissions | setgid,
+    file,
+    target: targetOf(editor, type, file),
+    inheritsAcl: type !== S_IFLNK && xattrs.has("system.posix_acl_default"),
+  };
 }
 
 function targetOf({ volume }: ExtEditor, type: number, { target = "" }: NewFile): Uint8Array {
@@ -206,11 +215,11 @@ function create(
     time: editor.now(),
     project: inherits ? directory.extra(Ext4InodeExtra.projid) : 0,
   });
-  storeRecord(volume, handle, record);
   undoing(writing, handle, record, () => {
     fill(editor, handle, directory, record, plan);
     // The umask was applied by the caller.
-    inheritAcl(editor, handle, directory, record, 0);
+    if (plan.inheritsAcl) inheritAcl(editor, handle, directory, record, 0);
+    else storeRecord(volume, handle, record);
   });
   return record;
 }

@@ -8,7 +8,7 @@ import type { RenameOptions } from "../../vfs/writing.ts";
 import { typeOfMode } from "./directory-types.ts";
 import { CHANGE_ENTRY_CREDITS, addEntryCredits } from "./directory-writer.ts";
 import type { EntryTarget } from "./entry-area.ts";
-import { deletionCredits, finishDeletion, lastNameGone } from "./deletion.ts";
+import { deletionCredits, finishDeletion } from "./deletion.ts";
 import type { Handle } from "./handle.ts";
 import type { InodeState } from "./inode-state.ts";
 import {
@@ -22,7 +22,7 @@ import {
   refusal,
   uncountDirectory,
 } from "./new-names.ts";
-import { assertEmpty, assertSameProject, checkDroppable, dropLink } from "./unlink.ts";
+import { afterDrop, assertEmpty, assertSameProject, checkDroppable, dropLink } from "./unlink.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /** A name, and what it leads to. */
@@ -124,8 +124,7 @@ function moveEntry(
 /** What had the name has one less. */
 function replace(writing: ExtWriting, handle: Handle, target: InodeState): boolean {
   dropLink(writing, target);
-  writing.store(handle, target);
-  return target.record.links === 0 && lastNameGone(writing, handle, target);
+  return afterDrop(writing, handle, target);
 }
 
 function adopt(writing: ExtWriting, handle: Handle, child: InodeState, parent: InodeState): void {

@@ -4,11 +4,14 @@
  * @module
  */
 import { EXT4_PROJINHERIT_FL, Ext4InodeExtra } from "../../format/ext-inode.ts";
+import { EXT4_FEATURE_INCOMPAT_EA_INODE } from "../../format/ext-superblock.ts";
 import { S_IFDIR } from "../../vfs/modes.ts";
 import { typeOfMode } from "./directory-types.ts";
 import { CHANGE_ENTRY_CREDITS, addEntryCredits } from "./directory-writer.ts";
 import { deletionCredits, finishDeletion, lastNameGone } from "./deletion.ts";
 import { checkEvictable } from "./evict.ts";
+import { hasIncompat } from "./features.ts";
+import type { Handle } from "./handle.ts";
 import type { InodeRecord } from "./inode-record.ts";
 import type { InodeState } from "./inode-state.ts";
 import { setLinks, setSize } from "./inode-writer.ts";
@@ -106,7 +109,15 @@ export function dropLink(writing: ExtWriting, { record }: InodeState): void {
 
 /** @throws ENOTSUP for what cannot be deleted when this was its last name */
 export function checkDroppable({ editor }: ExtWriting, { record }: InodeState): void {
+  if (!hasIncompat(editor.volume.superblock, EXT4_FEATURE_INCOMPAT_EA_INODE)) return;
   if (record.type === S_IFDIR || record.links <= 1) checkEvictable(editor, record);
+}
+
+/** Stores an inode that has a name less; whether {@link finishDeletion} has to go on. */
+export function afterDrop(writing: ExtWriting, handle: Handle, victim: InodeState): boolean {
+  const { record, holds } = victim;
+  if (record.links > 0 || holds > 0) writing.store(handle, victim);
+  return record.links === 0 && lastNameGone(writing, handle, victim);
 }
 
 function remove(
@@ -124,8 +135,7 @@ function remove(
     dropLink(writing, victim);
     if (record.type === S_IFDIR) uncountDirectory(directory.record);
     writing.storeDirectory(handle, directory);
-    writing.store(handle, victim);
-    return record.links === 0 && lastNameGone(writing, handle, victim);
+    return afterDrop(writing, handle, victim);
   });
   if (goesOn) finishDeletion(writing, victim);
 }
