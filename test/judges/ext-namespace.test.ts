@@ -4,10 +4,12 @@
  * check have nothing to say.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { seededEnvironment } from "../../src/lib/environment.ts";
 import { Prng } from "../../src/lib/prng.ts";
+import { S_IFDIR } from "../../src/vfs/modes.ts";
 import { mountToWrite } from "../support/ext-mounted.ts";
 import { complaints } from "../support/ext-writing.ts";
 import { madeImage } from "../support/made-images.ts";
@@ -46,21 +48,34 @@ function callsOf(seed: number): Call[] {
   return [LARGE, ...Array.from({ length: CALLS }, () => stream.next())];
 }
 
+/** A file that loses its name and stays open. */
+const ORPHAN: readonly Call[] = [
+  { op: "make", path: "kept", mode: S_IFDIR | 0o755, rdev: 0, target: "" },
+  { op: "hold", path: "kept", slot: 100 },
+  { op: "rmdir", path: "kept" },
+];
+
 interface Report {
   readonly results: readonly string[];
   readonly tree: readonly unknown[];
 }
 
-function callKernel(image: Uint8Array, calls: readonly Call[]): Report {
+/** Makes the calls on a mounted copy of the image; `crash` gives the image as a crash leaves it. */
+function callKernel(
+  image: Uint8Array,
+  calls: readonly Call[],
+  crash = false,
+): Report & { readonly image: Uint8Array } {
   const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
   writeFileSync(path, image);
   const folder = `${path}.mount`;
   mkdirSync(folder);
-  return withLoopMount(path, folder, "noatime", () => {
-    const input = JSON.stringify({ calls, given: GIVEN });
+  const report = withLoopMount(path, folder, "noatime", () => {
+    const input = JSON.stringify({ calls, given: GIVEN, crash });
     const output = execFileSync("python3", [script, folder], { input, maxBuffer: 2 ** 28 });
     return JSON.parse(output.toString()) as Report;
   });
+  return { ...report, image: new Uint8Array(readFileSync(path)) };
 }
 
 describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
@@ -83,5 +98,22 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
     expect(e2fsckSays(image)).toEqual([]);
     expect(complaints(image)).toEqual([]);
     expect(linesOfOurs(mountToWrite(image))).toHaveLength(kernel.tree.length);
+  });
+
+  const journalled = Object.entries(IMAGES).filter(([, options]) => !/ext2|\^has_j/u.test(options));
+  test.each(journalled)("%s: what it leaves in a crash", { timeout: 120_000 }, (_, options) => {
+    const calls = [...ORPHAN, ...callsOf(SEED + options.length + 50)];
+    const image = madeImage(options, 24, ...(options.includes("-N") ? [] : ["-N", "4096"]));
+    const kernel = callKernel(image, calls, true);
+    const points: string[] = [];
+    const trace = { event: (point: string) => points.push(point) };
+    const filesystem = mountToWrite(kernel.image, {}, seededEnvironment(1, trace));
+    expect(points.slice(0, 2)).toEqual(["ext.recovery", "ext.orphans"]);
+    expect(linesOfOurs(filesystem)).toEqual(
+      kernel.tree.map((line) => JSON.stringify(line)).toSorted(),
+    );
+    filesystem.unmount();
+    expect(e2fsckSays(kernel.image)).toEqual([]);
+    expect(complaints(kernel.image)).toEqual([]);
   });
 });

@@ -15,9 +15,9 @@ import { LARGE, NamespaceStream } from "./namespace-stream.ts";
 
 const SYNC_EVERY = 7;
 
-/** An image of 8 MiB, without mke2fs. */
-export function emptyImage(options: MakeExtOptions): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(8 << 20);
+/** An image of some MiB, without mke2fs. */
+export function emptyImage(options: MakeExtOptions, megabytes = 8): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(megabytes << 20);
   const disk = new RamDisk({ name: "ram0", bytes });
   makeExt(disk, { inodes: 1024, ...options }, seededEnvironment(5));
   return bytes;

@@ -168,9 +168,10 @@ export class NamespaceModel {
   #rename({ from, to, how }: Call & { op: "rename" }): void {
     // Both ways are gone before a name is looked up.
     for (const path of [from, to]) this.#walk(path);
-    const [source, target] = [this.#place(from), this.#place(to)];
+    const source = this.#place(from);
     const moved = source.node;
     refuseUnless(moved !== undefined, "ENOENT");
+    const target = this.#place(to);
     refuseUnless(how !== "noreplace" || target.node === undefined, "EEXIST");
     refuseUnless(how !== "exchange" || target.node !== undefined, "ENOENT");
     refuseUnless(!target.way.includes(moved), "EINVAL");

@@ -79,11 +79,13 @@ export function isGiven(seconds: number): boolean {
 export class NamespaceStream {
   readonly #dice: Prng;
   readonly #large: number;
+  readonly #types: readonly number[];
 
-  /** `large`: how many names the large directory may have. */
-  constructor(dice: Prng, large: number) {
+  /** `large`: how many names the large directory may have. `filling`: what is made takes blocks. */
+  constructor(dice: Prng, large: number, what: "mixed" | "filling" = "mixed") {
     this.#dice = dice;
     this.#large = large;
+    this.#types = what === "mixed" ? TYPES : [S_IFDIR, S_IFLNK];
   }
 
   /** The next call. */
@@ -154,7 +156,7 @@ export class NamespaceStream {
 
   #make(path: string): Call {
     const dice = this.#dice;
-    const type = dice.pick(TYPES);
+    const type = dice.pick(this.#types);
     const mode = type | dice.below(0o10000);
     // Never a name: links in the middle of a path lead nowhere.
     const target = `nowhere/${"t".repeat(dice.pick([1, 51, 52, 300, 1100]))}`;
