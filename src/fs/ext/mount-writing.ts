@@ -112,7 +112,11 @@ function openJournal(volume: Volume, environment: Environment): Journal {
     environment,
     features: journalFeaturesFor(superblock),
     hooks: {
-      beforeFirstCommit: () => writeRecoverFlag(buffers, true),
+      beforeFirstCommit: () => {
+        writeRecoverFlag(buffers, true);
+        // e2fsck -p gives up on a journal with data that nobody asks to replay, committed or not.
+        buffers.device.flush();
+      },
       afterClean: () => writeRecoverFlag(buffers, false),
     },
   });
