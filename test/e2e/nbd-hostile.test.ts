@@ -29,12 +29,12 @@ import {
   testFolder,
   usageOf,
 } from "../support/nbd-server.ts";
+import { WHOLE, inSlices } from "../support/slices.ts";
 
 const MIB = 1 << 20;
 const SIZE = 8 * MIB;
-const whole = process.env["CI"] !== undefined || process.env["DAXKIT_MATRIX"] === "whole";
 /** As many as the issue asks for where all is tested and descriptors allow it. */
-const CROWD = whole ? 10_000 : 1500;
+const CROWD = WHOLE ? 10_000 : 1500;
 
 /** How many descriptors this process may have. */
 function descriptorLimit(): number {
@@ -57,7 +57,7 @@ async function isServed(server: RunningServer, image: string): Promise<void> {
   await hungUp(socket);
 }
 
-describe.for(ENGINES)("served by $name", ({ name, args: engine, env }) => {
+describe.for(inSlices(ENGINES, 3))("served by $name", ({ name, args: engine, env }) => {
   async function start(...args: string[]): Promise<RunningServer & { readonly image: string }> {
     const folder = testFolder();
     const image = randomImage(folder, "a.img", SIZE);

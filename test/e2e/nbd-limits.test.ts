@@ -26,6 +26,7 @@ import {
   option,
   request,
 } from "../support/nbd-wire.ts";
+import { inSlices } from "../support/slices.ts";
 
 const MIB = 1 << 20;
 const SIZE = 8 * MIB;
@@ -126,7 +127,7 @@ async function isServed(server: RunningServer): Promise<void> {
   await client.closed;
 }
 
-describe.for(ENGINES)("served by $name", (engine) => {
+describe.for(inSlices(ENGINES, 2))("served by $name", (engine) => {
   test("compact requests past every limit are refused one by one", async () => {
     const server = await startOn(engine);
     const client = await agree(server);

@@ -24,6 +24,7 @@ import { EXT_FIXTURES, type ExtFixture, fixtureImage, still } from "../support/e
 import { MUTATIONS } from "../support/mutations/all.ts";
 import { type Mutation, Target } from "../support/mutations/target.ts";
 import { places } from "../support/scratch.ts";
+import { inSlices } from "../support/slices.ts";
 import { programs } from "./judge.ts";
 
 const e2fsck = programs(["e2fsck"], "apt-get install e2fsprogs");
@@ -81,13 +82,18 @@ function damaged(mutation: Mutation, start: number): Target {
 }
 
 describe.skipIf(e2fsck.missing)(`e2fsck agrees${e2fsck.hint}`, { concurrent: true }, () => {
-  test.each(EXT_FIXTURES)("%s is clean", async (name) => {
+  test.each(inSlices(EXT_FIXTURES, 3))("%s is clean", async (name) => {
     expect(weComplain(fixtureImage(name))).toBe(false);
     expect(await agree(name, fixtureImage(name))).toBe(true);
   });
 
   // Each kind of damage on one of the images, a different one for each.
-  test.each(MUTATIONS.map(({ name }, i) => [name, i] as const))("%s", async (name, i) => {
+  test.each(
+    inSlices(
+      MUTATIONS.map(({ name }, i) => [name, i] as const),
+      4,
+    ),
+  )("%s", async (name, i) => {
     const mutation = MUTATIONS[i] as (typeof MUTATIONS)[number];
     const target = damaged(mutation, i);
     const differs = DIFFERENCES[name] !== undefined;
@@ -148,7 +154,7 @@ describe.skipIf(mke2fs.missing)(`what mke2fs makes is clean${mke2fs.hint}`, () =
     tree = makeTree();
   });
 
-  test.each(Object.entries(VARIANTS))("%s", async (name, options) => {
+  test.each(inSlices(Object.entries(VARIANTS), 2))("%s", async (name, options) => {
     const path = join(folder, "variant.img");
     writeFileSync(path, "");
     truncateSync(path, 24 << 20);

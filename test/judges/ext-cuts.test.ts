@@ -14,6 +14,7 @@ import { superblockChecksumOf } from "../../src/fs/ext/recover-flag.ts";
 import { treeOf, work } from "../support/ext-cut-work.ts";
 import { mountToWrite } from "../support/ext-mounted.ts";
 import { places, scratch } from "../support/scratch.ts";
+import { inSlices } from "../support/slices.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -65,7 +66,7 @@ const judges = [
 ] as const;
 
 describe.each(judges)("%s", (_judge, { missing, hint }, recover) => {
-  test.skipIf(missing).each(Object.entries(IMAGES))(`%s${hint}`, (_, options) => {
+  test.skipIf(missing).each(inSlices(Object.entries(IMAGES), 3))(`%s${hint}`, (_, options) => {
     const { disk } = work(options, CALLS);
     for (const { image } of disk.states(9, STATES, false)) {
       if (isTorn(image)) continue;

@@ -16,6 +16,7 @@ import { madeImage } from "../support/made-images.ts";
 import { callOurs, linesOfOurs } from "../support/namespace-ours.ts";
 import { type Call, GIVEN, LARGE, NamespaceStream } from "../support/namespace-stream.ts";
 import { places, scratch } from "../support/scratch.ts";
+import { inSlices } from "../support/slices.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -79,7 +80,7 @@ function callKernel(
 }
 
 describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
-  test.each(Object.entries(IMAGES))("%s", { timeout: 120_000 }, (_, options) => {
+  test.each(inSlices(Object.entries(IMAGES), 4))("%s", { timeout: 120_000 }, (_, options) => {
     const calls = callsOf(SEED + options.length);
     const image = madeImage(options, 24, ...(options.includes("-N") ? [] : ["-N", "4096"]));
     const kernel = callKernel(image, calls);
@@ -101,19 +102,23 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
   });
 
   const journalled = Object.entries(IMAGES).filter(([, options]) => !/ext2|\^has_j/u.test(options));
-  test.each(journalled)("%s: what it leaves in a crash", { timeout: 120_000 }, (_, options) => {
-    const calls = [...ORPHAN, ...callsOf(SEED + options.length + 50)];
-    const image = madeImage(options, 24, ...(options.includes("-N") ? [] : ["-N", "4096"]));
-    const kernel = callKernel(image, calls, true);
-    const points: string[] = [];
-    const trace = { event: (point: string) => points.push(point) };
-    const filesystem = mountToWrite(kernel.image, {}, seededEnvironment(1, trace));
-    expect(points.slice(0, 2)).toEqual(["ext.recovery", "ext.orphans"]);
-    expect(linesOfOurs(filesystem)).toEqual(
-      kernel.tree.map((line) => JSON.stringify(line)).toSorted(),
-    );
-    filesystem.unmount();
-    expect(e2fsckSays(kernel.image)).toEqual([]);
-    expect(complaints(kernel.image)).toEqual([]);
-  });
+  test.each(inSlices(journalled, 4))(
+    "%s: what it leaves in a crash",
+    { timeout: 120_000 },
+    (_, options) => {
+      const calls = [...ORPHAN, ...callsOf(SEED + options.length + 50)];
+      const image = madeImage(options, 24, ...(options.includes("-N") ? [] : ["-N", "4096"]));
+      const kernel = callKernel(image, calls, true);
+      const points: string[] = [];
+      const trace = { event: (point: string) => points.push(point) };
+      const filesystem = mountToWrite(kernel.image, {}, seededEnvironment(1, trace));
+      expect(points.slice(0, 2)).toEqual(["ext.recovery", "ext.orphans"]);
+      expect(linesOfOurs(filesystem)).toEqual(
+        kernel.tree.map((line) => JSON.stringify(line)).toSorted(),
+      );
+      filesystem.unmount();
+      expect(e2fsckSays(kernel.image)).toEqual([]);
+      expect(complaints(kernel.image)).toEqual([]);
+    },
+  );
 });

@@ -22,6 +22,7 @@ import { seededEnvironment, silent } from "../../src/lib/environment.ts";
 import { same } from "../support/bytes.ts";
 import { CutDisk } from "../support/cut-disk.ts";
 import { JournalWorkload } from "../support/journal-workload.ts";
+import { inSlices } from "../support/slices.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
 
@@ -119,7 +120,7 @@ function differences(
 }
 
 describe.skipIf(judge.missing)(`journals that we wrote${judge.hint}`, () => {
-  test.each(Object.keys(KINDS))("%s: e2fsck replays what we replay", (kind) => {
+  test.each(inSlices(Object.keys(KINDS), 2))("%s: e2fsck replays what we replay", (kind) => {
     const job = work(kind);
     const path = join(folder, "cut.img");
     let replayed = 0;
@@ -141,7 +142,7 @@ describe.skipIf(judge.missing)(`journals that we wrote${judge.hint}`, () => {
 });
 
 describe.skipIf(judge.missing || kernel.missing)(`this kernel${judge.hint}${kernel.hint}`, () => {
-  test.each(Object.keys(KINDS))("%s: a mount replays what we replay", (kind) => {
+  test.each(inSlices(Object.keys(KINDS), 2))("%s: a mount replays what we replay", (kind) => {
     const job = work(kind);
     const [path, mount] = [join(folder, "mounted.img"), join(folder, "mount")];
     mkdirSync(mount, { recursive: true });

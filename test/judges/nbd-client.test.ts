@@ -14,6 +14,7 @@ import { same } from "../support/bytes.ts";
 import { daxkit, jsonLines } from "../support/daxkit.ts";
 import { nbdkit, qemuNbd, runNbdkit, runQemuNbd } from "../support/nbd-servers.ts";
 import { scratch } from "../support/scratch.ts";
+import { inSlices } from "../support/slices.ts";
 import { programs } from "./judge.ts";
 
 const MIB = 1 << 20;
@@ -134,7 +135,7 @@ describe.skipIf(nbdkit.missing || mke2fs.missing)(`images by URI${nbdkit.hint}`,
     expect(() => openVolume(runNbdkit("memory", "1M"))).toThrow(refuses("EINVAL", "no filesystem"));
   });
 
-  test.each(["on", "off"])("commands take URIs, foreign calls %s", (ffi) => {
+  test.each(inSlices(["on", "off"], 2))("commands take URIs, foreign calls %s", (ffi) => {
     const uri = runNbdkit("file", image(bytes));
     const env = { DAXKIT_FFI: ffi };
     const run = (...args: string[]) => daxkit(args, { env });

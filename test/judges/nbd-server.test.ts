@@ -22,6 +22,7 @@ import {
   startServer,
   testFolder,
 } from "../support/nbd-server.ts";
+import { WHOLE } from "../support/slices.ts";
 import { programs, probed } from "./judge.ts";
 
 const libnbd = programs(["nbdinfo", "nbdcopy"], "apt-get install libnbd-bin");
@@ -38,7 +39,6 @@ const e2fsprogs = programs(["mke2fs", "e2fsck"], "apt-get install e2fsprogs");
 const gnutls = programs(["psktool", "certtool"], "apt-get install gnutls-bin");
 
 /** Longer runs where all is tested. */
-const whole = process.env["CI"] !== undefined || process.env["DAXKIT_MATRIX"] === "whole";
 const MIB = 1 << 20;
 
 let cwd = "";
@@ -323,7 +323,7 @@ describe.skipIf(fio.missing)(`fio${fio.hint}`, () => {
       ["--numjobs=2", "--bsrange=512-128k", "--iodepth=16"],
       { DAXKIT_FFI: "off" },
     ],
-    ...(whole
+    ...(WHOLE
       ? ([
           ["4 KiB at depth 64", ["--bs=4k", "--iodepth=64", "--numjobs=4"], {}],
           // fio's own headers need some hundred bytes, and its overlapping writes have no order.
@@ -348,7 +348,7 @@ describe.skipIf(fio.missing)(`fio${fio.hint}`, () => {
       "--fsync=64",
       "--size=16m",
       "--offset_increment=16m",
-      `--io_size=${whole ? "32m" : "8m"}`,
+      `--io_size=${WHOLE ? "32m" : "8m"}`,
       ...args,
     );
     expect(await server.end()).toBe(0);
