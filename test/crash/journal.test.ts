@@ -57,7 +57,10 @@ describe("every state that a power cut may leave is a prefix of what was committ
   });
 });
 
-describe.runIf(LONG || process.env["CI"] !== undefined)("every flush is needed", () => {
+const wanted = LONG || process.env["CI"] !== undefined;
+const hint = wanted ? "" : " (skipped: takes long; set DAXKIT_LONG=1)";
+
+describe.runIf(wanted)(`every flush is needed${hint}`, () => {
   const places = new Map<string, Scenario[]>();
   for (const scenario of scenarios) {
     const here = new Set<string>();

@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { checkVolume } from "../../src/node/volume.ts";
 import { runLine } from "../support/command-line.ts";
+import { WHOLE } from "../support/slices.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
 
@@ -86,7 +87,6 @@ function attributes(root: string): string {
   return stdout.split("\n\n").toSorted().join("\n\n");
 }
 
-const full = process.env["CI"] !== undefined || process.env["DAXKIT_MATRIX"] === "full";
 const LINES = [
   "mkfs.ext4 -b 4096",
   "mkfs.ext2",
@@ -98,7 +98,7 @@ const LINES = [
 describe.skipIf(judge.missing || loop.missing)(`a tree${judge.hint}${loop.hint}`, () => {
   beforeAll(makeTree);
 
-  test.each(full ? LINES : LINES.slice(0, 2))("%s", async (line) => {
+  test.each(WHOLE ? LINES : LINES.slice(0, 2))("%s", async (line) => {
     const image = join(folder, "made.img");
     const ended = await runLine([...line.split(" "), "-F", "-q", "-d", tree, image, "80M"]);
     expect(ended).toEqual({ status: 0, stdout: "", stderr: "" });

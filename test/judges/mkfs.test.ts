@@ -12,6 +12,7 @@ import { makeVolume } from "../../src/node/make-volume.ts";
 import { checkVolume } from "../../src/node/volume.ts";
 import { runLine } from "../support/command-line.ts";
 import { places } from "../support/scratch.ts";
+import { WHOLE } from "../support/slices.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
 import { MADE, type MadeVariant, PROFILES, UNCOMPARED } from "./mkfs-variants.ts";
@@ -25,7 +26,6 @@ const loop = loopMounts();
 const ours = e2fsprogs.missing ? "" : String(spawnSync("mke2fs", ["-V"]).stderr);
 /** Versions after it have other defaults. */
 const sameVersion = /mke2fs 1\.47\.0 /u.test(ours);
-const full = process.env["CI"] !== undefined || process.env["DAXKIT_MATRIX"] === "full";
 
 const TIME = "1700000000";
 const FIXED = ["-U", "11111111-2222-3333-4444-555555555555"];
@@ -125,7 +125,7 @@ function differences(a: string, b: string): number[] {
   return found;
 }
 
-const chosen = MADE.filter(({ short }) => full || short === true);
+const chosen = MADE.filter(({ short }) => WHOLE || short === true);
 
 describe.skipIf(e2fsprogs.missing)(
   `made filesystems${e2fsprogs.hint}`,
@@ -149,7 +149,7 @@ describe.skipIf(e2fsprogs.missing)(
       },
     );
 
-    const huge = full ? ["16T", "24T -O bigalloc -C 1M", "2T -O ^flex_bg"] : ["1T"];
+    const huge = WHOLE ? ["16T", "24T -O bigalloc -C 1M", "2T -O ^flex_bg"] : ["1T"];
     test.each(huge)("sparse: %s", async (line) => {
       const [size = "", ...words] = line.split(" ");
       const image = join(folder, `sparse-${size}.img`);
@@ -165,7 +165,7 @@ describe.skipIf(e2fsprogs.missing)(
 
 describe.skipIf(e2fsprogs.missing || loop.missing)(`the kernel writes to them${loop.hint}`, () => {
   const lines = MADE.map(({ line }) => line).filter(
-    (line) => full || /^64M( -b 4096)?$/u.test(line),
+    (line) => WHOLE || /^64M( -b 4096)?$/u.test(line),
   );
   // Not every kernel has all of these; and Linux stores checksums for others in its own way.
   const unmountable = /casefold|encoding|65536|16384$|encrypt|verity|quota|project|FreeBSD/u;
