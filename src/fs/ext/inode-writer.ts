@@ -250,8 +250,8 @@ export interface NewInode {
  */
 export function newRecord(volume: Volume, ino: number, given: NewInode): InodeRecord {
   const { superblock } = volume;
-  const bytes = new Uint8Array(superblock.inodeSize);
-  const view = new DataView(bytes.buffer);
+  const bytes = volume.takeRecord();
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   DI.mode.set(view, 0, given.mode);
   DI.linksCount.set(view, 0, given.links);
   DI.flags.set(view, 0, given.flags >>> 0);
@@ -275,10 +275,24 @@ function extraSizeOf({ inodeSize, wantExtraIsize }: Superblock): number {
   return EXTRA + wanted <= inodeSize && wanted % 4 === 0 ? wanted : sizeof(DX);
 }
 
-/** Puts a record into its block of the inode table, with its checksum. @throws EUCLEAN, EIO */
+/**
+ * Puts a record into its block of the inode table when the transaction is sealed, once for all of
+ * its changes and with its checksum. `Volume.record` answers it until then. @throws EUCLEAN, EIO
+ */
 export function storeRecord(volume: Volume, handle: Handle, record: InodeRecord): void {
-  const { block, at } = volume.placeOf(record.ino);
-  const { memory } = handle.get(block, "inode table block");
-  sealInode(volume.superblock, record);
-  copyIn(memory, at, record.bytes);
+  const { unsealed } = volume;
+  handle.get(volume.placeOf(record.ino).block, "inode table block");
+  if (unsealed.size === 0) handle.onSeal(() => sealRecords(volume));
+  unsealed.set(record.ino, record);
+}
+
+function sealRecords(volume: Volume): void {
+  const { unsealed, superblock, buffers } = volume;
+  for (const record of unsealed.values()) {
+    const { block, at } = volume.placeOf(record.ino);
+    const copy = buffers.get(block, "inode table block");
+    sealInode(superblock, record);
+    copyIn(copy.memory, copy.at + at, record.bytes);
+  }
+  unsealed.clear();
 }

@@ -25,6 +25,8 @@ export class Volume {
   readonly blocks: MetadataBlocks;
   readonly groups: Groups;
   readonly mapBudget = new MapBudget();
+  /** Inodes that changed in the running transaction: their table has them when it is sealed. */
+  readonly unsealed = new Map<number, InodeRecord>();
   readonly trace: Tracer;
   #slab = new Uint8Array(0);
   #slabUsed = 0;
@@ -45,7 +47,12 @@ export class Volume {
    */
   record(ino: number): InodeRecord {
     const { block, at } = this.placeOf(ino);
-    const bytes = this.#takeBytes(this.superblock.inodeSize);
+    const bytes = this.takeRecord();
+    const changed = this.unsealed.get(ino);
+    if (changed !== undefined) {
+      bytes.set(changed.bytes);
+      return new InodeRecord(this.superblock, ino, bytes, true);
+    }
     this.buffers.read(block, bytes, "inode table block", at);
     return new InodeRecord(this.superblock, ino, bytes);
   }
@@ -61,8 +68,9 @@ export class Volume {
     };
   }
 
-  /** Room for one record: an allocation for each would cost more than reading it. */
-  #takeBytes(size: number): Uint8Array<ArrayBuffer> {
+  /** Room for one record, zeros: an allocation for each would cost more than reading it. */
+  takeRecord(): Uint8Array<ArrayBuffer> {
+    const { inodeSize: size } = this.superblock;
     if (this.#slabUsed + size > this.#slab.length) {
       this.#slab = new Uint8Array(Math.max(SLAB_BYTES, size));
       this.#slabUsed = 0;

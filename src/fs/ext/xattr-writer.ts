@@ -145,6 +145,8 @@ export function dropXattr(
  */
 export function releaseXattrs(editor: ExtEditor, handle: Handle, record: InodeRecord): void {
   const stored = readStored(editor, record);
+  const alone = fileAcl(editor.volume.superblock, record) === 0;
+  if (alone && stored.inode.every(isPlain)) return;
   write(editor, handle, record, stored, { inode: stored.inode.filter(isPlain), block: [] });
 }
 
@@ -190,13 +192,14 @@ function write(
   before: Stored,
   { inode, block }: Stored,
 ): void {
+  const { superblock } = editor.volume;
   const changed = !sameList(before.block, block);
   const gone = before.inode.filter((one) => !inode.includes(one));
   const left = before.block.filter((one) => !block.includes(one));
   let last = true;
-  if (changed && block.length === 0) {
+  if (block.length === 0 && fileAcl(superblock, record) !== 0) {
     last = leaveBlock(editor, handle, record);
-    setFileAcl(editor.volume.superblock, record, 0);
+    setFileAcl(superblock, record, 0);
   } else if (changed) {
     editor.superblock.needCompat(handle, EXT4_FEATURE_COMPAT_EXT_ATTR);
     last = putBlock(editor, handle, record, block);
