@@ -20,6 +20,8 @@ export class InodeState {
   inline: Iomap | undefined;
   directory: Directory | undefined;
   xattrs: Map<string, XattrEntry> | undefined;
+  /** The name that a directory was last found not to have: who makes a file asks twice. */
+  absent: string | undefined;
   /** What changes the names of a directory. */
   names: DirectoryWriter | undefined;
   /** Open files: the inode lives on without a name. */
@@ -46,6 +48,7 @@ export class InodeState {
 
   /** Names were put in or taken out. Only a directory in its inode has to be read anew then. */
   namesChanged(): void {
+    this.absent = undefined;
     const inInode = this.record.has(EXT4_INLINE_DATA_FL);
     if (inInode || this.#inInode) this.forgetDirectory();
     this.#inInode = inInode;
@@ -53,6 +56,7 @@ export class InodeState {
 
   /** Forgets what was read of a directory as a whole: its shape, or its parent, has changed. */
   forgetDirectory(): void {
+    this.absent = undefined;
     this.directory = undefined;
     this.forgetAttributes();
   }

@@ -121,8 +121,13 @@ export class ExtInode implements Inode {
     const bytes = encodeUtf8(name);
     if (bytes.length === 0 || bytes.length > EXT4_NAME_LEN) return undefined;
     if (name.includes("/") || name.includes("\0")) return undefined;
+    const { state } = this;
+    if (state.absent === name) return undefined;
     const ino = directory.lookup(bytes);
-    if (ino === 0) return undefined;
+    if (ino === 0) {
+      state.absent = name;
+      return undefined;
+    }
     if (ino === this.ino || ino === EXT4_ROOT_INO) {
       throw corrupt(where, "entry inode", ino, "that would be a loop");
     }

@@ -10,8 +10,10 @@ import type { Handle } from "./handle.ts";
 import { Recent } from "./recent.ts";
 import type { JournaledBlock } from "./transaction.ts";
 
-/** Bytes that the cache of one filesystem holds, unless sixteen blocks need more. */
+/** Bytes that the cache of a filesystem holds that is read. */
 const CACHE_BYTES = 2 << 20;
+/** Where names are made, every one of a large directory falls into another block. */
+export const WRITER_CACHE_BYTES = 32 << 20;
 
 /** What a block has been proved to be, for the inode whose checksum seed is `seed`. */
 export type BlockRole = "extent" | "indirect" | "directory leaf" | "directory index" | "xattr";
@@ -57,12 +59,20 @@ export class MetadataBlocks {
   /** Blocks whose checksums are still to be made, which must not be read anew before. */
   readonly #unsealed = new Map<number, Unsealed>();
 
-  /** `firstDataBlock` holds the superblock (or lies before it), so no metadata can. */
-  constructor(buffers: Buffers, firstDataBlock: number, blocks: number) {
+  /**
+   * `firstDataBlock` holds the superblock (or lies before it), so no metadata can. `cacheBytes` are
+   * kept at most, unless sixteen blocks need more.
+   */
+  constructor(
+    buffers: Buffers,
+    firstDataBlock: number,
+    blocks: number,
+    cacheBytes: number = CACHE_BYTES,
+  ) {
     this.#buffers = buffers;
     this.#first = firstDataBlock;
     this.#blocks = blocks;
-    this.#cache = new Recent(Math.max(16, Math.floor(CACHE_BYTES / buffers.blockSize)));
+    this.#cache = new Recent(Math.max(16, Math.floor(cacheBytes / buffers.blockSize)));
   }
 
   /** True when `count` blocks from `block` can belong to a file. */

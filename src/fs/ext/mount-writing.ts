@@ -21,6 +21,7 @@ import { InPlaceJournal } from "./in-place-journal.ts";
 import { InodeCache } from "./inode-cache.ts";
 import { Journal, journalFeaturesFor } from "./journal.ts";
 import { fixedMap } from "./journal-map.ts";
+import { WRITER_CACHE_BYTES } from "./metadata-blocks.ts";
 import { MultiMountGuard } from "./multi-mount.ts";
 import { Orphans } from "./orphans.ts";
 import { writeRecoverFlag } from "./recover-flag.ts";
@@ -65,7 +66,7 @@ export function mountForWriting(
   const superblock = recoverOnDevice(found, buffers, environment.trace);
   // The journal may have held a superblock with other features.
   checkAllowed(superblock, options);
-  const volume = new Volume(superblock, buffers, environment.trace);
+  const volume = new Volume(superblock, buffers, environment.trace, WRITER_CACHE_BYTES);
   const editor = openEditor(volume, environment);
   const journalled = hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL);
   const journal = journalled

@@ -31,13 +31,15 @@ export class Volume {
   #slab = new Uint8Array(0);
   #slabUsed = 0;
 
-  constructor(superblock: Superblock, buffers: Buffers, trace: Tracer) {
+  /** `cacheBytes` of metadata blocks are kept; what readers need unless given. */
+  constructor(superblock: Superblock, buffers: Buffers, trace: Tracer, cacheBytes?: number) {
     this.device = buffers.device;
     this.superblock = superblock;
     this.buffers = buffers;
     this.trace = trace;
     this.groups = new Groups(superblock, buffers);
-    this.blocks = new MetadataBlocks(buffers, superblock.firstDataBlock, superblock.blocks);
+    const { firstDataBlock, blocks } = superblock;
+    this.blocks = new MetadataBlocks(buffers, firstDataBlock, blocks, cacheBytes);
   }
 
   /**
