@@ -63,7 +63,7 @@ export function daxWrite(inode: Iomappable, source: Uint8Array, offset: number):
       try {
         const run = Math.min(map.offset + map.length - at, length - done);
         if (!(run > 0 && map.offset <= at)) refuseMap("write", map, at);
-        copied = writeMap(map, at - map.offset, source.subarray(done, done + run));
+        copied = storeExtent(map, at - map.offset, source.subarray(done, done + run));
       } finally {
         inode.iomapEnd?.(map, copied, "write");
       }
@@ -93,7 +93,7 @@ export function daxZero(inode: Iomappable, offset: number, length: number): void
     try {
       const run = Math.min(map.offset + map.length - at, length - done);
       if (!(run > 0 && map.offset <= at)) refuseMap("zero", map, at);
-      zeroMap(map, at - map.offset, run);
+      zeroExtent(map, at - map.offset, run);
       zeroed = run;
     } finally {
       inode.iomapEnd?.(map, zeroed, "zero");
@@ -170,7 +170,13 @@ function readInline(map: Iomap, skip: number, target: Uint8Array, done: number, 
   target.fill(0, done + bytes.length, done + run);
 }
 
-function writeMap(map: Iomap, skip: number, source: Uint8Array): number {
+/**
+ * Copies `source` to byte `skip` of an extent and returns how many bytes: over poison only whole
+ * pages come through, and those in front of the first that does not. Durable after the next fence.
+ * @throws EIO for a part of a poisoned page, EOPNOTSUPP for shared blocks, EIO for what is no
+ *   mapped extent, each only when not a byte came before it
+ */
+export function storeExtent(map: Iomap, skip: number, source: Uint8Array): number {
   if (map.shared === true) refuseShared("write", map);
   if (map.type === "inline") return writeInline(map, skip, source);
   if (map.type !== "mapped") refuseUnmapped("write", map);
@@ -225,7 +231,11 @@ function writeInline(map: Iomap, skip: number, source: Uint8Array): number {
   return piece.length;
 }
 
-function zeroMap(map: Iomap, skip: number, run: number): void {
+/**
+ * Zeroes `run` bytes at byte `skip` of an extent, unless they read as zeros already. Durable after
+ * the next fence. @throws EIO for a part of a poisoned page, EOPNOTSUPP for shared blocks
+ */
+export function zeroExtent(map: Iomap, skip: number, run: number): void {
   if (map.type === "hole" || map.type === "unwritten") return;
   if (map.shared === true) refuseShared("zero", map);
   if (map.type === "inline") {

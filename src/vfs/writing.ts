@@ -77,11 +77,15 @@ export interface InodeWriting {
 
   /** @throws EPERM for an immutable or append-only file; EOVERFLOW never: times are clamped */
   change(change: AttributeChange): void;
-  /** Regular files: a new size; new bytes are holes that read as zeros. @throws EFBIG, EPERM */
+  /**
+   * Regular files: a new size; new bytes are holes that read as zeros. Privileges go as with a
+   * write. @throws EFBIG, EPERM
+   */
   truncate(size: number): void;
   /**
    * Regular files: copies `source` to byte `offset`, growing the file; returns how many bytes. Sets
-   * mtime and drops setuid and setgid as the kernel does.
+   * mtime and drops capabilities. Setuid and setgid stay, as for a caller who may set them: who
+   * acts for somebody else takes them away.
    * @throws ENOSPC, EFBIG, EPERM, EIO: each only when not a byte was written
    */
   write(source: Uint8Array, offset: number): number;

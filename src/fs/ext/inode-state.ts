@@ -30,6 +30,12 @@ export class InodeState {
   linkable = false;
   /** The last transaction that changed it; 0: none of this mount. */
   transaction = 0;
+  /** The last of these that changed more than times: what reading its data back takes. */
+  dataTransaction = 0;
+  /** The clock's tick at which it was written to last. */
+  writtenAt = -1;
+  /** The last run that was found to be the file's own, and no part of the filesystem. */
+  proved: Iomap | undefined;
   /** Nobody keeps it up to date any more: the inode was deleted, or is read anew when used. */
   retired = false;
   #inInode: boolean;

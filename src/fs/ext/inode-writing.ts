@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { EXT4_SYNC_FL } from "../../format/ext-inode.ts";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import type { Inode } from "../../vfs/filesystem.ts";
@@ -15,6 +16,7 @@ import type {
 } from "../../vfs/writing.ts";
 import { removeAttribute, setAttribute } from "./attribute-values.ts";
 import { change, changeFlags, visibleFlags } from "./attributes-writer.ts";
+import { overwrite, writeData } from "./data-writer.ts";
 import { finishDeletion } from "./deletion.ts";
 import type { ExtInode } from "./inode.ts";
 import type { InodeState } from "./inode-state.ts";
@@ -89,8 +91,12 @@ export class ExtInodeWriting implements InodeWriting {
     });
   }
 
-  write(_source: Uint8Array, _offset: number): number {
-    throw this.#noData("write");
+  write(source: Uint8Array, offset: number): number {
+    const { state } = this.#inode;
+    this.#writing.assertUsable();
+    const done = this.#write(state, source, offset);
+    if ((state.record.flags & EXT4_SYNC_FL) !== 0) this.sync("data");
+    return done;
   }
 
   fallocate(_mode: FallocateMode, _offset: number, _length: number): void {
@@ -113,9 +119,9 @@ export class ExtInodeWriting implements InodeWriting {
     this.#call((writing, { state }) => changeFlags(writing, state, flags));
   }
 
-  sync(_how: "all" | "data"): void {
-    this.#writing.assertUsable();
-    this.#writing.journal.commitThrough(this.#inode.state.transaction);
+  sync(how: "all" | "data"): void {
+    const { state } = this.#inode;
+    this.#writing.syncThrough(how === "all" ? state.transaction : state.dataTransaction);
   }
 
   hold(): void {
@@ -137,9 +143,25 @@ export class ExtInodeWriting implements InodeWriting {
     try {
       return body(this.#writing, this.#inode);
     } catch (error) {
-      if (isDaxError(error, "EUCLEAN", "EBADMSG")) this.#writing.metDamage(error);
-      throw error;
+      throw this.#met(error);
     }
+  }
+
+  /** No closure here: a write that only copies makes no object. */
+  #write(state: InodeState, source: Uint8Array, offset: number): number {
+    try {
+      const done = overwrite(this.#writing, state, source, offset);
+      if (done === source.length && done > 0) return done;
+      this.#assertRegular("write");
+      return writeData(this.#writing, state, source, offset);
+    } catch (error) {
+      throw this.#met(error);
+    }
+  }
+
+  #met(error: unknown): unknown {
+    if (isDaxError(error, "EUCLEAN", "EBADMSG")) this.#writing.metDamage(error);
+    return error;
   }
 
   #assertFree(name: string, syscall: string): void {

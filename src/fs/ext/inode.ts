@@ -18,6 +18,7 @@ import type { Attributes, DirectoryEntry, Filesystem, Inode } from "../../vfs/fi
 import type { InodeWriting } from "../../vfs/writing.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
+import { mapForWriting } from "./data-mapping.ts";
 import { type Directory, openDirectory } from "./directory.ts";
 import { inlineContents } from "./inline.ts";
 import { type InodeRecord, deviceOf, gidOf, statBlocks, timesOf, uidOf } from "./inode-record.ts";
@@ -163,11 +164,24 @@ export class ExtInode implements Inode {
   }
 
   // One question in a read; what it decoded stays, and the answer is the same object every time.
-  iomapBegin(offset: number, _length: number, _intent: IomapIntent): Iomap {
-    const { record, map } = this.state;
+  iomapBegin(offset: number, length: number, intent: IomapIntent): Iomap {
+    const { state } = this;
+    if (intent !== "read" && intent !== "report") {
+      return mapForWriting(this.#writable(), state, { offset, length }, intent);
+    }
+    const { record, map } = state;
     if (record.has(EXT4_INLINE_DATA_FL)) return this.#inlineMap(offset);
     if (record.type === S_IFREG || record.type === S_IFDIR) return map.iomap(offset);
     return this.#hole(0);
+  }
+
+  /** @throws EROFS, EINVAL for what is no regular file */
+  #writable(): ExtWriting {
+    const { writing } = this.filesystem;
+    const detail = `${this.#name} is not to be written to`;
+    if (writing === undefined) throw new DaxError("EROFS", { syscall: "write", detail });
+    if (this.state.record.type === S_IFREG) return writing;
+    throw new DaxError("EINVAL", { syscall: "write", detail });
   }
 
   /** @throws EUCLEAN when this is a directory whose `..` is not `parent` */

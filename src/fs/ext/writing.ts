@@ -9,6 +9,7 @@ import { EXT4_DIRSYNC_FL, EXT4_SYNC_FL } from "../../format/ext-inode.ts";
 import { isFatal } from "./corruption.ts";
 import type { ExtEditor } from "./editor.ts";
 import { finishDeletion } from "./deletion.ts";
+import { FileContents } from "./file-contents.ts";
 import type { Handle, MetadataJournal } from "./handle.ts";
 import type { InodeCache } from "./inode-cache.ts";
 import { setTime, storeRecord } from "./inode-writer.ts";
@@ -39,6 +40,8 @@ export class ExtWriting {
   readonly orphans: Orphans;
   readonly inodes: InodeCache;
   readonly options: WritingOptions;
+  /** The contents of files, in which the journal has no part. */
+  readonly contents: FileContents;
   readonly #journalled: boolean;
   readonly #guard: MultiMountGuard | undefined;
   #errorsNoted = false;
@@ -50,6 +53,7 @@ export class ExtWriting {
     this.orphans = orphans;
     this.inodes = inodes;
     this.options = options;
+    this.contents = new FileContents(editor.volume, options.ordered);
     this.#journalled = journalled;
     this.#guard = guard;
   }
@@ -110,7 +114,14 @@ export class ExtWriting {
   /** An inode was changed: its fsync has to wait for this, and some want it at once. */
   note(handle: Handle, state: InodeState): void {
     state.transaction = handle.transaction;
+    state.dataTransaction = handle.transaction;
     if ((state.record.flags & EXT4_SYNC_FL) !== 0) handle.sync = true;
+  }
+
+  /** Stores an inode of which nothing has changed but times. */
+  storeTimes(handle: Handle, state: InodeState): void {
+    storeRecord(this.editor.volume, handle, state.record);
+    state.transaction = handle.transaction;
   }
 
   /** The names in a directory have changed: its times follow. */
@@ -126,6 +137,17 @@ export class ExtWriting {
   sync(): void {
     this.assertUsable();
     this.journal.commit();
+    this.contents.flush();
+  }
+
+  /**
+   * Makes everything durable that an inode had up to a transaction, and all contents of files.
+   * @throws EIO, EROFS after an abort
+   */
+  syncThrough(transaction: number): void {
+    this.assertUsable();
+    this.journal.commitThrough(transaction);
+    this.contents.flush();
   }
 
   /**
