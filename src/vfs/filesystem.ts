@@ -102,6 +102,11 @@ export interface Inode extends Iomappable {
   readonly mode: number;
   /** Whether reads and mappings reach media without a page cache (S_DAX). */
   readonly isDax: boolean;
+  /**
+   * Another number whenever bytes of the file may lie elsewhere than before, or nowhere: whoever
+   * keeps what `iomapBegin` answered asks again then. Undefined where nothing changes.
+   */
+  readonly mapGeneration?: number | undefined;
   /** What changes it; undefined on a filesystem that was mounted for reading. */
   readonly writing?: InodeWriting | undefined;
   /** What stat shows; made anew by each call. */

@@ -14,13 +14,17 @@
  */
 import type { DaxDevice } from "../dax/dax-device.ts";
 import { daxRead } from "../dax/file-io.ts";
-import { PAGE_SIZE, type PagePiece } from "../dax/operations.ts";
-import { DaxError } from "../lib/errno.ts";
-import { aliasOf, copyOut } from "../lib/memory.ts";
-import type { Stitched } from "../media/media.ts";
-import { type FileRun, runsOf } from "./file-runs.ts";
+import { PAGE_SIZE } from "../dax/operations.ts";
+import { DaxError, isDaxError } from "../lib/errno.ts";
+import { copyIn, copyOut } from "../lib/memory.ts";
+import { writingOf } from "./calls.ts";
+import type { FileRun } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
+import { MappedPages, makePages } from "./mapped-pages.ts";
+import { MappedSpans } from "./mapped-spans.ts";
+import { type Door, isZeros, openDoor } from "./mapping-door.ts";
 import type { Mount, MountUser } from "./mounts.ts";
+import type { InodeWriting } from "./writing.ts";
 
 /** What to map. */
 export interface MapOptions {
@@ -33,6 +37,16 @@ export interface MapOptions {
    * can detach it. Needs media that can be mapped a second time.
    */
   readonly revocable?: boolean;
+  /**
+   * `write`: stores go to the file. All of the range is made at once: holes are allocated, and
+   * what was never written is zeroed, so that no store can fail for want of room.
+   */
+  readonly access?: "read" | "write";
+  /**
+   * What leads to the bytes is durable before the mapping exists, so that `flush` is a matter of
+   * cache lines alone (MAP_SYNC).
+   */
+  readonly sync?: boolean;
 }
 
 /** A mapped file, as a {@link Mapping} needs it. */
@@ -42,34 +56,33 @@ export interface MappedFile {
   readonly path: string;
 }
 
-/** `bytes` once somebody asked for them. */
-interface Door {
-  readonly bytes: Uint8Array;
-  /** Undefined when `bytes` is an alias of the media's own memory. */
-  readonly stitched: Stitched | undefined;
-}
-
-/** A range of a file as memory; read-only. Made by `OpenFile.map`; it outlives the open file. */
+/** A range of a file as memory. Made by `OpenFile.map`; it outlives the open file. */
 export class Mapping implements MountUser {
   readonly path: string;
   /** Bytes from the start of the file. */
   readonly offset: number;
   readonly length: number;
-  readonly #inode: Inode;
+  readonly inode: Inode;
   readonly #mount: Mount;
   readonly #revocable: boolean;
-  readonly #spans: readonly FileRun[];
-  readonly #pinned: ReadonlySet<DaxDevice>;
+  /** What changes the file; undefined when the mapping is read-only. */
+  readonly #writing: InodeWriting | undefined;
+  readonly #isSync: boolean;
+  readonly #pages = new MappedPages();
+  readonly #spans: MappedSpans;
   /** Scratch for scalar loads; a load never crosses it. */
   readonly #word = new DataView(new ArrayBuffer(8));
   #state: "mapped" | "unmapped" | "revoked" = "mapped";
   #door: Door | undefined;
 
-  /** @throws EINVAL for an empty range or one that leaves the file; EUCLEAN, ENXIO */
+  /**
+   * @throws EINVAL for an empty range or one that leaves the file; EROFS, ENOSPC for one to be
+   *   written; EOPNOTSUPP for `sync` where a flush does not make durable; EUCLEAN, ENXIO
+   */
   constructor(file: MappedFile, options: MapOptions = {}) {
     const { inode, mount, path } = file;
     const { size } = inode;
-    const { offset = 0, length = size - offset, revocable = false } = options;
+    const { offset = 0, length = size - offset, revocable = false, sync = false } = options;
     if (!isRange(offset, length) || offset + length > size) {
       const detail = `bytes ${offset}+${length} of a file of ${size}; map at least one byte inside`;
       throw new DaxError("EINVAL", { syscall: "mmap", path, detail });
@@ -77,19 +90,29 @@ export class Mapping implements MountUser {
     this.path = path;
     this.offset = offset;
     this.length = length;
-    this.#inode = inode;
+    this.inode = inode;
     this.#mount = mount;
     this.#revocable = revocable;
-    this.#spans = [...runsOf(inode, offset, length)];
-    this.#pinned = new Set(this.#spans.flatMap(({ device }) => device ?? []));
-    for (const device of this.#pinned) device.enter();
+    this.#isSync = sync;
+    this.#writing = options.access === "write" ? writingOf(inode) : undefined;
+    if (this.#writing !== undefined) makePages(inode, this.#writing, offset, length);
+    this.#spans = new MappedSpans(inode, offset, length);
+    if (sync) this.#beSync();
+    inode.writing?.hold();
     mount.join(this);
+    if (this.#writing !== undefined) mount.writers.add(this);
+  }
+
+  /** Whether stores go to the file. */
+  get isWritable(): boolean {
+    return this.#writing !== undefined;
   }
 
   /** Aliases the media: an entry for each contiguous run; holes and inline bytes have none. */
   get spans(): readonly FileRun[] {
     this.#assertMapped("mmap");
-    return this.#spans;
+    this.#refresh();
+    return this.#spans.runs;
   }
 
   /**
@@ -100,9 +123,18 @@ export class Mapping implements MountUser {
    */
   get bytes(): Uint8Array {
     this.#assertMapped("mmap");
-    for (const device of this.#pinned) if (!device.alive) throw this.#removed(device);
+    this.#refresh();
+    for (const device of this.#spans.devices) if (!device.alive) throw this.#removed(device);
     this.#door ??= this.#openDoor();
     return this.#door.bytes;
+  }
+
+  /**
+   * Whether a raw array of it may be stored to, which nobody can take back: then the file's blocks
+   * must stay where they are.
+   */
+  get pinsBlocks(): boolean {
+    return this.isWritable && this.#door !== undefined && this.#door.stitched === undefined;
   }
 
   /**
@@ -145,6 +177,62 @@ export class Mapping implements MountUser {
     return this.#scalar(at, 8).getBigUint64(0, littleEndian);
   }
 
+  /** Stores all of `source` at byte `at`. @throws EACCES when read-only, and as {@link copyOut} */
+  copyIn(at: number, source: Uint8Array): void {
+    this.#store(at, source);
+  }
+
+  /** Stores a byte. @throws as {@link copyIn} */
+  setUint8(at: number, value: number): void {
+    this.#word.setUint8(0, value);
+    this.#store(at, this.#bytesOfWord(1));
+  }
+
+  /** Stores 2 bytes; big-endian unless told otherwise. @throws as {@link copyIn} */
+  setUint16(at: number, value: number, littleEndian = false): void {
+    this.#word.setUint16(0, value, littleEndian);
+    this.#store(at, this.#bytesOfWord(2));
+  }
+
+  /** Stores 4 bytes; big-endian unless told otherwise. @throws as {@link copyIn} */
+  setUint32(at: number, value: number, littleEndian = false): void {
+    this.#word.setUint32(0, value, littleEndian);
+    this.#store(at, this.#bytesOfWord(4));
+  }
+
+  /** Stores 8 bytes; big-endian unless told otherwise. @throws as {@link copyIn} */
+  setBigUint64(at: number, value: bigint, littleEndian = false): void {
+    this.#word.setBigUint64(0, value, littleEndian);
+    this.#store(at, this.#bytesOfWord(8));
+  }
+
+  /**
+   * Makes durable what was stored to `length` bytes from byte `at`, by either door: msync(2). The
+   * cache lines are written back, and unless the mapping is `sync` the filesystem commits what
+   * leads to them. Nothing to do for a read-only mapping.
+   * @throws EINVAL, EFAULT, ENXIO, EIO, EROFS after an error of the filesystem
+   */
+  flush(at = 0, length = this.length - at): void {
+    this.#assertMapped("msync");
+    if (!isRange(at, length) || at + length > this.length) {
+      if (length === 0) return;
+      const detail = `bytes ${at}+${length} of a mapping of ${this.length}`;
+      throw new DaxError("EINVAL", { syscall: "msync", path: this.path, detail });
+    }
+    if (this.#writing === undefined) return;
+    this.#refresh();
+    this.#pages.writeBack(this.#spans.runs, this.offset + at, length);
+    for (const device of this.#spans.devices) device.fence();
+    if (!this.#isSync) this.#writing.sync("data");
+  }
+
+  /** Writes the cache lines back that may have been stored to; the next fence waits for them. */
+  writeBack(): void {
+    if (this.#state !== "mapped" || !this.#pages.isDirty) return;
+    this.#refresh();
+    this.#pages.writeBack(this.#spans.runs, this.offset, this.length);
+  }
+
   describe(): string {
     return `mapping of ${this.path}`;
   }
@@ -171,11 +259,84 @@ export class Mapping implements MountUser {
   }
 
   #end(state: "unmapped" | "revoked"): void {
+    // A later fsync cannot find what was stored through a mapping that is gone.
+    this.writeBack();
     this.#state = state;
     this.#door?.stitched?.release();
     this.#door = undefined;
-    for (const device of this.#pinned) device.exit();
+    this.#spans.leave();
+    this.#mount.writers.delete(this);
     this.#mount.leave(this);
+    this.inode.writing?.release();
+  }
+
+  /** MAP_SYNC: metadata first, and a device on which flushing is enough. */
+  #beSync(): void {
+    const volatile = [...this.#spans.devices].find((device) => !device.synchronous);
+    if (volatile !== undefined || this.#spans.runs.some(({ memory }) => memory === undefined)) {
+      this.#spans.leave();
+      const detail = `${volatile?.name ?? "a part of the range"} has no flush that makes durable`;
+      throw new DaxError("EOPNOTSUPP", { syscall: "mmap", path: this.path, detail });
+    }
+    this.#writing?.sync("all");
+  }
+
+  /** Asks anew where the bytes are when the file was cut, or its blocks have moved. */
+  #refresh(): void {
+    if (!this.#spans.refresh()) return;
+    this.#door?.stitched?.release();
+    this.#door = undefined;
+  }
+
+  #bytesOfWord(size: number): Uint8Array {
+    return new Uint8Array(this.#word.buffer, 0, size);
+  }
+
+  #store(at: number, source: Uint8Array): void {
+    this.#assertMapped("store");
+    const writing = this.#writing;
+    if (writing === undefined) {
+      const detail = "the mapping is read-only; map it with access: write";
+      throw new DaxError("EACCES", { syscall: "store", path: this.path, detail });
+    }
+    this.#assertInside(at, source.length);
+    if (source.length === 0) return;
+    this.#refresh();
+    if (!this.#pages.isDirty) this.#touch(writing);
+    let index = this.#spans.indexOf(this.offset + at);
+    for (let done = 0; done < source.length; index++) {
+      const span = this.#spans.runs[index] as FileRun;
+      const from = this.offset + at + done;
+      const run = Math.min(source.length - done, span.offset + span.length - from);
+      this.#storeTo(span, from, source.subarray(done, done + run), writing);
+      done += run;
+    }
+    this.#pages.stored(this.offset + at, source.length);
+  }
+
+  #storeTo(span: FileRun, from: number, source: Uint8Array, writing: InodeWriting): void {
+    const { device, memory } = span;
+    if (device !== undefined && memory !== undefined) {
+      this.#translate(device, span.deviceStart + from - span.offset, source);
+      copyIn(memory, span.start + from - span.offset, source);
+      device.checkFault();
+      return;
+    }
+    // Bytes without dax, bytes kept among metadata, and holes that were punched since.
+    for (let done = 0; done < source.length;) {
+      const count = writing.write(source.subarray(done), from + done);
+      if (count === 0) throw new DaxError("EIO", { syscall: "store", path: this.path });
+      done += count;
+    }
+  }
+
+  /** The first store since the last flush: Linux notes the time at such a fault. */
+  #touch(writing: InodeWriting): void {
+    try {
+      writing.change({ mtime: "now" });
+    } catch (error) {
+      throw isDaxError(error) ? error.at({ syscall: "store", path: this.path }) : error;
+    }
   }
 
   #scalar(at: number, size: number): DataView {
@@ -186,9 +347,10 @@ export class Mapping implements MountUser {
   #load(at: number, target: Uint8Array): void {
     this.#assertMapped("load");
     this.#assertInside(at, target.length);
-    let index = this.#spanAt(this.offset + at);
+    this.#refresh();
+    let index = this.#spans.indexOf(this.offset + at);
     for (let done = 0; done < target.length; index++) {
-      const span = this.#spans[index] as FileRun;
+      const span = this.#spans.runs[index] as FileRun;
       const from = this.offset + at + done;
       const run = Math.min(target.length - done, span.offset + span.length - from);
       const part = run === target.length ? target : target.subarray(done, done + run);
@@ -211,7 +373,7 @@ export class Mapping implements MountUser {
   /** Bytes without dax, or kept among metadata: a copy, all of it or an error. */
   #readThrough(target: Uint8Array, from: number): void {
     for (let done = 0; done < target.length;) {
-      const count = daxRead(this.#inode, target.subarray(done), from + done);
+      const count = daxRead(this.inode, target.subarray(done), from + done);
       if (count > 0) done += count;
       else done += target.fill(0, done).length;
     }
@@ -230,48 +392,20 @@ export class Mapping implements MountUser {
     }
   }
 
-  /** Spans are sorted: the one that holds a byte of the file, by halving. */
-  #spanAt(offset: number): number {
-    let low = 0;
-    let high = this.#spans.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((this.#spans[middle] as FileRun).offset <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
-  }
-
   #openDoor(): Door {
-    const [first] = this.#spans;
-    for (const { type, absence } of this.#spans) {
-      if (absence !== undefined && !isZeros(type)) throw absence.at({ path: this.path });
+    const door = openDoor({
+      path: this.path,
+      spans: this.#spans.runs,
+      devices: this.#spans.devices,
+      length: this.length,
+      revocable: this.#revocable,
+      writable: this.isWritable,
+    });
+    if (this.#writing !== undefined) {
+      this.#touch(this.#writing);
+      this.#pages.opened();
     }
-    if (this.#spans.length === 1 && first?.memory !== undefined && !this.#revocable) {
-      return { bytes: aliasOf(first.memory, first.start, this.length), stitched: undefined };
-    }
-    return this.#stitch();
-  }
-
-  #stitch(): Door {
-    const [device, other] = this.#pinned;
-    const hole = this.#spans.find(({ type }) => isZeros(type))?.absence;
-    if (device === undefined) throw hole?.at({ path: this.path });
-    if (other !== undefined) throw this.#unavailable("the range lies on two devices");
-    const pieces = piecesOf(this.#spans);
-    const stitched = pieces === undefined ? undefined : device.stitch(pieces);
-    if (stitched === undefined) {
-      if (hole !== undefined) throw hole.at({ path: this.path });
-      const why = pieces === undefined ? "they are not whole pages" : `${device.name} cannot`;
-      throw this.#unavailable(`${this.#spans.length} fragments, and no way to join them: ${why}`);
-    }
-    const head = withinPage(this.#spans[0] as FileRun);
-    return { bytes: stitched.bytes.subarray(head, head + this.length), stitched };
-  }
-
-  #unavailable(why: string): DaxError {
-    const detail = `${why}; use spans or read`;
-    return new DaxError("ENOTSUP", { syscall: "mmap", path: this.path, detail });
+    return door;
   }
 
   #assertMapped(syscall: string): void {
@@ -290,9 +424,9 @@ export class Mapping implements MountUser {
       const detail = `bytes ${at}+${length} of a mapping of ${this.length}`;
       throw new DaxError("EINVAL", { syscall: "load", path, detail });
     }
-    const pages = Math.ceil(this.#inode.size / PAGE_SIZE);
+    const pages = Math.ceil(this.inode.size / PAGE_SIZE);
     if (this.offset + at + length <= pages * PAGE_SIZE) return;
-    const detail = `truncated to ${this.#inode.size} bytes under the mapping; Linux sends SIGBUS`;
+    const detail = `truncated to ${this.inode.size} bytes under the mapping; Linux sends SIGBUS`;
     throw new DaxError("EFAULT", { syscall: "load", path, detail });
   }
 
@@ -307,29 +441,4 @@ export class Mapping implements MountUser {
 
 function isRange(offset: number, length: number): boolean {
   return Number.isSafeInteger(offset) && offset >= 0 && Number.isSafeInteger(length) && length > 0;
-}
-
-/** What reads as zeros, whatever its media holds. */
-function isZeros(type: FileRun["type"]): boolean {
-  return type === "hole" || type === "unwritten";
-}
-
-/** Where in its first page a run starts: on media, or for zeros in the file. */
-function withinPage({ type, offset, deviceStart }: FileRun): number {
-  return (isZeros(type) ? offset : deviceStart) % PAGE_SIZE;
-}
-
-/** The runs as whole pages; undefined when a run starts or ends inside a page of another. */
-function piecesOf(runs: readonly FileRun[]): readonly PagePiece[] | undefined {
-  const pieces: PagePiece[] = [];
-  for (const [index, run] of runs.entries()) {
-    const within = withinPage(run);
-    const bytes = within + run.length;
-    if (index > 0 && within !== 0) return undefined;
-    if (index < runs.length - 1 && bytes % PAGE_SIZE !== 0) return undefined;
-    const pages = Math.ceil(bytes / PAGE_SIZE);
-    if (isZeros(run.type)) pieces.push({ hole: true, length: pages * PAGE_SIZE });
-    else pieces.push({ pgoff: Math.floor(run.deviceStart / PAGE_SIZE), pages });
-  }
-  return pieces;
 }

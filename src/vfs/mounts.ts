@@ -7,6 +7,7 @@ import { DaxError, assert } from "../lib/errno.ts";
 import type { Filesystem, Inode } from "./filesystem.ts";
 import { isDirectory } from "./modes.ts";
 import { NameCache } from "./name-cache.ts";
+import { Watches, isSameFile } from "./watches.ts";
 
 /** Something that keeps a mount busy while it lives: an open file, a mapping. */
 export interface MountUser {
@@ -18,6 +19,18 @@ export interface MountUser {
    * closing the media takes it back right after
    */
   revoke(mediaCloses: boolean): void;
+}
+
+/** Something through which a file may be stored to without a call. */
+export interface MountWriter extends MountUser {
+  readonly inode: Inode;
+  /** Whether memory was handed out that may be stored to, and that nobody can take back. */
+  readonly pinsBlocks: boolean;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+  readonly length: number;
+  /** Writes back what was stored; the next fence waits for it. */
+  writeBack(): void;
 }
 
 /** What unmounting does with users: refuse (EBUSY), or end them. */
@@ -52,11 +65,16 @@ export class Mount {
   readonly at: Location | undefined;
   /** The root of the filesystem as a place of the tree. */
   readonly root: Location;
+  /** Who wants to hear of changes; all mounts of a tree share it. */
+  readonly watches: Watches;
+  /** Mappings through which files are written. */
+  readonly writers = new Set<MountWriter>();
   readonly #users = new Set<MountUser>();
   #live = true;
 
   /** @throws ENXIO when the device is gone already */
-  constructor(filesystem: Filesystem, at: Location | undefined) {
+  constructor(filesystem: Filesystem, at: Location | undefined, watches = new Watches()) {
+    this.watches = watches;
     // While it is mounted the device is in use: removing it answers EBUSY, or waits.
     filesystem.device.dax?.device.enter();
     this.filesystem = filesystem;
@@ -82,6 +100,37 @@ export class Mount {
   /** Counts a user out; one that never joined is no error. */
   leave(user: MountUser): void {
     this.#users.delete(user);
+  }
+
+  /** Makes everything durable that was done to the filesystem. @throws EIO */
+  sync(): void {
+    this.writeBack();
+    this.filesystem.sync?.();
+  }
+
+  /** Writes back what was stored through mappings, of one file or of all. */
+  writeBack(inode?: Inode): void {
+    for (const writer of this.writers) {
+      if (inode === undefined || isSameFile(inode, writer.inode)) writer.writeBack();
+    }
+  }
+
+  /**
+   * Blocks of a file are about to go, or to move. Linux would wait for whoever holds them; here
+   * there is nobody to wait for.
+   * @throws EBUSY when one of the bytes from `offset` on is in a raw array that may be stored to
+   */
+  assertLoose(inode: Inode, offset: number, length = Number.POSITIVE_INFINITY): void {
+    for (const writer of this.writers) {
+      if (!writer.pinsBlocks || !isSameFile(inode, writer.inode)) continue;
+      const apart = writer.offset >= offset + length || writer.offset + writer.length <= offset;
+      if (apart) continue;
+      throw new DaxError("EBUSY", {
+        detail:
+          `bytes ${writer.offset}+${writer.length} are mapped to be written, and what was ` +
+          "handed out cannot be taken back; unmap that first, or map it revocable",
+      });
+    }
   }
 
   /** @throws EBUSY naming a user */
@@ -126,11 +175,13 @@ export class MountTable {
   readonly root: Mount;
   /** Names that walks through this table have met. */
   readonly names = new NameCache();
+  /** Who wants to hear of changes. */
+  readonly watches = new Watches();
   /** In the order of mounting; only a few, so that they are searched one by one. */
   readonly #mounts = new Set<Mount>();
 
   constructor(filesystem: Filesystem) {
-    this.root = new Mount(filesystem, undefined);
+    this.root = new Mount(filesystem, undefined, this.watches);
   }
 
   /** All mounts, the root first, then in the order of mounting. */
@@ -164,7 +215,7 @@ export class MountTable {
       const where = pathOf(root);
       throw new DaxError("EBUSY", { syscall: "mount", path, detail: `mounted at ${where}` });
     }
-    const mount = new Mount(filesystem, at);
+    const mount = new Mount(filesystem, at, this.watches);
     this.#mounts.add(mount);
     return mount;
   }
@@ -200,6 +251,11 @@ export class MountTable {
       this.#mounts.delete(mount);
       mount.end();
     }
+  }
+
+  /** Whether a directory is covered: then its name can neither be moved nor removed. */
+  isCovered(inode: Inode): boolean {
+    return this.#mounts.size > 0 && this.#mountAt(inode) !== undefined;
   }
 
   /** By filesystem and number: a filesystem may have made the inode's object anew since. */

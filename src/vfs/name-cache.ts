@@ -2,8 +2,8 @@
  * Names of directories that are walked through again and again: what the dentry cache of a kernel
  * is for. A linear directory costs a search of all its blocks for every name otherwise.
  *
- * It holds what a read-only filesystem said, which stays true. Whoever adds, removes or renames
- * entries calls {@link NameCache.forget}.
+ * Whoever adds, removes or renames entries says so: {@link NameCache.added},
+ * {@link NameCache.removed}, or {@link NameCache.forget} when he cannot say what.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const CAPACITY = 100_000;
 interface Known {
   lookups: number;
   /** Undefined until it is worth it. */
-  names: ReadonlyMap<string, number> | undefined;
+  names: Map<string, number> | undefined;
 }
 
 /** Names of the directories of a tree, the least recently read ones dropped first. */
@@ -41,8 +41,28 @@ export class NameCache {
     return directory.lookup(name);
   }
 
-  /** Forgets everything. */
-  forget(): void {
+  /** A directory has a name, which may have led elsewhere before. */
+  added(directory: Inode, name: string, ino: number): void {
+    const known = this.#directories.get(directory);
+    if (known?.names === undefined) return;
+    const before = known.names.size;
+    known.names.set(name, ino);
+    this.#size += known.names.size - before;
+    if (this.#size > CAPACITY) this.#dropOldest();
+  }
+
+  /** A directory has a name less. */
+  removed(directory: Inode, name: string): void {
+    if (this.#directories.get(directory)?.names?.delete(name) === true) this.#size--;
+  }
+
+  /** Forgets everything, or what it knows of one directory. */
+  forget(directory?: Inode): void {
+    if (directory !== undefined) {
+      const known = this.#directories.get(directory);
+      if (known !== undefined) this.#drop(known);
+      return;
+    }
     this.#directories = new WeakMap();
     this.#kept.clear();
     this.#size = 0;
@@ -54,13 +74,21 @@ export class NameCache {
     known.names = names;
     this.#kept.add(known);
     this.#size += names.size;
+    this.#dropOldest();
+  }
+
+  #dropOldest(): void {
     for (const oldest of this.#kept) {
       if (this.#size <= CAPACITY) break;
-      this.#kept.delete(oldest);
-      this.#size -= oldest.names?.size ?? 0;
-      oldest.names = undefined;
-      oldest.lookups = 0;
+      this.#drop(oldest);
     }
+  }
+
+  #drop(known: Known): void {
+    this.#kept.delete(known);
+    this.#size -= known.names?.size ?? 0;
+    known.names = undefined;
+    known.lookups = 0;
   }
 }
 
@@ -75,7 +103,7 @@ function inodeOf(directory: Inode, name: string, ino: number): Inode | undefined
 }
 
 /** All names; undefined where they are too many, or where the directory is damaged somewhere. */
-function namesOf(directory: Inode): ReadonlyMap<string, number> | undefined {
+function namesOf(directory: Inode): Map<string, number> | undefined {
   const names = new Map<string, number>();
   try {
     for (const { name, ino } of directory.readdir(0)) {

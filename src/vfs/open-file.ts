@@ -3,23 +3,45 @@
  *
  * @module
  */
-import type { DaxDevice } from "../dax/dax-device.ts";
 import { daxRead } from "../dax/file-io.ts";
-import { DaxError, type ErrnoCode } from "../lib/errno.ts";
-import { aliasOf, isPlain } from "../lib/memory.ts";
+import { DaxError, type ErrnoCode, type ErrorContext, isDaxError } from "../lib/errno.ts";
+import {
+  assertSize,
+  changeAttributes,
+  dropPrivileges,
+  getXattr,
+  listXattrs,
+  removeXattr,
+  setXattr,
+} from "./attribute-changes.ts";
+import { inCall, writingOf } from "./calls.ts";
 import { type FileExtent, extentsIn, seekTo } from "./extents.ts";
-import { type FileRun, runsOf } from "./file-runs.ts";
+import { FileViews } from "./file-views.ts";
 import type { Attributes, DirectoryEntry, Inode } from "./filesystem.ts";
 import { type MapOptions, type MappedFile, Mapping } from "./mapping.ts";
 import { isDirectory } from "./modes.ts";
 import { type Location, type Mount, type MountUser, pathOf } from "./mounts.ts";
-import { RunIndex } from "./run-index.ts";
+import { type Credentials, FS_APPEND_FL, denied } from "./permissions.ts";
+import type { AttributeChange, FallocateMode, InodeWriting } from "./writing.ts";
 
 /** From where `seek` counts: lseek(2). */
 export type Whence = "set" | "cur" | "end" | "data" | "hole";
 
-/** Holes have no media to show: their views are private zeros, at most so many bytes at once. */
-const HOLE_VIEW_BYTES = 65_536;
+const SET_ID_BITS = 0o6000;
+
+/** How a file is open; for reading unless told otherwise. */
+export interface OpenMode {
+  /** `none` (O_PATH): a place, for attributes and as a start of paths. */
+  readonly access?: "read" | "write" | "readwrite" | "none";
+  /** Every write goes to the end (O_APPEND). */
+  readonly append?: boolean;
+  /** Every write is durable before it returns: with all (O_SYNC), or what reads it (O_DSYNC). */
+  readonly sync?: "all" | "data" | undefined;
+  /** On whose behalf; nothing is checked unless given. */
+  readonly credentials?: Credentials | undefined;
+  /** False for a file that may never have a name (O_TMPFILE with O_EXCL). */
+  readonly linkable?: boolean;
+}
 
 /** An open regular file or directory; every call but `close` throws EBADF after `close`. */
 export class OpenFile implements MountUser {
@@ -28,23 +50,37 @@ export class OpenFile implements MountUser {
   /** Where the walk found it; a directory is a place from which relative paths can start. */
   readonly location: Location;
   readonly isDirectory: boolean;
+  readonly #isPlace: boolean;
+  readonly #reads: boolean;
+  readonly #append: boolean;
+  readonly #sync: "all" | "data" | undefined;
+  readonly #credentials: Credentials | undefined;
+  readonly #linkable: boolean;
+  readonly #views: FileViews;
+  /** What changes the bytes; undefined when it was not opened for that. */
+  readonly #writing: InodeWriting | undefined;
   #open = true;
   #position = 0;
-  #viewed = false;
-  readonly #runs = new RunIndex();
-  // The run that the last view was in, as plain memory: file bytes [from, to) lie at `base`.
-  #viewBuffer: ArrayBufferLike | undefined;
-  #viewDevice: DaxDevice | undefined;
-  #viewFrom = 0;
-  #viewTo = 0;
-  #viewBase = 0;
 
-  constructor(location: Location) {
-    this.inode = location.inode;
-    this.mount = location.mount;
+  /** @throws EROFS when it is to be written and the filesystem is not */
+  constructor(location: Location, mode: OpenMode = {}) {
+    const { access = "read", append = false, sync, credentials, linkable = true } = mode;
+    const { inode, mount } = location;
+    this.inode = inode;
+    this.mount = mount;
     this.location = location;
-    this.isDirectory = isDirectory(location.inode.mode);
-    this.mount.join(this);
+    this.isDirectory = isDirectory(inode.mode);
+    this.#isPlace = access === "none";
+    this.#reads = access === "read" || access === "readwrite";
+    const writes = access === "write" || access === "readwrite";
+    this.#writing = writes ? writingOf(inode) : undefined;
+    this.#append = append;
+    this.#sync = sync;
+    this.#credentials = credentials;
+    this.#linkable = linkable;
+    this.#views = new FileViews(inode);
+    inode.writing?.hold();
+    mount.join(this);
   }
 
   /** The absolute path under which it was opened, without links. */
@@ -67,12 +103,17 @@ export class OpenFile implements MountUser {
     return this.inode.attributes();
   }
 
+  /** Whether bytes may be written. */
+  get isWritable(): boolean {
+    return this.#writing !== undefined;
+  }
+
   /**
    * Copies from byte `offset` of the file; returns the bytes copied, fewer at the end of the file.
    * @throws EBADF, EISDIR, EINVAL for an offset that is none, EIO over poison, EUCLEAN
    */
   pread(target: Uint8Array, offset: number): number {
-    if (!this.#open || this.isDirectory || !(offset >= 0)) this.#refuseRead(offset);
+    if (!this.#open || this.isDirectory || !this.#reads || !(offset >= 0)) this.#refuseRead(offset);
     return daxRead(this.inode, target, offset);
   }
 
@@ -109,25 +150,162 @@ export class OpenFile implements MountUser {
    * @throws EBADF, EISDIR, EINVAL, ENXIO, EHWPOISON, EUCLEAN
    */
   view(offset: number, length: number): Uint8Array {
-    const last = offset + length;
-    if (
-      offset >= this.#viewFrom &&
-      last <= this.#viewTo &&
-      length >= 0 &&
-      this.#viewDevice?.alive === true
-    ) {
-      const at = this.#viewBase + (offset - this.#viewFrom);
-      return new Uint8Array(this.#viewBuffer as ArrayBufferLike, at, length);
-    }
-    return this.#viewSlowly(offset, length);
+    if (!this.#open || !this.#reads) this.#refuseRead(offset);
+    return this.#views.again(offset, length) ?? this.#viewSlowly(offset, length);
   }
 
-  /** Maps a range of the file. @throws EBADF, EISDIR, EINVAL, EUCLEAN, ENXIO */
+  /**
+   * Copies `source` to byte `offset`, or to the end of a file that is open to append, and returns
+   * how many bytes. What is between the end and `offset` becomes a hole.
+   * @throws EBADF when it is not open for writing, EINVAL, ENOSPC, EFBIG, EROFS after an error of
+   *   the filesystem, EIO: each only when not a byte was written
+   */
+  pwrite(source: Uint8Array, offset: number): number {
+    const writing = this.#writing;
+    if (!this.#open || writing === undefined || !(offset >= 0)) this.#refuseWrite(offset);
+    if (source.length === 0) return 0;
+    const { inode } = this;
+    try {
+      if ((inode.mode & SET_ID_BITS) !== 0) dropPrivileges(inode, this.#credentials);
+      const count = writing.write(source, this.#append ? inode.size : offset);
+      if (this.#sync !== undefined) writing.sync(this.#sync);
+      this.mount.watches.tell("modify", this.location);
+      return count;
+    } catch (error) {
+      throw this.#placed(error, "write");
+    }
+  }
+
+  /** As `pwrite`, of one source after the other. */
+  pwritev(sources: readonly Uint8Array[], offset: number): number {
+    let done = 0;
+    for (const source of sources) {
+      const count = this.pwrite(source, offset + done);
+      done += count;
+      if (count < source.length) break;
+    }
+    return done;
+  }
+
+  /** As `pwrite` at the position, which moves behind what was written. */
+  write(source: Uint8Array): number {
+    const count = this.pwrite(source, this.#position);
+    if (count > 0)
+      this.#position = (this.#append ? this.inode.size - count : this.#position) + count;
+    return count;
+  }
+
+  /** As `write`, of one source after the other. */
+  writev(sources: readonly Uint8Array[]): number {
+    let done = 0;
+    for (const source of sources) {
+      const count = this.write(source);
+      done += count;
+      if (count < source.length) break;
+    }
+    return done;
+  }
+
+  /** Gives the file a size. @throws EBADF after close, EINVAL when not open for writing, EFBIG */
+  truncate(size: number): void {
+    this.#change("ftruncate", "modify", () => {
+      const writing = this.#writing;
+      if (writing === undefined) throw denied("EINVAL", "the file is not open for writing");
+      assertSize(size);
+      assertMayCut(writing);
+      this.mount.assertLoose(this.inode, size);
+      dropPrivileges(this.inode, this.#credentials);
+      writing.truncate(size);
+    });
+  }
+
+  /**
+   * Makes blocks for a range of the file, takes them, or moves what is behind it: fallocate(2).
+   * @throws EBADF when not open for writing, EINVAL, ENOSPC, EFBIG, EOPNOTSUPP, EPERM
+   */
+  fallocate(mode: FallocateMode, offset: number, length: number, keepSize = false): void {
+    this.#change("fallocate", "modify", () => {
+      const sane = Number.isSafeInteger(offset) && offset >= 0 && Number.isSafeInteger(length);
+      if (!sane || length <= 0) throw denied("EINVAL", `bytes ${offset}+${length}`);
+      const writing = this.#writing;
+      if (writing === undefined) throw denied("EBADF", "the file is not open for writing");
+      if (mode !== "allocate") {
+        assertMayCut(writing);
+        const moves = mode === "collapse" || mode === "insert";
+        this.mount.assertLoose(this.inode, offset, moves ? undefined : length);
+      }
+      dropPrivileges(this.inode, this.#credentials);
+      writing.fallocate(mode, offset, length, keepSize);
+    });
+  }
+
+  /** Makes durable what was done to the file: fsync(2), or `data`: fdatasync(2). @throws EIO */
+  sync(how: "all" | "data" = "all"): void {
+    this.#assertUsable(how === "all" ? "fsync" : "fdatasync");
+    try {
+      this.mount.writeBack(this.inode);
+      this.inode.writing?.sync(how);
+    } catch (error) {
+      throw this.#placed(error, how === "all" ? "fsync" : "fdatasync");
+    }
+  }
+
+  /** fchmod, fchown and futimens in one. @throws EBADF, EROFS, EPERM, EACCES */
+  change(change: AttributeChange): void {
+    const syscall = "mode" in change ? "fchmod" : "uid" in change ? "fchown" : "futime";
+    this.#change(syscall, "attributes", () => {
+      changeAttributes(this.inode, change, this.#credentials);
+    });
+  }
+
+  /** The value of an attribute; undefined for one that is not there. @throws EBADF, ERANGE */
+  getxattr(name: string): Uint8Array | undefined {
+    this.#assertUsable("fgetxattr");
+    return inCall(this.#context("fgetxattr"), () => getXattr(this.inode, name, this.#credentials));
+  }
+
+  /** The names of all attributes. @throws EBADF */
+  listxattr(): readonly string[] {
+    this.#assertUsable("flistxattr");
+    return inCall(this.#context("flistxattr"), () => listXattrs(this.inode, this.#credentials));
+  }
+
+  /** @throws EBADF, EEXIST, ENODATA, ENOSPC, EPERM, EACCES, ERANGE, E2BIG, EROFS */
+  setxattr(name: string, value: Uint8Array, how?: "create" | "replace"): void {
+    this.#change("fsetxattr", "attributes", () => {
+      setXattr(this.inode, name, value, how, this.#credentials);
+    });
+  }
+
+  /** @throws EBADF, ENODATA, EPERM, EACCES, ERANGE, EROFS */
+  removexattr(name: string): void {
+    this.#change("fremovexattr", "attributes", () => {
+      removeXattr(this.inode, name, this.#credentials);
+    });
+  }
+
+  /** Whether a new name may be given to it. @throws EBADF, ENOENT */
+  assertLinkable(): void {
+    this.#assertOpen("link");
+    if (this.#linkable || this.inode.attributes().nlink > 0) return;
+    throw denied("ENOENT", "the file was made to have no name");
+  }
+
+  /**
+   * Maps a range of the file. A mapping to be written needs a file that is open for reading and
+   * writing. @throws EBADF, EISDIR, EINVAL, EACCES, EPERM, ENOSPC, EUCLEAN, ENXIO
+   */
   map(options: MapOptions = {}): Mapping {
-    this.#assertOpen("mmap");
+    this.#assertUsable("mmap");
     if (this.isDirectory) throw this.#error("EISDIR", "mmap");
+    const writes = options.access === "write";
+    if (!this.#reads || (writes && this.#writing === undefined))
+      throw this.#error("EACCES", "mmap");
     const file: MappedFile = { inode: this.inode, mount: this.mount, path: this.path };
-    return new Mapping(file, options);
+    return inCall(this.#context("mmap"), () => {
+      if (writes) assertMayCut(this.inode.writing);
+      return new Mapping(file, options);
+    });
   }
 
   /** The extents of the file, as FIEMAP lists them. @throws EBADF, EUCLEAN */
@@ -178,7 +356,7 @@ export class OpenFile implements MountUser {
   /** @throws EBUSY when views were handed out, unless the media closes next */
   revoke(mediaCloses = false): void {
     if (!this.#open) return;
-    if (this.#viewed && !mediaCloses) {
+    if (this.#views.handedOut && !mediaCloses) {
       const detail = "its views alias the media and cannot be taken back; close it first";
       throw new DaxError("EBUSY", { syscall: "umount", path: this.path, detail });
     }
@@ -187,15 +365,9 @@ export class OpenFile implements MountUser {
 
   #end(): void {
     this.#open = false;
-    this.#forgetView();
+    this.#views.forget();
     this.mount.leave(this);
-  }
-
-  #forgetView(): void {
-    this.#runs.clear();
-    this.#viewBuffer = undefined;
-    this.#viewDevice = undefined;
-    this.#viewTo = 0;
+    this.inode.writing?.release();
   }
 
   #seekTarget(offset: number, whence: Whence): number {
@@ -205,52 +377,43 @@ export class OpenFile implements MountUser {
   }
 
   #viewSlowly(offset: number, length: number): Uint8Array {
-    if (!this.#open || this.isDirectory || !(offset >= 0)) this.#refuseRead(offset);
+    if (this.isDirectory || !(offset >= 0)) this.#refuseRead(offset);
     if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || length < 0) {
       throw this.#error("EINVAL", "mmap");
     }
-    if (this.#viewDevice?.alive === false) this.#forgetView();
-    if (length === 0 || offset >= this.inode.size) return new Uint8Array(0);
-    const run = this.#runs.find(offset) ?? this.#translate(offset);
-    return this.#show(run, offset, length);
-  }
-
-  /** Translates the whole run that holds `offset`, not just what was asked: more will be asked. */
-  #translate(offset: number): FileRun {
-    const { inode } = this;
-    const map = inode.iomapBegin(offset, inode.size - offset, "report");
-    for (const start of [map.offset, offset]) {
-      const [run] = runsOf(inode, start, inode.size - start);
-      // A short translation, or poison, may stop in front of what was asked.
-      if (run === undefined || run.offset + run.length <= offset) continue;
-      if (run.memory !== undefined) this.#runs.add(run);
-      return run;
+    try {
+      return this.#views.at(offset, length);
+    } catch (error) {
+      throw this.#placed(error, "mmap");
     }
-    throw this.#error("EUCLEAN", "mmap");
   }
 
-  #show(run: FileRun, offset: number, asked: number): Uint8Array {
-    const within = offset - run.offset;
-    const length = Math.min(asked, run.length - within);
-    const { absence, memory, start } = run;
-    if (memory === undefined) {
-      if (absence?.code === "EHWPOISON") throw absence.at({ path: this.path });
-      const copy = new Uint8Array(Math.min(length, HOLE_VIEW_BYTES));
-      return copy.subarray(0, this.pread(copy, offset));
-    }
-    this.#viewed = true;
-    if (!isPlain(memory)) return aliasOf(memory, start + within, length);
-    this.#viewBuffer = memory.buffer;
-    this.#viewBase = memory.byteOffset + start;
-    this.#viewFrom = run.offset;
-    this.#viewTo = run.offset + run.length;
-    this.#viewDevice = run.device;
-    return new Uint8Array(memory.buffer, this.#viewBase + within, length);
+  /** Runs a change; its errors say where, and who watches hears of it. */
+  #change(syscall: string, kind: "modify" | "attributes", body: () => void): void {
+    this.#assertUsable(syscall);
+    inCall(this.#context(syscall), body);
+    this.mount.watches.tell(kind, this.location);
   }
 
-  #refuseRead(offset: number): void {
+  #context(syscall: string): ErrorContext {
+    return { syscall, path: this.path };
+  }
+
+  #placed(error: unknown, syscall: string): unknown {
+    return isDaxError(error) ? error.at(this.#context(syscall)) : error;
+  }
+
+  #refuseWrite(offset: number): never {
+    this.#assertOpen("write");
+    if (this.#writing === undefined) throw new DaxError("EBADF", { syscall: "write" });
+    const detail = `offset ${offset}`;
+    throw new DaxError("EINVAL", { syscall: "write", path: this.path, detail });
+  }
+
+  #refuseRead(offset: number): never {
     this.#assertOpen("read");
     if (this.isDirectory) throw new DaxError("EISDIR", { syscall: "read" });
+    if (!this.#reads) throw new DaxError("EBADF", { syscall: "read" });
     const detail = `offset ${offset}`;
     throw new DaxError("EINVAL", { syscall: "read", path: this.path, detail });
   }
@@ -259,7 +422,17 @@ export class OpenFile implements MountUser {
     if (!this.#open) throw new DaxError("EBADF", { syscall });
   }
 
+  /** Open, and not only as a place. */
+  #assertUsable(syscall: string): void {
+    if (!this.#open || this.#isPlace) throw new DaxError("EBADF", { syscall });
+  }
+
   #error(code: ErrnoCode, syscall: string): DaxError {
     return new DaxError(code, { syscall, path: this.path });
   }
+}
+
+function assertMayCut(writing: InodeWriting | undefined): void {
+  if (((writing?.flags ?? 0) & FS_APPEND_FL) !== 0)
+    throw denied("EPERM", "the file is append-only");
 }

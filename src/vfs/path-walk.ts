@@ -1,15 +1,18 @@
 /**
  * The path walk: from a string to a place in the tree, as path_resolution(7) describes it.
  *
- * Nobody's permissions are checked: whoever can read an image reads all of it, as its owner could
- * with any other tool. Absolute links start at the root of the tree, never at the host's.
+ * Permissions are checked where credentials are given; without them whoever can read an image reads
+ * all of it, as its owner could with any other tool. Absolute links start at the root of the tree,
+ * never at the host's.
  *
  * @module
  */
 import { DaxError, type ErrnoCode } from "../lib/errno.ts";
 import { encodeUtf8 } from "../lib/utf8.ts";
+import type { Inode } from "./filesystem.ts";
 import { isDirectory, isSymlink } from "./modes.ts";
 import type { Location, MountTable } from "./mounts.ts";
+import { type Credentials, MAY_EXEC, assertPermitted } from "./permissions.ts";
 
 /** Bytes in one name, at most. */
 export const NAME_MAX = 255;
@@ -31,6 +34,20 @@ export interface WalkOptions {
   readonly follow?: boolean;
   /** Where relative paths start; the root of the tree unless given. */
   readonly from?: Location;
+  /** Who walks: every directory on the way has to let him search it. Unchecked unless given. */
+  readonly credentials?: Credentials;
+}
+
+/** The last name of a path, which may lead nowhere yet. */
+export interface NamedPlace {
+  /** The directory that the name is in, or would be. */
+  readonly directory: Location;
+  /** `.` and `..` as they are; empty for the root. */
+  readonly name: string;
+  /** False for `.`, `..` and the root, which can neither be made nor removed. */
+  readonly isName: boolean;
+  /** Slashes behind the name: it has to be a directory's. */
+  readonly slashed: boolean;
 }
 
 /** True when `text` takes more than `limit` bytes in UTF-8. */
@@ -42,27 +59,48 @@ function isLonger(text: string, limit: number): boolean {
 /**
  * Finds the place that `path` names.
  * @throws ENOENT, ENOTDIR, ELOOP (more than 40 links), ENAMETOOLONG (a name of more than 255 bytes,
- * a path of 4096 or more), EINVAL (a NUL), and whatever the filesystem says of its own structures
+ * a path of 4096 or more), EINVAL (a NUL), EACCES (a directory that may not be searched), and
+ * whatever the filesystem says of its own structures
  */
 export function walk(table: MountTable, path: string, options: WalkOptions): Location {
-  const fail = (code: ErrnoCode, detail?: string): DaxError =>
-    new DaxError(code, {
-      syscall: options.syscall,
-      path,
-      ...(detail === undefined ? {} : { detail }),
-    });
-  if (path === "") throw fail("ENOENT");
-  if (path.includes("\0")) throw fail("EINVAL", "a path has no NUL byte");
-  if (isLonger(path, PATH_MAX - 1)) throw fail("ENAMETOOLONG");
+  return inWalk(path, options, () => new Walk(table, options, path).run(path));
+}
+
+/** Finds the directory of the last name of a path, links before it followed. @throws as `walk` */
+export function walkToName(table: MountTable, path: string, options: WalkOptions): NamedPlace {
+  return inWalk(path, options, () => new Walk(table, options, path).toName(path));
+}
+
+/** As {@link walkToName}, with what has the name, links in the last place followed. */
+export function walkToNew(
+  table: MountTable,
+  path: string,
+  options: WalkOptions,
+): { readonly place: NamedPlace; readonly found: Location | undefined } {
+  return inWalk(path, options, () => new Walk(table, options, path).toNew(path));
+}
+
+function inWalk<T>(path: string, { syscall }: WalkOptions, body: () => T): T {
   try {
-    return new Walk(table, options, fail).run(path);
+    checkPath(path);
+    return body();
   } catch (error) {
     // The filesystem knows its structures, and not by which path they were reached.
-    if (error instanceof DaxError && error.path === undefined) {
-      throw error.at({ syscall: options.syscall, path });
-    }
+    if (error instanceof DaxError && error.path === undefined) throw error.at({ syscall, path });
     throw error;
   }
+}
+
+function checkPath(path: string): void {
+  if (path === "") throw new DaxError("ENOENT");
+  if (path.includes("\0")) throw new DaxError("EINVAL", { detail: "a path has no NUL byte" });
+  if (isLonger(path, PATH_MAX - 1)) throw new DaxError("ENAMETOOLONG");
+}
+
+/** What has a name in a directory, mounts not crossed. @throws ENAMETOOLONG, EUCLEAN */
+export function lookUp(table: MountTable, directory: Inode, name: string): Inode | undefined {
+  if (isLonger(name, NAME_MAX)) throw new DaxError("ENAMETOOLONG");
+  return table.names.lookup(directory, name);
 }
 
 /** One walk: what is left of the path, and where it has come. */
@@ -70,23 +108,23 @@ class Walk {
   readonly #table: MountTable;
   readonly #follow: boolean;
   readonly #from: Location;
-  readonly #fail: (code: ErrnoCode, detail?: string) => DaxError;
+  readonly #credentials: Credentials | undefined;
+  readonly #syscall: string;
+  readonly #path: string;
   #links = 0;
 
-  constructor(
-    table: MountTable,
-    options: WalkOptions,
-    fail: (code: ErrnoCode, detail?: string) => DaxError,
-  ) {
+  constructor(table: MountTable, options: WalkOptions, path: string) {
     this.#table = table;
     this.#follow = options.follow ?? true;
     this.#from = options.from ?? table.root.root;
-    this.#fail = fail;
+    this.#credentials = options.credentials;
+    this.#syscall = options.syscall;
+    this.#path = path;
   }
 
-  run(path: string): Location {
+  run(path: string, from = this.#from): Location {
     let rest = path;
-    let at = this.#startOf(path, this.#from);
+    let at = this.#startOf(path, from);
     for (let next = skipSlashes(rest, 0); next < rest.length; next = skipSlashes(rest, next)) {
       const slash = rest.indexOf("/", next);
       const stop = slash === -1 ? rest.length : slash;
@@ -108,18 +146,53 @@ class Walk {
     return at;
   }
 
+  toName(path: string, from = this.#from): NamedPlace {
+    const stop = beforeSlashes(path);
+    const start = path.lastIndexOf("/", stop - 1) + 1;
+    const name = path.slice(start, stop);
+    const way = path.slice(0, start);
+    const directory = way === "" ? from : this.run(way, from);
+    if (name === "") return { directory, name, isName: false, slashed: true };
+    this.#assertSearchable(directory);
+    const isName = name !== "." && name !== "..";
+    return { directory, name, isName, slashed: stop < path.length };
+  }
+
+  toNew(path: string): { readonly place: NamedPlace; readonly found: Location | undefined } {
+    let place = this.toName(path);
+    for (;;) {
+      const found = this.#find(place);
+      const link = found !== undefined && isSymlink(found.inode.mode);
+      if (!link || !(this.#follow || place.slashed)) return { place, found };
+      const target = this.#targetOf(found);
+      const { slashed } = place;
+      place = this.toName(target, this.#startOf(target, place.directory));
+      if (slashed) place = { ...place, slashed };
+    }
+  }
+
+  #find({ directory, name, isName }: NamedPlace): Location | undefined {
+    if (name === "" || name === ".") return directory;
+    if (name === "..") return directory.parent ?? directory;
+    const inode = isName ? lookUp(this.#table, directory.inode, name) : undefined;
+    if (inode === undefined) return undefined;
+    return this.#table.across({ inode, mount: directory.mount, parent: directory, name });
+  }
+
   #startOf(path: string, relativeTo: Location): Location {
     return path.startsWith("/") ? this.#table.root.root : relativeTo;
   }
 
   #step(at: Location, name: string): Location {
-    if (!isDirectory(at.inode.mode)) throw this.#fail("ENOTDIR");
-    if (name === ".") return at;
-    if (name === "..") return at.parent ?? at;
-    if (isLonger(name, NAME_MAX)) throw this.#fail("ENAMETOOLONG");
-    const inode = this.#table.names.lookup(at.inode, name);
-    if (inode === undefined) throw this.#fail("ENOENT");
-    return this.#table.across({ inode, mount: at.mount, parent: at, name });
+    this.#assertSearchable(at);
+    const found = this.#find({ directory: at, name, isName: true, slashed: false });
+    if (found === undefined) throw this.#fail("ENOENT");
+    return found;
+  }
+
+  #assertSearchable({ inode }: Location): void {
+    if (!isDirectory(inode.mode)) throw this.#fail("ENOTDIR");
+    if (this.#credentials !== undefined) assertPermitted(inode, MAY_EXEC, this.#credentials);
   }
 
   #targetOf(link: Location): string {
@@ -129,10 +202,21 @@ class Walk {
     if (isLonger(target, PATH_MAX - 1)) throw this.#fail("ENAMETOOLONG");
     return target;
   }
+
+  #fail(code: ErrnoCode): DaxError {
+    return new DaxError(code, { syscall: this.#syscall, path: this.#path });
+  }
 }
 
 function skipSlashes(text: string, start: number): number {
   let at = start;
   while (text.charCodeAt(at) === 0x2f) at++;
   return at;
+}
+
+/** The length of a path without the slashes at its end. */
+function beforeSlashes(path: string): number {
+  let stop = path.length;
+  while (stop > 0 && path.charCodeAt(stop - 1) === 0x2f) stop--;
+  return stop;
 }

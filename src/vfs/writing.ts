@@ -32,8 +32,9 @@ export interface AttributeChange {
   readonly mode?: number;
   readonly uid?: number;
   readonly gid?: number;
-  readonly atime?: Timespec;
-  readonly mtime?: Timespec;
+  /** `now`: the time of the filesystem's own clock. */
+  readonly atime?: Timespec | "now";
+  readonly mtime?: Timespec | "now";
 }
 
 /** How `rename` treats a target that exists: not at all, replaced by default, or swapped. */

@@ -34,7 +34,7 @@ import type { Handle } from "./handle.ts";
 import { type InodeRecord, gidOf, uidOf } from "./inode-record.ts";
 import type { InodeState } from "./inode-state.ts";
 import { setFlags, setMode, setOwner, setTime } from "./inode-writer.ts";
-import { assertFree, refusal } from "./new-names.ts";
+import { assertFree, assertMutable, refusal } from "./new-names.ts";
 import type { ExtWriting } from "./writing.ts";
 import { XATTR_CREDITS, dropXattr } from "./xattr-writer.ts";
 import { parseXattrName } from "./xattr-names.ts";
@@ -96,25 +96,37 @@ const OF_OTHERS = EXT4_NODUMP_FL | EXT4_NOATIME_FL;
  * @throws EPERM, EINVAL, ENOSPC with nothing changed; EUCLEAN, EBADMSG, EIO
  */
 export function change(writing: ExtWriting, state: InodeState, wanted: AttributeChange): void {
-  assertFree(state, "chmod");
+  if (isTouch(wanted)) assertMutable(state, "utimensat");
+  else assertFree(state, "chmod");
   for (const id of [wanted.uid, wanted.gid]) {
     if (id === undefined || (Number.isInteger(id) && id >= 0 && id < MOST_ID)) continue;
     throw refusal("EINVAL", "chown", `id ${id}; from 0 to ${MOST_ID - 1}`);
   }
-  for (const time of [wanted.atime, wanted.mtime]) if (time !== undefined) assertTime(time);
+  for (const time of [wanted.atime, wanted.mtime]) assertTime(time);
   const { record } = state;
   const owns = wanted.uid !== undefined || wanted.gid !== undefined;
   const mode = modeAfter(record, wanted, owns);
   writing.operate(2 * XATTR_CREDITS + 1, (handle) => {
     if (mode !== record.mode) changeMode(writing, handle, state, mode);
     if (owns) changeOwner(writing, handle, state, wanted);
-    if (wanted.atime !== undefined) setTime(record, "atime", wanted.atime);
-    if (wanted.mtime !== undefined) setTime(record, "mtime", wanted.mtime);
-    writing.store(handle, state);
+    const now = writing.editor.now();
+    for (const which of ["atime", "mtime"] as const) {
+      const time = wanted[which];
+      if (time !== undefined) setTime(record, which, time === "now" ? now : time);
+    }
+    writing.store(handle, state, now);
   });
 }
 
-function assertTime({ sec, nsec }: Timespec): void {
+/** What anybody may do who may write: both times are those of now. */
+function isTouch({ mode, uid, gid, atime, mtime }: AttributeChange): boolean {
+  const others = mode !== undefined || uid !== undefined || gid !== undefined;
+  return !others && atime === "now" && mtime === "now";
+}
+
+function assertTime(time: Timespec | "now" | undefined): void {
+  if (time === undefined || time === "now") return;
+  const { sec, nsec } = time;
   if (Number.isSafeInteger(sec) && Number.isInteger(nsec) && nsec >= 0 && nsec < 1e9) return;
   throw refusal("EINVAL", "utimensat", `a time of ${sec} seconds and ${nsec} nanoseconds`);
 }

@@ -34,7 +34,7 @@ export class MapBudget {
   }
 
   #turn(): void {
-    for (const map of this.#old) if (!this.#young.has(map)) map.clear();
+    for (const map of this.#old) if (!this.#young.has(map)) map.unload();
     this.#old = this.#young;
     this.#young = new Set();
     this.#runs = 0;
@@ -49,6 +49,7 @@ export class FileMap {
   #segments: Segment[] = [];
   #last: Segment | undefined;
   #runs = 0;
+  #generation = 0;
 
   constructor(volume: Volume, record: InodeRecord) {
     this.#volume = volume;
@@ -76,8 +77,19 @@ export class FileMap {
     return kind === HOLE || kind === UNWRITTEN ? undefined : segment.blockOf(run, logical);
   }
 
-  /** Forgets everything that was decoded. */
+  /** Another number whenever the mapping may have changed. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** The mapping has changed everywhere: forgets everything that was decoded. */
   clear(): void {
+    this.#generation++;
+    this.unload();
+  }
+
+  /** Forgets everything that was decoded, to make room: it is still true. */
+  unload(): void {
     this.#segments = [];
     this.#runs = 0;
     this.#last = undefined;
@@ -85,6 +97,11 @@ export class FileMap {
 
   /** Forgets what was decoded about `count` blocks from `logical`: their mapping has changed. */
   forget(logical: number, count: number): void {
+    this.#generation++;
+    this.#drop(logical, count);
+  }
+
+  #drop(logical: number, count: number): void {
     this.#last = undefined;
     let from = this.#place(logical);
     if ((this.#segments[from - 1]?.limit ?? 0) > logical) from--;
@@ -123,8 +140,8 @@ export class FileMap {
     const read = extents ? extentSegment : blockMapSegment;
     const segment = read(this.#volume, this.#record, logical);
     // What is known of a leaf that has since been split or joined would lie across the new one.
-    this.forget(segment.first, segment.limit - segment.first);
-    if (this.#runs + segment.runs > MAX_RUNS_OF_MAP) this.clear();
+    this.#drop(segment.first, segment.limit - segment.first);
+    if (this.#runs + segment.runs > MAX_RUNS_OF_MAP) this.unload();
     this.#runs += segment.runs;
     this.#volume.mapBudget.charge(this, segment.runs);
     this.#segments.splice(this.#place(logical), 0, segment);

@@ -80,6 +80,10 @@ export class ExtInode implements Inode {
     return this.state.record.size;
   }
 
+  get mapGeneration(): number {
+    return this.state.map.generation;
+  }
+
   get writing(): InodeWriting | undefined {
     const { writing } = this.filesystem;
     if (writing === undefined) return undefined;

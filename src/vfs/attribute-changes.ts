@@ -1,0 +1,210 @@
+/**
+ * chmod, chown, utimes, truncate, access and extended attributes: who may, and what else follows
+ * from it (`setattr_prepare`, `notify_change`, `xattr_permission`).
+ *
+ * @module
+ */
+import { DaxError } from "../lib/errno.ts";
+import { encodeUtf8 } from "../lib/utf8.ts";
+import { writingOf } from "./calls.ts";
+import { type Inode, XATTR_SIZE_MAX } from "./filesystem.ts";
+import { isDirectory, isRegular, isSymlink } from "./modes.ts";
+import {
+  type Credentials,
+  FS_APPEND_FL,
+  MAY_EXEC,
+  MAY_READ,
+  MAY_WRITE,
+  assertOwner,
+  assertPermitted,
+  denied,
+  isMember,
+  isOwner,
+  isPrivileged,
+  modeAfterChmod,
+  modeAfterChown,
+  modeAfterWrite,
+  permits,
+} from "./permissions.ts";
+import type { AttributeChange } from "./writing.ts";
+
+const XATTR_NAME_MAX = 255;
+const S_ISVTX = 0o1000;
+
+/** chmod(2) of an inode. @throws ENOTSUP for a link, EROFS, EPERM */
+export function changeMode(inode: Inode, mode: number, credentials?: Credentials): void {
+  const writing = writingOf(inode);
+  if (isSymlink(inode.mode)) throw denied("ENOTSUP", "links have no permissions of their own");
+  assertOwner(inode, credentials);
+  const { gid } = inode.attributes();
+  writing.change({ mode: modeAfterChmod(mode, gid, credentials) });
+}
+
+/** chown(2) of an inode; what is undefined stays. @throws EROFS, EPERM */
+export function changeOwner(
+  inode: Inode,
+  uid: number | undefined,
+  gid: number | undefined,
+  credentials?: Credentials,
+): void {
+  const writing = writingOf(inode);
+  const owner = inode.attributes();
+  if (!isPrivileged(credentials)) assertMayChown(owner, uid, gid, credentials as Credentials);
+  const mode = modeAfterChown(inode, credentials);
+  const drops = mode !== inode.mode;
+  if (drops) assertOwner(inode, credentials);
+  writing.change({ uid: uid ?? owner.uid, gid: gid ?? owner.gid, ...(drops ? { mode } : {}) });
+}
+
+/** Owners give their files to nobody else, and to groups of their own only. @throws EPERM */
+function assertMayChown(
+  owner: { readonly uid: number; readonly gid: number },
+  uid: number | undefined,
+  gid: number | undefined,
+  credentials: Credentials,
+): void {
+  const own = owner.uid === credentials.uid;
+  if (uid !== undefined && !(own && uid === owner.uid)) {
+    throw denied("EPERM", "files are given away by user 0");
+  }
+  if (gid === undefined || (own && (gid === owner.gid || isMember(gid, credentials)))) return;
+  throw denied("EPERM", `group ${gid} is none of the owner's`);
+}
+
+/** What utimensat(2) sets; `now` is the filesystem's clock, and what is absent stays. */
+export type TimeChange = Pick<AttributeChange, "atime" | "mtime">;
+
+/** utimensat(2) of an inode. @throws EROFS, EPERM; EACCES to who may not write, for `now` */
+export function changeTimes(inode: Inode, times: TimeChange, credentials?: Credentials): void {
+  const { atime, mtime } = times;
+  if (atime === undefined && mtime === undefined) return;
+  const writing = writingOf(inode);
+  const touches = atime === "now" && mtime === "now";
+  if (!isOwner(inode.attributes(), credentials)) {
+    if (!touches) assertOwner(inode, credentials);
+    assertPermitted(inode, MAY_WRITE, credentials);
+  }
+  writing.change(times);
+}
+
+/** fchmod, fchown and futimens in one. @throws as {@link changeMode} and its brothers */
+export function changeAttributes(
+  inode: Inode,
+  { mode, uid, gid, ...times }: AttributeChange,
+  credentials?: Credentials,
+): void {
+  if (uid !== undefined || gid !== undefined) changeOwner(inode, uid, gid, credentials);
+  if (mode !== undefined) changeMode(inode, mode, credentials);
+  changeTimes(inode, times, credentials);
+}
+
+/** Somebody is about to change a file's bytes: it may not run as its owner any more. */
+export function dropPrivileges(inode: Inode, credentials: Credentials | undefined): void {
+  const mode = modeAfterWrite(inode, credentials);
+  if (mode !== inode.mode) writingOf(inode).change({ mode });
+}
+
+/** truncate(2) of an inode. @throws EINVAL, EISDIR, EROFS, EACCES, EPERM, EFBIG, ENOSPC */
+export function changeSize(inode: Inode, size: number, credentials?: Credentials): void {
+  assertSize(size);
+  if (isDirectory(inode.mode)) throw denied("EISDIR");
+  if (!isRegular(inode.mode)) throw denied("EINVAL", "only regular files have a size to change");
+  const writing = writingOf(inode);
+  assertPermitted(inode, MAY_WRITE, credentials);
+  if ((writing.flags & FS_APPEND_FL) !== 0) throw denied("EPERM", "the file is append-only");
+  dropPrivileges(inode, credentials);
+  writing.truncate(size);
+}
+
+/** @throws EINVAL */
+export function assertSize(size: number): void {
+  if (Number.isSafeInteger(size) && size >= 0) return;
+  throw denied("EINVAL", `a size of ${size} bytes`);
+}
+
+/**
+ * access(2): whether somebody may do all of `want` (`MAY_READ`, `MAY_WRITE`, `MAY_EXEC`; 0: whether
+ * it is there). Nobody in particular counts as user 0.
+ * @throws EROFS, EACCES
+ */
+export function assertAccess(inode: Inode, want: number, credentials?: Credentials): void {
+  const who = credentials ?? { uid: 0, gid: 0 };
+  if (permits(inode, want, who)) {
+    const plain = isRegular(inode.mode) || isDirectory(inode.mode) || isSymlink(inode.mode);
+    if ((want & MAY_WRITE) === 0 || !plain) return;
+    assertPermitted(inode, MAY_WRITE, who);
+    return;
+  }
+  assertPermitted(inode, want & (MAY_READ | MAY_WRITE | MAY_EXEC), who);
+}
+
+/** The value of an attribute; undefined for one that is not there, or not to be seen. */
+export function getXattr(
+  inode: Inode,
+  name: string,
+  credentials?: Credentials,
+): Uint8Array | undefined {
+  assertXattrName(name);
+  if (isHidden(name, credentials) || isOddUser(inode, name)) return undefined;
+  if (name.startsWith("user.")) assertPermitted(inode, MAY_READ, credentials);
+  return inode.getxattr(name);
+}
+
+/** The names of all attributes that are to be seen. */
+export function listXattrs(inode: Inode, credentials?: Credentials): readonly string[] {
+  const names = inode.listxattr();
+  return isPrivileged(credentials) ? names : names.filter((name) => !isHidden(name, credentials));
+}
+
+/** Sets an attribute. @throws EROFS, EPERM, EACCES, ERANGE, E2BIG, and what the filesystem says */
+export function setXattr(
+  inode: Inode,
+  name: string,
+  value: Uint8Array,
+  how?: "create" | "replace",
+  credentials?: Credentials,
+): void {
+  assertXattrName(name);
+  if (value.length > XATTR_SIZE_MAX) {
+    throw denied("E2BIG", `a value of ${value.length} bytes; at most ${XATTR_SIZE_MAX}`);
+  }
+  const writing = writingOf(inode);
+  assertMaySetXattr(inode, name, credentials);
+  writing.setxattr(name, value, how);
+}
+
+/** Removes an attribute. @throws ENODATA, EROFS, EPERM, EACCES, ERANGE */
+export function removeXattr(inode: Inode, name: string, credentials?: Credentials): void {
+  assertXattrName(name);
+  const writing = writingOf(inode);
+  assertMaySetXattr(inode, name, credentials);
+  writing.removexattr(name);
+}
+
+function assertXattrName(name: string): void {
+  const { length } = encodeUtf8(name);
+  if (length > 0 && length <= XATTR_NAME_MAX) return;
+  throw new DaxError("ERANGE", { detail: `a name of ${length} bytes; 1 to ${XATTR_NAME_MAX}` });
+}
+
+/** Attributes that only user 0 sees. */
+function isHidden(name: string, credentials: Credentials | undefined): boolean {
+  return name.startsWith("trusted.") && !isPrivileged(credentials);
+}
+
+/** Users' attributes are on files and directories only: on others anybody could set them. */
+function isOddUser({ mode }: Inode, name: string): boolean {
+  return name.startsWith("user.") && !isRegular(mode) && !isDirectory(mode);
+}
+
+function assertMaySetXattr(inode: Inode, name: string, credentials: Credentials | undefined): void {
+  if (isOddUser(inode, name)) {
+    throw denied("EPERM", "only regular files and directories have attributes of users");
+  }
+  if (isPrivileged(credentials)) return;
+  if (name.startsWith("system.")) assertOwner(inode, credentials);
+  else if (name.startsWith("user.")) {
+    if (isDirectory(inode.mode) && (inode.mode & S_ISVTX) !== 0) assertOwner(inode, credentials);
+    assertPermitted(inode, MAY_WRITE, credentials);
+  } else throw denied("EPERM", `${name} is set by user 0`);
+}

@@ -1,0 +1,103 @@
+/**
+ * Watches: who wants to hear of changes, as inotify(7) tells of them. They hear of what is done
+ * through the tree and its open files, right after it was done; what somebody changes behind the
+ * tree, or through a mapping, nobody hears of.
+ *
+ * @module
+ */
+import type { Inode } from "./filesystem.ts";
+import type { Location } from "./mounts.ts";
+
+/** What happened to a file: its name came, went or changed, its bytes did, or its attributes. */
+export type ChangeKind = "create" | "delete" | "rename" | "modify" | "attributes";
+
+/** A change. */
+export interface WatchEvent {
+  readonly kind: ChangeKind;
+  /**
+   * In a watched directory the name that it happened to, or under a recursive watch the path from
+   * there; undefined when it happened to what is watched itself.
+   */
+  readonly name: string | undefined;
+  readonly isDirectory: boolean;
+}
+
+/** What to hear of. */
+export interface WatchOptions {
+  /** Also of everything below. */
+  readonly recursive?: boolean;
+}
+
+/** Hears of a change, in the call that made it: it may not change what it watches. */
+export type WatchListener = (event: WatchEvent) => void;
+
+/** A running watch. */
+export interface Watch {
+  /** Ends it; idempotent. */
+  close(): void;
+}
+
+interface Watcher {
+  readonly inode: Inode;
+  readonly recursive: boolean;
+  readonly listener: WatchListener;
+}
+
+/** Whether two objects stand for the same file. */
+export function isSameFile(a: Inode, b: Inode): boolean {
+  return a === b || (a.ino === b.ino && a.filesystem === b.filesystem);
+}
+
+/** All watches of a tree. */
+export class Watches {
+  readonly #watchers = new Set<Watcher>();
+
+  /** Whether nobody wants to hear anything. */
+  get isEmpty(): boolean {
+    return this.#watchers.size === 0;
+  }
+
+  /** Tells `listener` of every change of a file, or in a directory. */
+  add(inode: Inode, { recursive = false }: WatchOptions, listener: WatchListener): Watch {
+    const watcher: Watcher = { inode, recursive, listener };
+    this.#watchers.add(watcher);
+    return { close: () => void this.#watchers.delete(watcher) };
+  }
+
+  /** Something happened to the file at a place. */
+  tell(kind: ChangeKind, { inode, parent, name }: Location): void {
+    if (this.#watchers.size === 0) return;
+    if (parent === undefined) this.#tellItself(kind, inode);
+    else this.tellName(kind, parent, name, inode);
+  }
+
+  /** Something happened to the file that has, or had, a name in a directory. */
+  tellName(kind: ChangeKind, directory: Location, name: string, inode: Inode): void {
+    if (this.#watchers.size === 0) return;
+    const isDirectory = (inode.mode & 0o170000) === 0o040000;
+    for (const watcher of this.#watchers) {
+      const below = pathBelow(watcher, directory, name);
+      if (below !== undefined) watcher.listener({ kind, name: below, isDirectory });
+    }
+    // That a name comes is nothing that happens to the file itself.
+    if (kind !== "create") this.#tellItself(kind, inode);
+  }
+
+  #tellItself(kind: ChangeKind, inode: Inode): void {
+    const isDirectory = (inode.mode & 0o170000) === 0o040000;
+    for (const { inode: watched, listener } of this.#watchers) {
+      if (isSameFile(watched, inode)) listener({ kind, name: undefined, isDirectory });
+    }
+  }
+}
+
+/** The path from what is watched to a name; undefined when that does not lie below. */
+function pathBelow(watcher: Watcher, directory: Location, name: string): string | undefined {
+  let path = name;
+  for (let at: Location | undefined = directory; at !== undefined; at = at.parent) {
+    if (isSameFile(watcher.inode, at.inode)) return path;
+    if (!watcher.recursive) return undefined;
+    path = `${at.name}/${path}`;
+  }
+  return undefined;
+}
