@@ -1,202 +1,144 @@
 /**
- * Calls of a stream on a filesystem of ours, with the rules of the path walk around them.
+ * Calls of a stream on a filesystem of ours, made through the tree.
  */
 import type { ExtFilesystem } from "../../src/fs/ext/filesystem.ts";
 import type { Timespec } from "../../src/lib/environment.ts";
 import { DaxError, isDaxError } from "../../src/lib/errno.ts";
-import { encodeUtf8 } from "../../src/lib/utf8.ts";
+import { FileTree } from "../../src/vfs/file-tree.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
-import {
-  S_IFBLK,
-  S_IFCHR,
-  S_IFMT,
-  isDirectory,
-  isRegular,
-  isSymlink,
-} from "../../src/vfs/modes.ts";
-import type { AttributeChange } from "../../src/vfs/writing.ts";
-import { writingOf } from "./ext-mounted.ts";
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, isDirectory, isSymlink } from "../../src/vfs/modes.ts";
+import type { OpenFile } from "../../src/vfs/open-file.ts";
 import { type Call, isGiven } from "./namespace-stream.ts";
 
-/** A directory, and a name in it. */
+/** The tree over a filesystem, and files that are open, by slot. */
 interface Place {
-  readonly directory: Inode;
-  readonly name: string;
-  /** The directories on the way, the root first, the last one being `directory`. */
-  readonly way: readonly Inode[];
+  readonly tree: FileTree;
+  readonly slots: Map<number, OpenFile>;
 }
 
-/** Files that are open, by slot. */
-const opened = new WeakMap<ExtFilesystem, Map<number, Inode>>();
+const places = new WeakMap<ExtFilesystem, Place>();
+
+/** The tree through which all calls on a filesystem are made. */
+export function placeOf(filesystem: ExtFilesystem): Place {
+  const known = places.get(filesystem);
+  if (known !== undefined) return known;
+  const place = { tree: new FileTree(filesystem), slots: new Map<number, OpenFile>() };
+  places.set(filesystem, place);
+  return place;
+}
 
 /** Makes a call; what it gives: `ok`, a number of links, or the name of an error. */
 export function callOurs(filesystem: ExtFilesystem, call: Call): string {
-  try {
-    if (call.op === "drop") return drop(filesystem, call.slot);
-    run(filesystem, call);
+  const place = placeOf(filesystem);
+  return outcomeOf(() => {
+    if (call.op === "drop") return drop(place, call.slot);
+    run(place, call);
     return "ok";
+  });
+}
+
+/** What a call gives, or the name of its error. */
+export function outcomeOf(body: () => string): string {
+  try {
+    return body();
   } catch (error) {
     if (isDaxError(error)) return error.code === "ENOTSUP" ? "EOPNOTSUPP" : error.code;
     throw error;
   }
 }
 
-function fail(code: "ENOENT" | "ENOTDIR" | "ENAMETOOLONG" | "EISDIR" | "EINVAL" | "ENOTEMPTY") {
-  return new DaxError(code);
-}
-
-function place(filesystem: ExtFilesystem, path: string): Place {
-  const names = path.split("/");
-  const way: Inode[] = [filesystem.root];
-  for (const name of names.slice(0, -1)) {
-    const next = lookup(way.at(-1) as Inode, name);
-    if (next === undefined || isSymlink(next.mode)) throw fail("ENOENT");
-    if (!isDirectory(next.mode)) throw fail("ENOTDIR");
-    way.push(next);
-  }
-  return { directory: way.at(-1) as Inode, name: names.at(-1) as string, way };
-}
-
-function lookup(directory: Inode, name: string): Inode | undefined {
-  if (encodeUtf8(name).length > 255) throw fail("ENAMETOOLONG");
-  return directory.lookup(name);
-}
-
-function find(filesystem: ExtFilesystem, path: string): Inode {
-  const { directory, name } = place(filesystem, path);
-  const found = lookup(directory, name);
-  if (found === undefined) throw fail("ENOENT");
-  return found;
-}
-
-function run(filesystem: ExtFilesystem, call: Exclude<Call, { op: "drop" }>): void {
+function run(place: Place, call: Exclude<Call, { op: "drop" }>): void {
+  const { tree } = place;
   switch (call.op) {
-    case "make": {
-      const { directory, name } = place(filesystem, call.path);
-      const { rdev, target } = call;
-      // mkdir(2) does not set them.
-      const mode = isDirectory(call.mode) ? call.mode & ~0o6000 : call.mode;
-      const device = [S_IFCHR, S_IFBLK].includes(mode & S_IFMT);
-      const file = { mode, uid: 0, gid: 0, target, rdev: device ? rdev : 0 };
-      writingOf(directory).make(name, file);
+    case "make":
+      make(tree, call);
       return;
-    }
-    case "link": {
-      const target = find(filesystem, call.from);
-      const { directory, name } = place(filesystem, call.to);
-      writingOf(directory).link(name, target);
+    case "link":
+      tree.link(call.from, call.to);
       return;
-    }
     case "rename":
-      rename(filesystem, call);
+      tree.rename(call.from, call.to, {
+        exchange: call.how === "exchange",
+        noReplace: call.how === "noreplace",
+      });
       return;
     case "hold":
-      hold(filesystem, call.slot, find(filesystem, call.path));
+      hold(place, call.slot, tree.open(call.path, { path: true, noFollow: true }));
       return;
     case "unnamed": {
-      const directory = find(filesystem, call.path);
-      if (isSymlink(directory.mode)) throw fail("ENOENT");
-      const { mode } = call;
-      hold(filesystem, call.slot, writingOf(directory).makeUnnamed({ mode, uid: 0, gid: 0 }));
+      const { path, mode } = call;
+      hold(place, call.slot, tree.open(path, { unnamed: true, access: "readwrite", mode }));
       return;
     }
     case "name": {
-      const target = slotsOf(filesystem).get(call.slot);
-      if (target === undefined) throw fail("ENOENT");
-      const { directory, name } = place(filesystem, call.to);
-      lookup(directory, name);
-      writingOf(directory).link(name, target);
+      const file = place.slots.get(call.slot);
+      if (file === undefined) throw new DaxError("ENOENT");
+      tree.link(file, call.to);
       return;
     }
     case "empty":
-      empty(find(filesystem, call.path));
+      tree.truncate(call.path, 0);
       return;
     case "unlink":
-    case "rmdir": {
-      const { directory, name } = place(filesystem, call.path);
-      lookup(directory, name);
-      writingOf(directory)[call.op](name);
+    case "rmdir":
+      tree[call.op](call.path);
       return;
-    }
     default:
-      change(find(filesystem, call.path), call);
+      change(tree, call);
   }
 }
 
-function slotsOf(filesystem: ExtFilesystem): Map<number, Inode> {
-  const known = opened.get(filesystem) ?? new Map<number, Inode>();
-  opened.set(filesystem, known);
-  return known;
+function make(tree: FileTree, { path, mode, rdev, target }: Extract<Call, { op: "make" }>): void {
+  const type = mode & S_IFMT;
+  if (type === S_IFDIR) tree.mkdir(path, { mode: mode & 0o7777 });
+  else if (type === S_IFLNK) tree.symlink(target, path);
+  else if (type !== S_IFREG) tree.mknod(path, { mode, rdev });
+  else {
+    const permissions = mode & 0o7777;
+    tree.open(path, { create: true, exclusive: true, access: "write", mode: permissions }).close();
+  }
 }
 
-function hold(filesystem: ExtFilesystem, slot: number, inode: Inode): void {
-  writingOf(inode).hold();
-  drop(filesystem, slot);
-  slotsOf(filesystem).set(slot, inode);
+function hold(place: Place, slot: number, file: OpenFile): void {
+  drop(place, slot);
+  place.slots.set(slot, file);
 }
 
-function drop(filesystem: ExtFilesystem, slot: number): string {
-  const inode = slotsOf(filesystem).get(slot);
-  if (inode === undefined) return "none";
-  const { nlink } = inode.attributes();
-  slotsOf(filesystem).delete(slot);
-  writingOf(inode).release();
+function drop({ slots }: Place, slot: number): string {
+  const file = slots.get(slot);
+  if (file === undefined) return "none";
+  const { nlink } = file.attributes();
+  slots.delete(slot);
+  file.close();
   return `${nlink}`;
-}
-
-function rename(filesystem: ExtFilesystem, { from, to, how }: Call & { op: "rename" }): void {
-  const [source, target] = [place(filesystem, from), place(filesystem, to)];
-  const moved = lookup(source.directory, source.name);
-  if (moved === undefined) throw fail("ENOENT");
-  const replaced = lookup(target.directory, target.name);
-  const exchange = how === "exchange";
-  const free = how === "noreplace" && replaced !== undefined;
-  if (!free && !(exchange && replaced === undefined)) {
-    if (target.way.includes(moved)) throw fail("EINVAL");
-    if (replaced !== undefined && source.way.includes(replaced)) {
-      throw fail(exchange ? "EINVAL" : "ENOTEMPTY");
-    }
-  }
-  const options = { exchange, noReplace: how === "noreplace" };
-  writingOf(source.directory).rename(source.name, target.directory, target.name, options);
-}
-
-function empty(inode: Inode): void {
-  if (isSymlink(inode.mode)) throw fail("ENOENT");
-  if (isDirectory(inode.mode)) throw fail("EISDIR");
-  if (!isRegular(inode.mode)) throw fail("EINVAL");
-  writingOf(inode).truncate(0);
 }
 
 type Change = Extract<Call, { op: "chmod" | "chown" | "utimes" | "setxattr" | "removexattr" }>;
 
-function change(inode: Inode, call: Change): void {
-  const writing = writingOf(inode);
+function change(tree: FileTree, call: Change): void {
+  const { path } = call;
+  const self = { follow: false };
   switch (call.op) {
     case "chmod":
-      if (isSymlink(inode.mode)) throw fail("ENOENT");
-      writing.change({ mode: call.mode });
+      tree.chmod(path, call.mode);
       return;
     case "chown":
-      writing.change({ uid: call.uid, gid: call.gid });
+      tree.chown(path, call.uid, call.gid, self);
       return;
-    case "utimes":
-      writing.change(timesOf(call));
+    case "utimes": {
+      const times = { atime: toTimespec(call.atime), mtime: toTimespec(call.mtime) };
+      tree.utimes(path, times, self);
       return;
-    case "setxattr":
-      writing.setxattr(
-        call.name,
-        new Uint8Array(call.length).fill(call.byte),
-        ...(call.how === "any" ? [] : ([call.how] as const)),
-      );
+    }
+    case "setxattr": {
+      const value = new Uint8Array(call.length).fill(call.byte);
+      const how = call.how === "any" ? {} : { how: call.how };
+      tree.setxattr(path, call.name, value, { ...self, ...how });
       return;
+    }
     default:
-      writing.removexattr(call.name);
+      tree.removexattr(path, call.name, self);
   }
-}
-
-function timesOf({ atime, mtime }: Call & { op: "utimes" }): AttributeChange {
-  return { atime: toTimespec(atime), mtime: toTimespec(mtime) };
 }
 
 function toTimespec([sec, nsec]: readonly [number, number]): Timespec {
