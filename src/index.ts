@@ -256,3 +256,6 @@ export { walkSubtree } from "./vfs/subtree.ts";
 export type { OnDamage, Visit } from "./vfs/subtree.ts";
 export { writeTar } from "./vfs/tar.ts";
 export type { TarOptions, TarSink, TarSummary } from "./vfs/tar.ts";
+export { TarReader } from "./vfs/tar-reader.ts";
+export type { TarHandler, TarReadSummary } from "./vfs/tar-reader.ts";
+export type { TarKind, TarMember, TarXattr } from "./vfs/tar-members.ts";

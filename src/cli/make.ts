@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readSync } from "node:fs";
+import { readSync, statSync } from "node:fs";
 import type * as extendedModule from "../fs/ext/mkfs-extended.ts";
 import type { ExtSummary } from "../fs/ext/mkfs.ts";
 import { CREATORS, type CreatorOs, type MakeExtOptions } from "../fs/ext/mkfs-options.ts";
@@ -11,6 +11,7 @@ import type { Environment } from "../lib/environment.ts";
 import { isDaxError } from "../lib/errno.ts";
 import { encodeUtf8 } from "../lib/utf8.ts";
 import type { MakeVolumeOptions } from "../node/make-volume.ts";
+import type { OpenTarTree } from "../node/tar-tree.ts";
 import { type Command, type Invocation, STATUS_OK, UsageError, command } from "./command.ts";
 import { shownName } from "./names.ts";
 import type { Output } from "./output.ts";
@@ -118,8 +119,8 @@ const OPTIONS = {
   directory: {
     type: "text",
     short: "d",
-    value: "DIR",
-    text: "fill it with what is in this directory",
+    value: "DIR|TAR",
+    text: "fill it with a directory or a tar archive",
   },
   "dry-run": { type: "flag", short: "n", text: "show what would be made, and write nothing" },
   force: { type: "flag", short: "F", text: "overwrite what is there; allow large blocks" },
@@ -153,6 +154,9 @@ export function makeCommand(kind: Kind): Command {
         "their tables at the start of each sixteenth, so that files of 2 MiB find aligned " +
         "places; -E packed_meta_blocks=1 moves all tables to the very start, -O bigalloc -C 2M " +
         "aligns every extent, and -E stride=512,stripe_width=512 tells Linux to allocate so.",
+      "-d takes a directory, a tar archive, or - for an archive on standard input; gzip is " +
+        "unpacked, and zstd where Node can. Owners, modes, times, links, devices, holes and " +
+        "extended attributes come with it; members with '..' in their names are refused.",
       "Features that are made, for -O: docs/mkfs.md and any wrong one list them. Not made: " +
         "journals on other devices (-J device=), -c and -S.",
     ],
@@ -174,14 +178,34 @@ export function makeCommand(kind: Kind): Command {
 }
 
 async function make(kind: Kind, invocation: MakeInvocation): Promise<number> {
-  const { values, operands, json, out, terminal } = invocation;
-  const [{ makeVolume, planVolume }, environment, extended] = await Promise.all([
+  const { values, terminal } = invocation;
+  const environment = await environmentOf(values.seed);
+  const tree = await treeOf(values.directory, environment, (text) =>
+    terminal.message(text, "warning"),
+  );
+  try {
+    return await makeWith(
+      kind,
+      invocation,
+      tree === undefined ? {} : { tree: tree.root },
+      environment,
+    );
+  } finally {
+    tree?.close();
+  }
+}
+
+async function makeWith(
+  kind: Kind,
+  { values, operands, json, out, terminal }: MakeInvocation,
+  tree: Pick<MakeVolumeOptions, "tree">,
+  environment: Environment,
+): Promise<number> {
+  const [{ makeVolume, planVolume }, extended] = await Promise.all([
     import("../node/make-volume.ts"),
-    environmentOf(values.seed),
     import("../fs/ext/mkfs-extended.ts"),
   ]);
   const [path = "", size] = operands;
-  const tree = await treeOf(values.directory);
   const summary = usage(() => {
     const sized = size === undefined ? {} : { size: extended.parseBlockCount(size, "SIZE") };
     const options: MakeVolumeOptions = {
@@ -201,11 +225,20 @@ async function make(kind: Kind, invocation: MakeInvocation): Promise<number> {
   return STATUS_OK;
 }
 
-/** With `-d`, what is in a directory. */
-async function treeOf(directory: string | undefined): Promise<MakeVolumeOptions> {
-  if (directory === undefined) return {};
-  const { hostTree } = await import("../node/host-tree.ts");
-  return { tree: hostTree(directory) };
+/** With `-d`, what is in a directory or an archive. */
+async function treeOf(
+  source: string | undefined,
+  environment: Environment,
+  onWarning: (text: string) => void,
+): Promise<Pick<OpenTarTree, "root" | "close"> | undefined> {
+  if (source === undefined) return undefined;
+  if (source !== "-" && statSync(source, { throwIfNoEntry: false })?.isDirectory() !== false) {
+    // What is not there is that module's to say.
+    const { hostTree } = await import("../node/host-tree.ts");
+    return { root: hostTree(source), close: () => {} };
+  }
+  const { openTarTree } = await import("../node/tar-tree.ts");
+  return openTarTree(source, { environment, onWarning });
 }
 
 /** What is wrong with the command line is a matter of usage, wherever it is noticed. */

@@ -8,12 +8,14 @@ import { memmapTarget } from "./fuzz-memmap.ts";
 import { nbdTarget } from "./fuzz-nbd.ts";
 import { nbdClientTarget } from "./fuzz-nbd-client.ts";
 import { partitionsTarget } from "./fuzz-partitions.ts";
+import { tarTarget } from "./fuzz-tar.ts";
 
 /** In the order in which they run. */
 export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   memmapTarget,
   machineTarget,
   partitionsTarget,
+  tarTarget,
   nbdTarget,
   nbdClientTarget,
   journalTarget,
