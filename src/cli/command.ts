@@ -30,6 +30,8 @@ export interface ValueSpec extends OptionText {
   /** The name of the value in help: `FILE`. */
   readonly value: string;
   readonly choices?: readonly string[];
+  /** An empty value means something, such as no label. */
+  readonly empty?: true;
   /** May be given several times; the values are collected. Otherwise the last one counts. */
   readonly many?: true;
 }

@@ -22,6 +22,7 @@ import { stat } from "./commands/stat.ts";
 import { tar } from "./commands/tar.ts";
 import { tour } from "./commands/tour.ts";
 import { tree } from "./commands/tree.ts";
+import { tune } from "./commands/tune.ts";
 import { up } from "./commands/up.ts";
 
 /** Every command, in the order of help. */
@@ -44,6 +45,7 @@ export const commands: readonly Command[] = [
   mkfsExt2,
   mkfsExt3,
   mkfsExt4,
+  tune,
   prove,
   completion,
   man,

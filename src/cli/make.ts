@@ -13,6 +13,7 @@ import { encodeUtf8 } from "../lib/utf8.ts";
 import type { MakeVolumeOptions } from "../node/make-volume.ts";
 import type { OpenTarTree } from "../node/tar-tree.ts";
 import { type Command, type Invocation, STATUS_OK, UsageError, command } from "./command.ts";
+import { environmentOf } from "./environment.ts";
 import { shownName } from "./names.ts";
 import type { Output } from "./output.ts";
 
@@ -249,21 +250,6 @@ function usage<T>(body: () => T): T {
     if (!isDaxError(error, "EINVAL") || error.syscall !== "mkfs") throw error;
     throw new UsageError(error.detail ?? error.message);
   }
-}
-
-async function environmentOf(seed: number | undefined): Promise<Environment> {
-  const [{ systemEnvironment }, { seededEnvironment }] = await Promise.all([
-    import("../node/environment.ts"),
-    import("../lib/environment.ts"),
-  ]);
-  if (seed !== undefined) return seededEnvironment(seed);
-  const epoch = process.env["SOURCE_DATE_EPOCH"] ?? "";
-  if (epoch === "") return systemEnvironment;
-  // Another time than the one asked for would pass unnoticed.
-  if (!/^\d{1,15}$/u.test(epoch)) {
-    throw new UsageError(`SOURCE_DATE_EPOCH is '${epoch.slice(0, 40)}'; write seconds since 1970`);
-  }
-  return { ...systemEnvironment, clock: { now: () => ({ sec: Number(epoch), nsec: 0 }) } };
 }
 
 /** `root_owner` alone means whoever runs this. */

@@ -147,7 +147,8 @@ function lettersOf(spec: CommandSpec): Map<string, string> {
 function readValue(shown: string, option: ValueSpec, text: string): number | string {
   if (option.type === "count") return parseCount(text, shown);
   if (option.type === "size") return readSize(text, shown);
-  if (text === "") throw new UsageError(`option '${shown}' has an empty value`);
+  if (text === "" && option.empty !== true)
+    throw new UsageError(`option '${shown}' has an empty value`);
   if (option.type === "choice" && !(option.choices ?? []).includes(text)) {
     const near = closest(text, option.choices ?? []);
     const hint = near === undefined ? "" : `; did you mean '${near}'?`;

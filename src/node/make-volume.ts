@@ -5,9 +5,6 @@
  */
 import { type Stats, closeSync, ftruncateSync, openSync, statSync, unlinkSync } from "node:fs";
 import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
-import { openPartition } from "../block/partition-table.ts";
-import { Partition } from "../block/partition.ts";
-import { createPmem } from "../drivers/pmem.ts";
 import { type ExtPlan, type ExtSummary, planExt } from "../fs/ext/mkfs.ts";
 import type { MakeExtOptions } from "../fs/ext/mkfs-options.ts";
 import { findSignature } from "../fs/ext/mkfs-signature.ts";
@@ -20,6 +17,7 @@ import { closeUnlocked, lockExclusively } from "./file-lock.ts";
 import { openFileMedia } from "./file-media.ts";
 import { loopMountOf } from "./loop-mounts.ts";
 import { openNbdMedia } from "./nbd/client-media.ts";
+import { DISK_NAME, onDevice } from "./on-device.ts";
 import { typed } from "./system-error.ts";
 
 /** Where a filesystem is made, and how. */
@@ -39,7 +37,6 @@ export interface MakeVolumeOptions extends MakeExtOptions {
   readonly environment?: Environment;
 }
 
-const DISK_NAME = "pmem0";
 const DEFAULT_UNIT = 1024;
 /** A little is written to many places far apart, and the engine pays by the length of a window. */
 const WINDOW_BYTES = 2 ** 20;
@@ -116,44 +113,10 @@ function withReading<T>(
 ): T {
   const media = openFileMedia(path, { readOnly: true });
   try {
-    return onDevice(media, options, true, body);
+    return onDevice(media, { ...options, readOnly: true, syscall: "mkfs" }, body);
   } finally {
     media.close();
   }
-}
-
-function onDevice<T>(
-  media: Media,
-  options: MakeVolumeOptions,
-  readOnly: boolean,
-  body: (device: BlockDevice) => T,
-): T {
-  const { size: length } = media;
-  const place = { start: 0, length, physicalStart: 0 };
-  const pmem = createPmem({ media, name: DISK_NAME, readOnly, ...place });
-  try {
-    return body(deviceFor(pmem.disk, options));
-  } finally {
-    pmem.remove();
-  }
-}
-
-function deviceFor(disk: BlockDevice, { offset = 0, partition }: MakeVolumeOptions): BlockDevice {
-  if (partition !== undefined) {
-    if (offset === 0) return openPartition(disk, partition);
-    throw new DaxError("EINVAL", { syscall: "mkfs", detail: "give an offset or a partition" });
-  }
-  if (offset === 0) return disk;
-  const start = offset / SECTOR_SIZE;
-  if (!Number.isInteger(start) || start < 0 || start >= disk.sectors) {
-    const rule = `a multiple of ${SECTOR_SIZE} below ${disk.sectors * SECTOR_SIZE}`;
-    throw new DaxError("EINVAL", { syscall: "mkfs", detail: `offset ${offset}; give ${rule}` });
-  }
-  return new Partition(disk, {
-    name: `${DISK_NAME}@${offset}`,
-    start,
-    sectors: disk.sectors - start,
-  });
 }
 
 function checkOverwrite(device: BlockDevice, options: MakeVolumeOptions): void {
@@ -181,7 +144,7 @@ function makeOn(media: Media, options: MakeVolumeOptions): ExtSummary {
     const detail = "it was opened for reading only";
     throw new DaxError("EROFS", { syscall: "mkfs", detail });
   }
-  return onDevice(media, options, false, (device) => {
+  return onDevice(media, { ...options, readOnly: false, syscall: "mkfs" }, (device) => {
     const plan = planFor(device.sectors * SECTOR_SIZE, options);
     checkOverwrite(device, options);
     plan.write(device);
@@ -261,7 +224,8 @@ function resize(path: string, before: number, size: number, empty: boolean): voi
 function writePlan(path: string, plan: ExtPlan, options: MakeVolumeOptions): ExtSummary {
   const media = openFileMedia(path, { segmentBytes: WINDOW_BYTES });
   try {
-    onDevice(media, options, false, (device) => plan.write(device));
+    const use = { ...options, readOnly: false, syscall: "mkfs" };
+    onDevice(media, use, (device) => plan.write(device));
     return plan.summary();
   } finally {
     media.close();

@@ -81,7 +81,8 @@ const MAKEABLE: Features = {
     EXT4_FEATURE_RO_COMPAT_VERITY,
 };
 
-type Word = keyof Features;
+/** A feature word by its name here. */
+export type Word = keyof Features;
 
 const NAMES: Readonly<Record<Word, Readonly<Record<number, string>>>> = {
   featureCompat: EXT4_COMPAT_NAMES,
@@ -106,8 +107,9 @@ export type FeatureWords = { -readonly [K in Word]: number };
 /** No features at all. */
 export const NO_FEATURES: Features = { featureCompat: 0, featureIncompat: 0, featureRoCompat: 0 };
 
-function locate(name: string): { word: Word; bit: number } | undefined {
-  const wanted = SYNONYMS[name] ?? name;
+/** Where a feature is, by any of its names; undefined for a name that is not known. */
+export function locateFeature(name: string): { word: Word; bit: number } | undefined {
+  const wanted = Object.hasOwn(SYNONYMS, name) ? SYNONYMS[name] : name;
   for (const word of WORDS) {
     for (const [bit, known] of Object.entries(NAMES[word])) {
       if (known === wanted) return { word, bit: Number(bit) };
@@ -130,6 +132,20 @@ export function featureNames(features: Features): string[] {
   );
 }
 
+/** As `featureNames`, for what an image holds: features without a name go by their word and bit. */
+export function storedFeatureNames(features: Features): string[] {
+  const letters = { featureCompat: "C", featureIncompat: "I", featureRoCompat: "R" } as const;
+  const names: string[] = [];
+  for (const word of WORDS) {
+    for (let bit = 0; bit < 32; bit++) {
+      const value = 2 ** bit;
+      if (((features[word] >>> bit) & 1) === 0) continue;
+      names.push(NAMES[word][value] ?? `FEATURE_${letters[word]}${bit}`);
+    }
+  }
+  return names;
+}
+
 /**
  * Changes `words` as a list says: `name` or `+name` sets, `^name` or `-name` clears, `none` clears
  * all. Names are separated by commas or blanks, in either case of letters.
@@ -144,7 +160,7 @@ export function editFeatures(words: FeatureWords, list: string): void {
       Object.assign(words, NO_FEATURES);
       continue;
     }
-    const found = locate(name);
+    const found = locateFeature(name);
     if (found === undefined) refuseName(item);
     const { word, bit } = found;
     if ((MAKEABLE[word] & bit) === 0) {

@@ -61,14 +61,15 @@ export interface Identity {
   readonly time: number;
 }
 
-const ERRORS = { continue: 1, "remount-ro": 2, panic: 3 } as const;
+/** `errors` by the words of `-e`. */
+export const ERRORS = { continue: 1, "remount-ro": 2, panic: 3 } as const;
 /** AES-256 in XTS for contents, in CTS for names. */
-const ENCRYPTION_MODES = Uint8Array.of(1, 4, 0, 0);
+export const ENCRYPTION_MODES = Uint8Array.of(1, 4, 0, 0);
 /** `encoding`: Unicode 12.1, as UTF-8. */
-const ENCODING_UTF8_12_1 = 1;
+export const ENCODING_UTF8_12_1 = 1;
 const STRICT_ENCODING = 1;
 /** `maxMntCount`: no check after so many mounts. */
-const NEVER = 0xffff;
+export const NEVER = 0xffff;
 /** `jnlBackupType`: `jnlBlocks` holds the journal inode's map. */
 export const EXT3_JNL_BACKUP_BLOCKS = 1;
 
@@ -83,7 +84,8 @@ export function identify(options: MakeExtOptions, environment: Environment): Ide
   };
 }
 
-function settleUuid(text: string, { clock, random }: Environment): Uint8Array {
+/** The 16 bytes of a uuid, `clear`, `null`, `random` or `time`. @throws EINVAL */
+export function settleUuid(text: string, { clock, random }: Environment): Uint8Array {
   const word = text.toLowerCase();
   if (word === "null" || word === "clear") return new Uint8Array(UUID_SIZE);
   if (word === "random") return randomUuid(random);

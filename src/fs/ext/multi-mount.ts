@@ -141,6 +141,32 @@ export class MultiMountGuard {
   }
 }
 
+/**
+ * Takes the claim away from whoever has it: the block says that nobody has the filesystem.
+ * @throws EUCLEAN for a block outside the filesystem, EIO, EROFS
+ */
+export function clearMultiMount({ superblock, buffers, device, blocks }: Volume): void {
+  const { mmpBlock, blockSize, metadataCsum, checksumSeed } = superblock;
+  if (!blocks.isInside(mmpBlock, 1)) {
+    throw corrupt("superblock", "mmp_block", mmpBlock, "outside the filesystem");
+  }
+  const bytes = new Uint8Array(sizeof(MmpStruct));
+  device.readBytes(mmpBlock * blockSize, bytes);
+  const view = new DataView(bytes.buffer);
+  MmpStruct.magic.set(view, 0, EXT4_MMP_MAGIC);
+  MmpStruct.seq.set(view, 0, EXT4_MMP_SEQ_CLEAN);
+  MmpStruct.time.set(view, 0, 0);
+  MmpStruct.nodename.set(view, 0, new Uint8Array(MmpStruct.nodename.size));
+  MmpStruct.bdevname.set(view, 0, new Uint8Array(MmpStruct.bdevname.size));
+  const interval = Math.max(SHORTEST_INTERVAL, MmpStruct.checkInterval.get(view, 0));
+  MmpStruct.checkInterval.set(view, 0, Math.min(interval, 0xffff));
+  if (metadataCsum) {
+    const covered = bytes.subarray(0, MmpStruct.checksum.offset);
+    MmpStruct.checksum.set(view, 0, crc32c(checksumSeed, covered));
+  }
+  buffers.write(mmpBlock, bytes, { fua: true });
+}
+
 function padded(text: string, size: number): Uint8Array {
   const bytes = new Uint8Array(size);
   bytes.set(encodeUtf8(text).subarray(0, size));
@@ -152,6 +178,6 @@ function busy({ nodename, time }: Block, why: string): DaxError {
   const name = decodeUtf8(end < 0 ? nodename : nodename.subarray(0, end));
   const detail =
     `${why}: the multi-mount block was last written by '${name}' at ${time} seconds since 1970; ` +
-    "unmount it there, or run tune2fs -f -E clear_mmp when nobody has it";
+    "unmount it there, or run daxkit tune -f -E clear_mmp when nobody has it";
   return new DaxError("EBUSY", { syscall: "mount", detail });
 }
