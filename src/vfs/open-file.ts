@@ -229,9 +229,10 @@ export class OpenFile implements MountUser {
       if (!sane || length <= 0) throw denied("EINVAL", `bytes ${offset}+${length}`);
       const writing = this.#writing;
       if (writing === undefined) throw denied("EBADF", "the file is not open for writing");
+      const moves = mode === "collapse" || mode === "insert";
+      if (moves && keepSize) throw denied("EOPNOTSUPP", `${mode} always changes the size`);
       if (mode !== "allocate") {
         assertMayCut(writing);
-        const moves = mode === "collapse" || mode === "insert";
         this.mount.assertLoose(this.inode, offset, moves ? undefined : length);
       }
       dropPrivileges(this.inode, this.#credentials);

@@ -306,6 +306,7 @@ function* linesBelow(directory: Node, path: string): Generator<string> {
       isGiven(node.mtime[0]) ? node.mtime : [],
       node.target,
       [...node.xattrs].toSorted(([a], [b]) => (a < b ? -1 : 1)),
+      0,
     ]);
     yield* linesBelow(node, `${path}${name}/`);
   }

@@ -6,8 +6,18 @@ import type { Timespec } from "../../src/lib/environment.ts";
 import { DaxError, isDaxError } from "../../src/lib/errno.ts";
 import { FileTree } from "../../src/vfs/file-tree.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
-import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, isDirectory, isSymlink } from "../../src/vfs/modes.ts";
+import {
+  S_IFDIR,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  isDirectory,
+  isRegular,
+  isSymlink,
+} from "../../src/vfs/modes.ts";
 import type { OpenFile } from "../../src/vfs/open-file.ts";
+import { callOnData, sumOfContents } from "./contents-ours.ts";
+import type { At, DataCall } from "./contents-stream.ts";
 import { type Call, isGiven } from "./namespace-stream.ts";
 
 /** The tree over a filesystem, and files that are open, by slot. */
@@ -28,10 +38,11 @@ export function placeOf(filesystem: ExtFilesystem): Place {
 }
 
 /** Makes a call; what it gives: `ok`, a number of links, or the name of an error. */
-export function callOurs(filesystem: ExtFilesystem, call: Call): string {
+export function callOurs(filesystem: ExtFilesystem, call: Call | DataCall): string {
   const place = placeOf(filesystem);
   return outcomeOf(() => {
     if (call.op === "drop") return drop(place, call.slot);
+    if ("at" in call) return callOnData(place.tree, fileAt(place, call.at), call);
     run(place, call);
     return "ok";
   });
@@ -45,6 +56,13 @@ export function outcomeOf(body: () => string): string {
     if (isDaxError(error)) return error.code === "ENOTSUP" ? "EOPNOTSUPP" : error.code;
     throw error;
   }
+}
+
+function fileAt({ slots }: Place, at: At): string | OpenFile {
+  if (typeof at === "string") return at;
+  const file = slots.get(at);
+  if (file === undefined) throw new DaxError("ENOENT");
+  return file;
 }
 
 function run(place: Place, call: Exclude<Call, { op: "drop" }>): void {
@@ -174,5 +192,6 @@ function lineOf(path: string, inode: Inode): string {
     isGiven(mtime.sec) ? [mtime.sec, mtime.nsec] : [],
     isSymlink(mode) ? inode.readlink() : "",
     xattrs.map((name) => [name, Buffer.from(inode.getxattr(name) ?? []).toString("hex")]),
+    isRegular(mode) ? sumOfContents(inode) : 0,
   ]);
 }

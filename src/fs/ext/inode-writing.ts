@@ -4,7 +4,7 @@
  * @module
  */
 import { EXT4_SYNC_FL } from "../../format/ext-inode.ts";
-import { DaxError, isDaxError } from "../../lib/errno.ts";
+import { isDaxError } from "../../lib/errno.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import type { Inode } from "../../vfs/filesystem.ts";
 import type {
@@ -18,6 +18,7 @@ import { removeAttribute, setAttribute } from "./attribute-values.ts";
 import { change, changeFlags, visibleFlags } from "./attributes-writer.ts";
 import { overwrite, writeData } from "./data-writer.ts";
 import { finishDeletion } from "./deletion.ts";
+import { fallocate } from "./fallocate.ts";
 import type { ExtInode } from "./inode.ts";
 import type { InodeState } from "./inode-state.ts";
 import { make, makeUnnamed } from "./make.ts";
@@ -99,8 +100,10 @@ export class ExtInodeWriting implements InodeWriting {
     return done;
   }
 
-  fallocate(_mode: FallocateMode, _offset: number, _length: number): void {
-    throw this.#noData("fallocate");
+  fallocate(mode: FallocateMode, offset: number, length: number, keepSize?: boolean): void {
+    this.#call((writing, { state }) => {
+      fallocate(writing, state, mode, { offset, length }, keepSize);
+    });
   }
 
   setxattr(name: string, value: Uint8Array, how?: "create" | "replace"): void {
@@ -184,10 +187,5 @@ export class ExtInodeWriting implements InodeWriting {
   #assertRegular(syscall: string): void {
     if (this.#inode.state.record.type === S_IFREG) return;
     throw refusal("EINVAL", syscall, `inode ${this.#inode.ino} is no regular file`);
-  }
-
-  #noData(syscall: string): DaxError {
-    const detail = "the contents of files on ext are not written yet";
-    return new DaxError("ENOTSUP", { syscall, detail });
   }
 }
