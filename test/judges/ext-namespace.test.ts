@@ -3,9 +3,6 @@
  * kernel on images that are the same. Every result and both trees have to agree; e2fsck and our own
  * check have nothing to say.
  */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { Prng } from "../../src/lib/prng.ts";
@@ -14,16 +11,15 @@ import { mountToWrite } from "../support/ext-mounted.ts";
 import { complaints } from "../support/ext-writing.ts";
 import { madeImage } from "../support/made-images.ts";
 import { callOurs, linesOfOurs } from "../support/namespace-ours.ts";
-import { type Call, GIVEN, LARGE, NamespaceStream } from "../support/namespace-stream.ts";
-import { places, scratch } from "../support/scratch.ts";
+import { type Call, LARGE, NamespaceStream } from "../support/namespace-stream.ts";
 import { inSlices } from "../support/slices.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
-import { loopMounts, withLoopMount } from "./loop-mount.ts";
+import { loopMounts } from "./loop-mount.ts";
+import { callKernel } from "./namespace-kernel.ts";
 
 const tools = programs(["mke2fs", "e2fsck", "python3"], "apt-get install e2fsprogs python3");
 const judge = tools.missing ? tools : loopMounts();
-const script = join(import.meta.dirname, "namespace-kernel.py");
 /** Calls of each stream; the long run has more. */
 const CALLS = Number(process.env["DAXKIT_NAMESPACE_CALLS"] ?? 2500);
 const SEED = Number(process.env["DAXKIT_NAMESPACE_SEED"] ?? 0);
@@ -55,29 +51,6 @@ const ORPHAN: readonly Call[] = [
   { op: "hold", path: "kept", slot: 100 },
   { op: "rmdir", path: "kept" },
 ];
-
-interface Report {
-  readonly results: readonly string[];
-  readonly tree: readonly unknown[];
-}
-
-/** Makes the calls on a mounted copy of the image; `crash` gives the image as a crash leaves it. */
-function callKernel(
-  image: Uint8Array,
-  calls: readonly Call[],
-  crash = false,
-): Report & { readonly image: Uint8Array } {
-  const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
-  writeFileSync(path, image);
-  const folder = `${path}.mount`;
-  mkdirSync(folder);
-  const report = withLoopMount(path, folder, "noatime", () => {
-    const input = JSON.stringify({ calls, given: GIVEN, crash });
-    const output = execFileSync("python3", [script, folder], { input, maxBuffer: 2 ** 28 });
-    return JSON.parse(output.toString()) as Report;
-  });
-  return { ...report, image: new Uint8Array(readFileSync(path)) };
-}
 
 describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
   test.each(inSlices(Object.entries(IMAGES), 4))("%s", { timeout: 120_000 }, (_, options) => {

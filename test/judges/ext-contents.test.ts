@@ -1,0 +1,101 @@
+/**
+ * Names, attributes and contents: one stream of calls, errors included, made by us and by this
+ * machine's kernel on images that are the same. Every result, the bytes, where data and holes and
+ * blocks are, and both trees have to agree; e2fsck has nothing to say about either image.
+ *
+ * What differs on purpose, and is kept from differing here:
+ * - The kernel writes zeros to unwritten extents of up to 32 KiB rather than split them; it is told
+ *   not to (`extent_max_zeroout_kb`), so that data and holes can be compared.
+ * - It calls cached pages data, and finds no data in files with block maps before they have blocks;
+ *   files are written and dropped from its cache before it is asked.
+ */
+import { describe, expect, test } from "vitest";
+import { Prng } from "../../src/lib/prng.ts";
+import type { DataCall } from "../support/contents-stream.ts";
+import { mountToWrite } from "../support/ext-mounted.ts";
+import { complaints } from "../support/ext-writing.ts";
+import { madeImage } from "../support/made-images.ts";
+import { BEGINNING, MixedStream } from "../support/mixed-stream.ts";
+import { callOurs, linesOfOurs } from "../support/namespace-ours.ts";
+import type { Call } from "../support/namespace-stream.ts";
+import { inSlices } from "../support/slices.ts";
+import { e2fsckSays } from "./e2fsck.ts";
+import { programs } from "./judge.ts";
+import { loopMounts } from "./loop-mount.ts";
+import { callKernel } from "./namespace-kernel.ts";
+
+const tools = programs(["mke2fs", "e2fsck", "python3"], "apt-get install e2fsprogs python3");
+const judge = tools.missing ? tools : loopMounts();
+/** Calls of each stream; the long run has more. */
+const CALLS = Number(process.env["DAXKIT_CONTENTS_CALLS"] ?? 1500);
+const SEED = Number(process.env["DAXKIT_CONTENTS_SEED"] ?? 0);
+
+interface Kind {
+  readonly options: string;
+  readonly blockSize: number;
+  readonly clusterSize?: number;
+}
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  "ext2, 1k": { options: "-t ext2 -b 1024", blockSize: 1024 },
+  "ext4, 1k": { options: "-t ext4 -b 1024", blockSize: 1024 },
+  "ext4, inline data": { options: "-t ext4 -b 1024 -I 256 -O inline_data", blockSize: 1024 },
+  bigalloc: { options: "-t ext4 -b 1024 -C 4096 -O bigalloc", blockSize: 1024, clusterSize: 4096 },
+  "ext4, 4k, orphan file": { options: "-t ext4 -b 4096 -O orphan_file", blockSize: 4096 },
+  ext3: { options: "-t ext3 -b 1024", blockSize: 1024 },
+  "ext2, 4k, short inodes, linear": {
+    options: "-t ext2 -b 4096 -I 128 -O ^dir_index",
+    blockSize: 4096,
+  },
+  "ext4, 2k, no journal": { options: "-t ext4 -b 2048 -O ^has_journal", blockSize: 2048 },
+  "ext4, no checksums, 32 bit": {
+    options: "-t ext4 -b 1024 -O ^metadata_csum,^64bit,uninit_bg",
+    blockSize: 1024,
+  },
+  "ext4, no huge files": { options: "-t ext4 -b 4096 -O ^huge_file,^flex_bg", blockSize: 4096 },
+  "ext4, no extents": { options: "-t ext4 -b 1024 -O ^extents,^64bit", blockSize: 1024 },
+  "inline data, long inodes": {
+    options: "-t ext4 -b 4096 -I 1024 -O inline_data",
+    blockSize: 4096,
+  },
+  "bigalloc, 4k": {
+    options: "-t ext4 -b 4096 -C 65536 -O bigalloc",
+    blockSize: 4096,
+    clusterSize: 65_536,
+  },
+  "large_dir, seed, meta_bg": {
+    options: "-t ext4 -b 1024 -O large_dir,metadata_csum_seed,meta_bg,^resize_inode",
+    blockSize: 1024,
+  },
+};
+
+function callsOf({ blockSize, clusterSize = blockSize }: Kind, seed: number) {
+  const options = { blockSize, clusterSize, most: 200_000, far: true, protect: true };
+  const stream = new MixedStream(new Prng(seed), options);
+  return [...BEGINNING, ...Array.from({ length: CALLS }, (): Call | DataCall => stream.next())];
+}
+
+describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
+  test.each(inSlices(Object.entries(KINDS), 4))("%s", { timeout: 600_000 }, (name, kind) => {
+    const calls = callsOf(kind, SEED + name.length);
+    const image = madeImage(kind.options, 64, "-N", "4096");
+    const kernel = callKernel(image, calls);
+    const filesystem = mountToWrite(image);
+    const differences: unknown[] = [];
+    for (const [i, call] of calls.entries()) {
+      const ours = callOurs(filesystem, call);
+      const theirs = kernel.results[i];
+      if (ours !== theirs) differences.push({ i, ours, theirs, call });
+      if (differences.length > 3) break;
+    }
+    expect(differences).toEqual([]);
+    expect(linesOfOurs(filesystem)).toEqual(
+      kernel.tree.map((line) => JSON.stringify(line)).toSorted(),
+    );
+    filesystem.unmount();
+    expect(e2fsckSays(image)).toEqual([]);
+    expect(complaints(image)).toEqual([]);
+    expect(e2fsckSays(kernel.image)).toEqual([]);
+    expect(linesOfOurs(mountToWrite(image))).toHaveLength(kernel.tree.length);
+  });
+});
