@@ -1,12 +1,13 @@
 /**
  * Files without names are deleted, at once or by the next mount, and e2fsck finds nothing left.
  */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { EXT4_EXTENTS_FL } from "../../src/format/ext-inode.ts";
 import { DirectoryWriter } from "../../src/fs/ext/directory-writer.ts";
 import {
   type Evicting,
-  checkEvictable,
   evict,
   evictCredits,
   evictRevokes,
@@ -18,12 +19,16 @@ import type { InodeRecord } from "../../src/fs/ext/inode-record.ts";
 import { setLinks, setSize, storeRecord } from "../../src/fs/ext/inode-writer.ts";
 import { Orphans } from "../../src/fs/ext/orphans.ts";
 import { encodeUtf8 } from "../../src/lib/utf8.ts";
-import { codeOf } from "../support/bytes.ts";
 import { find, contentsOf, fixtureImage, mountBytes } from "../support/ext-images.ts";
 import { type Writing, complaints, writeTo } from "../support/ext-writing.ts";
+import type { Inode } from "../../src/vfs/filesystem.ts";
 import { TINY_IMAGES, tinyImage } from "../support/tiny-images.ts";
+import { mountToWrite, writingOf } from "../support/ext-mounted.ts";
+import { madeImage } from "../support/made-images.ts";
+import { places, scratch } from "../support/scratch.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
+import { loopMounts, withLoopMount } from "./loop-mount.ts";
 
 const e2fsck = programs(["e2fsck"], "apt-get install e2fsprogs");
 const TINY = TINY_IMAGES.filter((name) => !name.startsWith("journal-") && name !== "dax");
@@ -68,10 +73,7 @@ describe(`e2fsck${e2fsck.hint}`, () => {
   test.skipIf(e2fsck.missing).each(IMAGES)("%s", { timeout: 60_000 }, (_title, make) => {
     const image = make();
     const first = writeTo(image);
-    const names = namesOf(image).filter((name) => {
-      const { ino } = find(mountBytes(image), name);
-      return codeOf(() => checkEvictable(first.editor, first.volume.record(ino))) === undefined;
-    });
+    const names = namesOf(image);
     expect(names.length).toBeGreaterThan(2);
     const evicting = evictingOf(first);
     const before = first.editor.allocator.freeBlocks;
@@ -99,26 +101,6 @@ describe(`e2fsck${e2fsck.hint}`, () => {
     expect(complaints(image)).toEqual([]);
   });
 
-  test.skipIf(e2fsck.missing)("an inode with values in other inodes is left alone", () => {
-    const image = tinyImage("inline");
-    const writing = writeTo(image);
-    const evicting = evictingOf(writing);
-    const { volume, operate } = writing;
-    const inos = Array.from({ length: volume.superblock.inodes - 11 }, (_, i) => i + 12);
-    const valued = inos.filter((ino) => {
-      if (volume.isNeverUsed(ino) || volume.record(ino).links === 0) return false;
-      return codeOf(() => checkEvictable(writing.editor, volume.record(ino))) === "ENOTSUP";
-    });
-    expect(valued.length).toBeGreaterThan(0);
-    const before = Uint8Array.from(image);
-    for (const ino of valued) {
-      const step = () => operate((handle) => evictStep(evicting, handle, volume.record(ino)));
-      expect(codeOf(step)).toBe("ENOTSUP");
-    }
-    writing.journal.close();
-    expect(image).toEqual(before);
-  });
-
   test.skipIf(e2fsck.missing).each(["ext2-1k", "ext4-default", "ext4-bigalloc"] as const)(
     "%s: a truncation that was cut off is brought to its end",
     { timeout: 60_000 },
@@ -143,6 +125,51 @@ describe(`e2fsck${e2fsck.hint}`, () => {
       expect(complaints(image)).toEqual([]);
       const after = find(mountBytes(image), "big");
       expect(contentsOf(after)).toEqual(original.subarray(0, size));
+    },
+  );
+});
+
+const kernel = loopMounts();
+/** Values that are alone, that two inodes share, and that two inodes share with their block. */
+const MAKE_VALUED = `
+import os, sys
+for n in range(4):
+    path = f"{sys.argv[1]}/f{n}"
+    open(path, "wb").write(bytes(3000))
+    for i in range(3):
+        os.setxattr(path, f"user.{i}", bytes([i, n // 2]) * 30000)
+os.setxattr(sys.argv[1] + "/f3", "user.own", bytes(range(250)) * 200)
+`;
+
+describe.skipIf(e2fsck.missing || kernel.missing)(`Linux${e2fsck.hint}${kernel.hint}`, () => {
+  test.each(["-I 256", "-I 128", "-I 128 -J size=1", "-O ^has_journal"])(
+    "values in inodes of their own go with their last owner: %s",
+    (options) => {
+      const path = scratch(places["tmpfs"] ?? places["disk"], "valued.img");
+      const folder = `${path}.mount`;
+      mkdirSync(folder);
+      const mkfs = `-t ext4 -b 1024 -O ea_inode ${options}`;
+      writeFileSync(path, madeImage(mkfs, 16));
+      withLoopMount(path, folder, "user_xattr", (mounted) => {
+        execFileSync("python3", ["-c", MAKE_VALUED, mounted]);
+      });
+      const image = new Uint8Array(readFileSync(path));
+      const empty = mountBytes(madeImage(mkfs, 16)).statfs();
+      for (const name of ["f0", "f3", "f1", "f2"]) {
+        const filesystem = mountToWrite(image);
+        const file = filesystem.root.lookup(name);
+        expect(file).toBeDefined();
+        // A block that another one has is copied, with what it refers to.
+        if (name !== "f2") writingOf(file as Inode).setxattr("user.0", new Uint8Array(3));
+        writingOf(file as Inode).setxattr("user.3", new Uint8Array(3));
+        filesystem.sync();
+        writingOf(filesystem.root).unlink(name);
+        filesystem.unmount();
+        expect(e2fsckSays(image)).toEqual([]);
+        expect(complaints(image)).toEqual([]);
+      }
+      const { bfree, ffree } = mountBytes(image).statfs();
+      expect([bfree, ffree]).toEqual([empty.bfree, empty.ffree]);
     },
   );
 });

@@ -8,7 +8,7 @@
 import { EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
 import { type DaxError, isDaxError } from "../../lib/errno.ts";
 import { S_IFDIR } from "../../vfs/modes.ts";
-import { corrupt, unsupported } from "./corruption.ts";
+import { corrupt } from "./corruption.ts";
 import type { ExtEditor } from "./editor.ts";
 import { FileMap } from "./file-map.ts";
 import type { Handle, MetadataJournal } from "./handle.ts";
@@ -19,8 +19,13 @@ import { claim } from "./map-context.ts";
 import { hasMap, mapCredits, mapRevokes } from "./map-writer.ts";
 import { ORPHAN_CREDITS, type Orphans } from "./orphans.ts";
 import { truncateStep } from "./truncate.ts";
-import { blockEntries, inodeEntries } from "./xattr-entries.ts";
-import { XATTR_CREDITS, XATTR_REVOKES, releaseXattrs } from "./xattr-writer.ts";
+import {
+  XATTR_CREDITS,
+  XATTR_REVOKES,
+  releaseValue,
+  releaseXattrs,
+  valuesApart,
+} from "./xattr-writer.ts";
 
 /** What ending an inode takes besides its blocks. */
 const LAST_CREDITS = XATTR_CREDITS + ORPHAN_CREDITS + INODE_CREDITS + 1;
@@ -43,22 +48,11 @@ export interface Evicting {
 }
 
 /**
- * To be asked before the last name of an inode goes: what stands against freeing all that it has.
- * @throws ENOTSUP for values of attributes in inodes of their own, EUCLEAN, EBADMSG, EIO
- */
-export function checkEvictable({ volume }: Pick<ExtEditor, "volume">, record: InodeRecord): void {
-  for (const { valueInum } of [...inodeEntries(volume, record), ...blockEntries(volume, record)]) {
-    if (valueInum === 0) continue;
-    const what = `inode ${record.ino} has an attribute whose value is in inode ${valueInum}`;
-    throw unsupported(`${what} (ea_inode), and is not deleted`, "delete it under Linux");
-  }
-}
-
-/**
  * Ends an inode without links, as far as the handle goes; `true`: it is gone. Otherwise it has to
  * be an orphan when the handle stops, and the next handle goes on. A handle with
  * {@link evictCredits} gets on in each step.
- * @throws as {@link checkEvictable}, with nothing changed; EUCLEAN, EBADMSG, EIO, EROFS
+ * @throws EUCLEAN, EBADMSG for attributes or a map that break a rule; ENOSPC for a journal that has
+ *   no room for freeing one value of an attribute; EIO, EROFS
  */
 export function evictStep(
   { editor, orphans }: Omit<Evicting, "journal">,
@@ -66,10 +60,15 @@ export function evictStep(
   record: InodeRecord,
 ): boolean {
   const { volume, inodes, now } = editor;
-  checkEvictable(editor, record);
+  // Before anything of it is gone: whether they can be read.
+  const values = valuesApart(editor, record);
   // What is cut off here is gone for good: nothing behind size 0 is ever read again.
   if (hasMap(volume, record)) setSize(volume.superblock, record, 0);
   if (!truncateStep(editor, handle, record)) return false;
+  // Each goes with the entry that names it, so that no mount drops it twice.
+  for (let left = values; left > 0; left--) {
+    if (!releaseValue(editor, handle, record)) return false;
+  }
   if (!claim(handle, LAST_CREDITS, XATTR_REVOKES)) return false;
   releaseXattrs(editor, handle, record);
   orphans.remove(handle, record);

@@ -22,7 +22,7 @@ import {
   refusal,
   uncountDirectory,
 } from "./new-names.ts";
-import { afterDrop, assertEmpty, assertSameProject, checkDroppable, dropLink } from "./unlink.ts";
+import { afterDrop, assertEmpty, assertSameProject, dropLink } from "./unlink.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /** A name, and what it leads to. */
@@ -86,7 +86,6 @@ function move(writing: ExtWriting, from: Named, to: Destination): void {
   else if (moved && to.directory !== from.directory) {
     assertRoomForDirectory(writing.editor, to.directory, "rename");
   }
-  if (target !== undefined) checkDroppable(writing, target);
   const names = [nameBytes(from.name, "rename"), nameBytes(to.name, "rename")] as const;
   const grows = target === undefined ? addEntryCredits(to.directory.record) : 0;
   const credits =

@@ -4,13 +4,10 @@
  * @module
  */
 import { EXT4_PROJINHERIT_FL, Ext4InodeExtra } from "../../format/ext-inode.ts";
-import { EXT4_FEATURE_INCOMPAT_EA_INODE } from "../../format/ext-superblock.ts";
 import { S_IFDIR } from "../../vfs/modes.ts";
 import { typeOfMode } from "./directory-types.ts";
 import { CHANGE_ENTRY_CREDITS, addEntryCredits } from "./directory-writer.ts";
 import { deletionCredits, finishDeletion, lastNameGone } from "./deletion.ts";
-import { checkEvictable } from "./evict.ts";
-import { hasIncompat } from "./features.ts";
 import type { Handle } from "./handle.ts";
 import type { InodeRecord } from "./inode-record.ts";
 import type { InodeState } from "./inode-state.ts";
@@ -107,12 +104,6 @@ export function dropLink(writing: ExtWriting, { record }: InodeState): void {
   if (isDirectory) setSize(writing.editor.volume.superblock, record, 0);
 }
 
-/** @throws ENOTSUP for what cannot be deleted when this was its last name */
-export function checkDroppable({ editor }: ExtWriting, { record }: InodeState): void {
-  if (!hasIncompat(editor.volume.superblock, EXT4_FEATURE_INCOMPAT_EA_INODE)) return;
-  if (record.type === S_IFDIR || record.links <= 1) checkEvictable(editor, record);
-}
-
 /** Stores an inode that has a name less; whether {@link finishDeletion} has to go on. */
 export function afterDrop(writing: ExtWriting, handle: Handle, victim: InodeState): boolean {
   const { record, holds } = victim;
@@ -128,7 +119,6 @@ function remove(
 ): void {
   const { record } = victim;
   const bytes = nameBytes(name, "unlink");
-  checkDroppable(writing, victim);
   const credits = CHANGE_ENTRY_CREDITS + 2 + deletionCredits(record);
   const goesOn = writing.operate(credits, (handle) => {
     namesOf(writing.editor, directory).removeEntry(handle, bytes);

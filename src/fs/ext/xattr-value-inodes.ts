@@ -5,6 +5,7 @@
  * @module
  */
 import { EXT4_EA_INODE_FL, Ext4Inode as DI } from "../../format/ext-inode.ts";
+import { EXT4_XATTR_SIZE_MAX } from "../../format/ext-xattr.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import { DaxError } from "../../lib/errno.ts";
 import { corrupt } from "./corruption.ts";
@@ -109,24 +110,57 @@ function extend(
 }
 
 /**
+ * Credits and revokes that {@link dropValueInode} takes when nobody else refers to the value: a map
+ * is cut a few blocks at a time. @throws EUCLEAN, EBADMSG, EIO
+ */
+export function dropValueCredits(volume: Volume, ino: number): readonly [number, number] {
+  const record = valueRecord(volume, ino);
+  const blocks = valueBlocks(volume, record);
+  return [2 * mapCredits(record) + INODE_CREDITS + 1, 2 * mapRevokes(record) + blocks];
+}
+
+/** The inode of a value. @throws EUCLEAN for one that is none, EBADMSG, EIO */
+function valueRecord(volume: Volume, ino: number): InodeRecord {
+  const record = volume.record(ino);
+  const { firstIno, blockSize } = volume.superblock;
+  const rule = "an attribute has its value there";
+  if (ino < firstIno || !record.has(EXT4_EA_INODE_FL) || record.links === 0) {
+    throw corrupt(`inode ${ino}`, "flags", "no value", rule);
+  }
+  // A map of more than any value may have would take transactions without number.
+  if (record.size > EXT4_XATTR_SIZE_MAX + blockSize) {
+    throw corrupt(`inode ${ino}`, "size", record.size, rule);
+  }
+  return record;
+}
+
+function valueBlocks({ superblock }: Volume, { size }: InodeRecord): number {
+  return Math.ceil(size / superblock.blockSize);
+}
+
+/** One attribute more refers to a value. @throws EUCLEAN for one that is none, EBADMSG, EIO */
+export function referToValue(volume: Volume, handle: Handle, ino: number): void {
+  const record = valueRecord(volume, ino);
+  setReferences(record, referencesOf(record) + 1);
+  storeRecord(volume, handle, record);
+}
+
+/**
  * One attribute less refers to a value; the last one frees it, all of it in this handle, which is
  * extended as far as that takes.
  * @throws ENOSPC when the journal is too small, EUCLEAN, EBADMSG, EIO
  */
 export function dropValueInode(editor: ExtEditor, handle: Handle, ino: number): void {
   const { volume } = editor;
-  const record = volume.record(ino);
-  if (!record.has(EXT4_EA_INODE_FL) || record.links === 0) {
-    throw corrupt(`inode ${ino}`, "flags", "no value", "an attribute has its value there");
-  }
+  const record = valueRecord(volume, ino);
   const references = referencesOf(record);
   if (references > 1) {
     setReferences(record, references - 1);
     storeRecord(volume, handle, record);
     return;
   }
+  const blocks = valueBlocks(volume, record);
   for (let to = MAX_LOGICAL_BLOCKS; to > 0;) {
-    const blocks = Math.ceil(record.size / volume.superblock.blockSize);
     extend(handle, record, record.size, mapCredits(record), mapRevokes(record) + blocks);
     const done = removeBlocks(editor, handle, record, [0, to]);
     if (done >= to)

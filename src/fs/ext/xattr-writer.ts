@@ -13,18 +13,23 @@ import { DaxError } from "../../lib/errno.ts";
 import { XATTR_SIZE_MAX } from "../../vfs/filesystem.ts";
 import { ALLOCATE_CREDITS } from "./block-allocator.ts";
 import { goalOfInode } from "./block-goal.ts";
-import { unsupported } from "./corruption.ts";
 import type { ExtEditor } from "./editor.ts";
 import { hasIncompat } from "./features.ts";
 import type { Handle } from "./handle.ts";
 import { fitsInode, inodeAttributes, setInodeAttributes } from "./inode-attributes.ts";
 import { type InodeRecord, fileAcl } from "./inode-record.ts";
 import { setFileAcl, storeRecord } from "./inode-writer.ts";
-import { addClusters } from "./map-context.ts";
+import { addClusters, claim } from "./map-context.ts";
 import type { JournaledBlock } from "./transaction.ts";
 import type { Volume } from "./volume.ts";
 import { blockEntries } from "./xattr-entries.ts";
-import { dropValueInode, makeValueInode, valueInodeCredits } from "./xattr-value-inodes.ts";
+import {
+  dropValueCredits,
+  dropValueInode,
+  makeValueInode,
+  referToValue,
+  valueInodeCredits,
+} from "./xattr-value-inodes.ts";
 import {
   type Attribute,
   type KeptAttribute,
@@ -60,8 +65,8 @@ interface Stored {
 /**
  * Sets an attribute to bytes as they are stored; the record is stored, its times are not set.
  * @throws EEXIST and ENODATA as `mode` says, E2BIG, ENOSPC when neither the inode nor a block has
- *   the room or no block can be had (with `ea_inode` a value may get an inode of its own), ENOTSUP
- *   for a shared block with values in inodes; nothing has changed then. EUCLEAN, EBADMSG, EIO
+ *   the room or no block can be had (with `ea_inode` a value may get an inode of its own); nothing
+ *   has changed then. EUCLEAN, EBADMSG, EIO
  */
 export function storeXattr(
   editor: ExtEditor,
@@ -126,7 +131,7 @@ function storeApart(
   storeRecord(editor.volume, handle, record);
 }
 
-/** Takes an attribute out. @throws ENODATA, ENOTSUP as {@link storeXattr}, EUCLEAN, EBADMSG, EIO */
+/** Takes an attribute out. @throws ENODATA, ENOSPC as {@link storeXattr}, EUCLEAN, EBADMSG, EIO */
 export function dropXattr(
   editor: ExtEditor,
   handle: Handle,
@@ -148,6 +153,49 @@ export function releaseXattrs(editor: ExtEditor, handle: Handle, record: InodeRe
   const alone = fileAcl(editor.volume.superblock, record) === 0;
   if (alone && stored.inode.every(isPlain)) return;
   write(editor, handle, record, stored, { inode: stored.inode.filter(isPlain), block: [] });
+}
+
+/**
+ * How many values in inodes of their own go with an inode that is deleted; others that refer to its
+ * attribute block keep those of the block. @throws EUCLEAN, EBADMSG, EIO
+ */
+export function valuesApart(editor: ExtEditor, record: InodeRecord): number {
+  const { inode, block } = readStored(editor, record);
+  if ([...inode, ...block].every(isPlain)) return 0;
+  return [...inode, ...(isShared(editor, record) ? [] : block)].filter((one) => !isPlain(one))
+    .length;
+}
+
+/**
+ * Lets go of one of {@link valuesApart}, and takes its name out. `false`: the handle has no room
+ * for that beside what it did already; go on in another one.
+ * @throws ENOSPC for a journal that has none at all, EUCLEAN, EBADMSG, EIO
+ */
+export function releaseValue(editor: ExtEditor, handle: Handle, record: InodeRecord): boolean {
+  const stored = readStored(editor, record);
+  const gone = [...stored.inode, ...stored.block].find((one) => !isPlain(one));
+  if (gone === undefined) return true;
+  const fresh = !handle.touched;
+  const [copies, revokes] = dropValueCredits(editor.volume, gone.valueInum);
+  if (!claim(handle, XATTR_CREDITS + copies, XATTR_REVOKES + revokes)) {
+    if (!fresh) return false;
+    throw refusal("ENOSPC", "its value takes more than a transaction of this journal");
+  }
+  const others = (list: readonly KeptAttribute[]) => list.filter((one) => one !== gone);
+  const { inode, block } = stored;
+  const after = inode.includes(gone)
+    ? { inode: others(inode), block }
+    : { inode, block: others(block) };
+  write(editor, handle, record, stored, after);
+  return true;
+}
+
+/** Whether other inodes refer to the attribute block. @throws EUCLEAN, EBADMSG, EIO */
+function isShared({ volume }: ExtEditor, record: InodeRecord): boolean {
+  const number = fileAcl(volume.superblock, record);
+  if (number === 0) return false;
+  const { view } = volume.blocks.get(number, `inode ${record.ino}`, "file_acl");
+  return XH.refcount.get(view, 0) > 1;
 }
 
 function readStored({ volume }: ExtEditor, record: InodeRecord): Stored {
@@ -173,13 +221,6 @@ function isPlain({ valueInum }: KeptAttribute): boolean {
   return valueInum === 0;
 }
 
-/** Values in inodes of their own count who refers to them, and a block that is copied refers. */
-function checkPlain({ valueInum }: KeptAttribute): void {
-  if (valueInum === 0) return;
-  const what = `a shared block is not copied that has a value in inode ${valueInum} (ea_inode)`;
-  throw unsupported(what, "change it under Linux");
-}
-
 function refusal(code: "EEXIST" | "ENODATA" | "ENOSPC", rule: string, syscall = "setxattr") {
   return new DaxError(code, { syscall, detail: `the attribute: ${rule}` });
 }
@@ -202,7 +243,7 @@ function write(
     setFileAcl(superblock, record, 0);
   } else if (changed) {
     editor.superblock.needCompat(handle, EXT4_FEATURE_COMPAT_EXT_ATTR);
-    last = putBlock(editor, handle, record, block);
+    last = putBlock(editor, handle, record, before.block, block);
   }
   releaseValues(editor, handle, gone, last ? left : []);
   addClusters(editor, record, -valueClusters(editor, [...gone, ...left]));
@@ -242,10 +283,12 @@ function putBlock(
   editor: ExtEditor,
   handle: Handle,
   record: InodeRecord,
+  before: readonly KeptAttribute[],
   list: readonly KeptAttribute[],
 ): boolean {
   const { volume } = editor;
   const number = fileAcl(volume.superblock, record);
+  let copied: readonly KeptAttribute[] = [];
   if (number !== 0) {
     const old = openBlock(editor, handle, number);
     if (XH.refcount.get(old.memory, 0) === 1) {
@@ -253,11 +296,16 @@ function putBlock(
       seal(editor, old);
       return true;
     }
-    for (const one of list) checkPlain(one);
+    copied = list.filter((one) => !isPlain(one) && before.includes(one));
+    if (!claim(handle, copied.length + XATTR_CREDITS, XATTR_REVOKES)) {
+      throw refusal("ENOSPC", "its block takes more than a transaction of this journal");
+    }
   }
   const goal = goalOfInode(volume.superblock, record.ino, false);
   const { start } = editor.allocator.allocate(handle, { goal, count: 1 });
   if (number !== 0) leaveBlock(editor, handle, record);
+  // The copy refers to the values of the old block as well.
+  for (const { valueInum } of copied) referToValue(volume, handle, valueInum);
   const fresh = handle.create(start);
   writeBlock(fresh.bytes, list);
   seal(editor, fresh);
