@@ -14,11 +14,15 @@ import type { Superblock } from "./superblock.ts";
 
 /** Findings about one structure before the rest are only counted. */
 const MOST_FINDINGS = 16;
+/** The least of them first. */
+const GRAVITY: readonly Finding["severity"][] = ["note", "warning", "error"];
 
 /** Findings, collected while a structure is checked and taken after it. */
 export class Findings {
   #waiting: Finding[] = [];
   #more = 0;
+  /** The gravest of those that are only counted. */
+  #gravest: Finding["severity"] = "note";
 
   /** Something that e2fsck would repair. */
   error(code: string, where: string, text: string): void {
@@ -35,20 +39,26 @@ export class Findings {
   }
 
   #add(finding: Finding): void {
-    if (this.#waiting.length < MOST_FINDINGS) this.#waiting.push(finding);
-    else this.#more++;
+    if (this.#waiting.length < MOST_FINDINGS) {
+      this.#waiting.push(finding);
+      return;
+    }
+    this.#more++;
+    const { severity } = finding;
+    if (GRAVITY.indexOf(severity) > GRAVITY.indexOf(this.#gravest)) this.#gravest = severity;
   }
 
   /** Hands over what was found since the last call. */
   *take(): Generator<Finding> {
     if (this.#waiting.length === 0) return;
-    const [waiting, more] = [this.#waiting, this.#more];
+    const [waiting, more, severity] = [this.#waiting, this.#more, this.#gravest];
     this.#waiting = [];
     this.#more = 0;
+    this.#gravest = "note";
     yield* waiting;
     if (more === 0) return;
     const { where } = waiting.at(-1) as Finding;
-    yield { code: "ext.more", severity: "error", where, text: `${more} more findings here` };
+    yield { code: "ext.more", severity, where, text: `${more} more findings here` };
   }
 }
 
