@@ -15,6 +15,14 @@ import { LARGE, NamespaceStream } from "./namespace-stream.ts";
 
 const SYNC_EVERY = 7;
 
+/** Images whose power is cut. */
+export const CUT_KINDS = {
+  "ext4, 1k": { type: "ext4", blockSize: 1024 },
+  "ext4, 4k, orphan file": { type: "ext4", blockSize: 4096, features: "orphan_file" },
+  "ext4, no checksums": { type: "ext4", blockSize: 1024, features: "^metadata_csum,^64bit" },
+  ext3: { type: "ext3", blockSize: 1024 },
+} as const satisfies Readonly<Record<string, MakeExtOptions>>;
+
 /** An image of some MiB, without mke2fs. */
 export function emptyImage(options: MakeExtOptions, megabytes = 8): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(megabytes << 20);
