@@ -1,13 +1,11 @@
 /**
- * chmod, chown, utimes, truncate, access and extended attributes: who may, and what else follows
- * from it (`setattr_prepare`, `notify_change`, `xattr_permission`).
+ * chmod, chown, utimes, truncate and access: who may, and what else follows from it
+ * (`setattr_prepare`, `notify_change`).
  *
  * @module
  */
-import { DaxError } from "../lib/errno.ts";
-import { encodeUtf8 } from "../lib/utf8.ts";
 import { writingOf } from "./calls.ts";
-import { type Inode, XATTR_SIZE_MAX } from "./filesystem.ts";
+import type { Inode } from "./filesystem.ts";
 import { isDirectory, isRegular, isSymlink } from "./modes.ts";
 import {
   type Credentials,
@@ -24,12 +22,10 @@ import {
   modeAfterChmod,
   modeAfterChown,
   modeAfterWrite,
-  permits,
 } from "./permissions.ts";
 import type { AttributeChange } from "./writing.ts";
 
-const XATTR_NAME_MAX = 255;
-const S_ISVTX = 0o1000;
+const ANY = MAY_READ | MAY_WRITE | MAY_EXEC;
 
 /** chmod(2) of an inode. @throws ENOTSUP for a link, EROFS, EPERM */
 export function changeMode(inode: Inode, mode: number, credentials?: Credentials): void {
@@ -128,83 +124,5 @@ export function assertSize(size: number): void {
  * @throws EROFS, EACCES
  */
 export function assertAccess(inode: Inode, want: number, credentials?: Credentials): void {
-  const who = credentials ?? { uid: 0, gid: 0 };
-  if (permits(inode, want, who)) {
-    const plain = isRegular(inode.mode) || isDirectory(inode.mode) || isSymlink(inode.mode);
-    if ((want & MAY_WRITE) === 0 || !plain) return;
-    assertPermitted(inode, MAY_WRITE, who);
-    return;
-  }
-  assertPermitted(inode, want & (MAY_READ | MAY_WRITE | MAY_EXEC), who);
-}
-
-/** The value of an attribute; undefined for one that is not there, or not to be seen. */
-export function getXattr(
-  inode: Inode,
-  name: string,
-  credentials?: Credentials,
-): Uint8Array | undefined {
-  assertXattrName(name);
-  if (isHidden(name, credentials) || isOddUser(inode, name)) return undefined;
-  if (name.startsWith("user.")) assertPermitted(inode, MAY_READ, credentials);
-  return inode.getxattr(name);
-}
-
-/** The names of all attributes that are to be seen. */
-export function listXattrs(inode: Inode, credentials?: Credentials): readonly string[] {
-  const names = inode.listxattr();
-  return isPrivileged(credentials) ? names : names.filter((name) => !isHidden(name, credentials));
-}
-
-/** Sets an attribute. @throws EROFS, EPERM, EACCES, ERANGE, E2BIG, and what the filesystem says */
-export function setXattr(
-  inode: Inode,
-  name: string,
-  value: Uint8Array,
-  how?: "create" | "replace",
-  credentials?: Credentials,
-): void {
-  assertXattrName(name);
-  if (value.length > XATTR_SIZE_MAX) {
-    throw denied("E2BIG", `a value of ${value.length} bytes; at most ${XATTR_SIZE_MAX}`);
-  }
-  const writing = writingOf(inode);
-  assertMaySetXattr(inode, name, credentials);
-  writing.setxattr(name, value, how);
-}
-
-/** Removes an attribute. @throws ENODATA, EROFS, EPERM, EACCES, ERANGE */
-export function removeXattr(inode: Inode, name: string, credentials?: Credentials): void {
-  assertXattrName(name);
-  const writing = writingOf(inode);
-  assertMaySetXattr(inode, name, credentials);
-  writing.removexattr(name);
-}
-
-function assertXattrName(name: string): void {
-  const { length } = encodeUtf8(name);
-  if (length > 0 && length <= XATTR_NAME_MAX) return;
-  throw new DaxError("ERANGE", { detail: `a name of ${length} bytes; 1 to ${XATTR_NAME_MAX}` });
-}
-
-/** Attributes that only user 0 sees. */
-function isHidden(name: string, credentials: Credentials | undefined): boolean {
-  return name.startsWith("trusted.") && !isPrivileged(credentials);
-}
-
-/** Users' attributes are on files and directories only: on others anybody could set them. */
-function isOddUser({ mode }: Inode, name: string): boolean {
-  return name.startsWith("user.") && !isRegular(mode) && !isDirectory(mode);
-}
-
-function assertMaySetXattr(inode: Inode, name: string, credentials: Credentials | undefined): void {
-  if (isOddUser(inode, name)) {
-    throw denied("EPERM", "only regular files and directories have attributes of users");
-  }
-  if (isPrivileged(credentials)) return;
-  if (name.startsWith("system.")) assertOwner(inode, credentials);
-  else if (name.startsWith("user.")) {
-    if (isDirectory(inode.mode) && (inode.mode & S_ISVTX) !== 0) assertOwner(inode, credentials);
-    assertPermitted(inode, MAY_WRITE, credentials);
-  } else throw denied("EPERM", `${name} is set by user 0`);
+  assertPermitted(inode, want & ANY, credentials ?? { uid: 0, gid: 0 });
 }

@@ -11,10 +11,6 @@ import {
   changeOwner,
   changeSize,
   changeTimes,
-  getXattr,
-  listXattrs,
-  removeXattr,
-  setXattr,
 } from "./attribute-changes.ts";
 import {
   type CallOptions,
@@ -41,6 +37,7 @@ import { type Credentials, MAY_READ, assertPermitted } from "./permissions.ts";
 import { removeDirectory, unlinkName } from "./removing.ts";
 import { type RenameCallOptions, renameName } from "./renaming.ts";
 import type { Watch, WatchListener, WatchOptions } from "./watches.ts";
+import { assertXattrName, getXattr, listXattrs, removeXattr, setXattr } from "./xattr-rules.ts";
 
 /** Options of setxattr. */
 export interface SetXattrOptions extends FollowOptions {
@@ -189,6 +186,7 @@ export class FileTree {
 
   /** The value of an attribute; undefined for one that is not there. @throws as {@link locate} */
   getxattr(path: string, name: string, options: FollowOptions = {}): Uint8Array | undefined {
+    inCall({ syscall: options.syscall ?? "getxattr", path }, () => assertXattrName(name));
     return this.#on(path, options, "getxattr", (inode, credentials) =>
       getXattr(inode, name, credentials),
     );
@@ -201,6 +199,7 @@ export class FileTree {
 
   /** @throws as {@link locate}; EEXIST, ENODATA, ENOSPC, EPERM, EACCES, ERANGE, E2BIG, EROFS */
   setxattr(path: string, name: string, value: Uint8Array, options: SetXattrOptions = {}): void {
+    inCall({ syscall: options.syscall ?? "setxattr", path }, () => assertXattrName(name));
     this.#change(path, options, "setxattr", (inode, credentials) => {
       setXattr(inode, name, value, options.how, credentials);
     });
@@ -208,6 +207,7 @@ export class FileTree {
 
   /** @throws as {@link locate}; ENODATA, EPERM, EACCES, ERANGE, EROFS */
   removexattr(path: string, name: string, options: FollowOptions = {}): void {
+    inCall({ syscall: options.syscall ?? "removexattr", path }, () => assertXattrName(name));
     this.#change(path, options, "removexattr", (inode, credentials) => {
       removeXattr(inode, name, credentials);
     });

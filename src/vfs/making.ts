@@ -12,7 +12,7 @@ import { S_IFCHR, S_IFBLK, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from "./
 import { S_IFSOCK, isDirectory } from "./modes.ts";
 import type { Location, MountTable } from "./mounts.ts";
 import type { OpenFile } from "./open-file.ts";
-import { type NamedPlace, lookUp, walk, walkToName } from "./path-walk.ts";
+import { type NamedPlace, checkPath, lookUp, walk, walkToName } from "./path-walk.ts";
 import {
   type Credentials,
   FS_APPEND_FL,
@@ -76,7 +76,7 @@ export function makeSymlink(
 ): Inode {
   const { syscall = "symlink" } = options;
   return inCall({ syscall, path: target, dest: path }, () => {
-    if (target === "") throw denied("ENOENT", "a target is never empty");
+    checkPath(target);
     return make(table, path, { mode: S_IFLNK | 0o777, target }, options, syscall);
   });
 }

@@ -11,36 +11,29 @@
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { PageTags } from "../dax/page-tags.ts";
 import { denied } from "./permissions.ts";
-import { type FileRun, runsOf } from "./file-runs.ts";
+import type { FileRun } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
 import { isZeros } from "./mapping-door.ts";
-import type { InodeWriting } from "./writing.ts";
-
-/** Bytes that are made at once. */
-const PIECE = 1 << 20;
 
 /**
  * Makes a range of a file what stores can go to; the range lies inside the file.
+ * @returns whether what leads to it is not durable yet
  * @throws ENOSPC, EDQUOT, EPERM, EIO: what was made until then stays, and reads as zeros
  */
-export function makePages(
-  inode: Inode,
-  writing: InodeWriting,
-  offset: number,
-  length: number,
-): void {
-  const zeros = [...runsOf(inode, offset, length)].filter(({ type }) => isZeros(type));
-  if (zeros.length === 0) return;
-  const longest = Math.max(...zeros.map((run) => run.length));
-  const source = new Uint8Array(Math.min(longest, PIECE));
-  for (const run of zeros) {
-    for (let done = 0; done < run.length;) {
-      const piece = source.subarray(0, Math.min(source.length, run.length - done));
-      const count = writing.write(piece, run.offset + done);
-      if (count === 0) throw denied("EIO", `the filesystem wrote nothing at ${run.offset + done}`);
-      done += count;
+export function makePages(inode: Inode, offset: number, length: number): boolean {
+  const stop = offset + length;
+  let dirty = false;
+  for (let at = offset; at < stop;) {
+    const map = inode.iomapBegin(at, stop - at, "fault");
+    const next = map.offset + map.length;
+    inode.iomapEnd?.(map, Math.min(next, stop) - at, "fault");
+    if (!(next > at && map.offset <= at) || isZeros(map.type)) {
+      throw denied("EUCLEAN", `the filesystem made no page for byte ${at}`);
     }
+    dirty ||= map.dirty ?? false;
+    at = next;
   }
+  return dirty;
 }
 
 /** The pages of one mapping that may hold stores which are in no durable place yet. */
@@ -66,7 +59,7 @@ export class MappedPages {
     return this.#all || this.#tags.dirty > 0;
   }
 
-  /** Writes back what of `[offset, offset + length)` may have been stored to; no fence. */
+  /** Writes back what of `[offset, offset + length)` may have been stored to; not fenced yet. */
   writeBack(spans: readonly FileRun[], offset: number, length: number): void {
     if (this.#all) {
       flushSpans(spans, offset, length);

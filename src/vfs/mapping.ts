@@ -95,9 +95,9 @@ export class Mapping implements MountUser {
     this.#revocable = revocable;
     this.#isSync = sync;
     this.#writing = options.access === "write" ? writingOf(inode) : undefined;
-    if (this.#writing !== undefined) makePages(inode, this.#writing, offset, length);
+    const dirty = this.#writing !== undefined && makePages(inode, offset, length);
     this.#spans = new MappedSpans(inode, offset, length);
-    if (sync) this.#beSync();
+    if (sync) this.#beSync(dirty);
     inode.writing?.hold();
     mount.join(this);
     if (this.#writing !== undefined) mount.writers.add(this);
@@ -226,11 +226,12 @@ export class Mapping implements MountUser {
     if (!this.#isSync) this.#writing.sync("data");
   }
 
-  /** Writes the cache lines back that may have been stored to; the next fence waits for them. */
+  /** Writes the cache lines back that may have been stored to. @throws EIO */
   writeBack(): void {
     if (this.#state !== "mapped" || !this.#pages.isDirty) return;
     this.#refresh();
     this.#pages.writeBack(this.#spans.runs, this.offset, this.length);
+    for (const device of this.#spans.devices) device.fence();
   }
 
   describe(): string {
@@ -271,14 +272,14 @@ export class Mapping implements MountUser {
   }
 
   /** MAP_SYNC: metadata first, and a device on which flushing is enough. */
-  #beSync(): void {
+  #beSync(dirty: boolean): void {
     const volatile = [...this.#spans.devices].find((device) => !device.synchronous);
     if (volatile !== undefined || this.#spans.runs.some(({ memory }) => memory === undefined)) {
       this.#spans.leave();
       const detail = `${volatile?.name ?? "a part of the range"} has no flush that makes durable`;
       throw new DaxError("EOPNOTSUPP", { syscall: "mmap", path: this.path, detail });
     }
-    this.#writing?.sync("all");
+    if (dirty) this.#writing?.sync("data");
   }
 
   /** Asks anew where the bytes are when the file was cut, or its blocks have moved. */
@@ -322,7 +323,7 @@ export class Mapping implements MountUser {
       device.checkFault();
       return;
     }
-    // Bytes without dax, bytes kept among metadata, and holes that were punched since.
+    // Bytes without dax, and holes that were punched since.
     for (let done = 0; done < source.length;) {
       const count = writing.write(source.subarray(done), from + done);
       if (count === 0) throw new DaxError("EIO", { syscall: "store", path: this.path });

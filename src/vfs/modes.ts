@@ -45,6 +45,11 @@ export function isDevice(mode: number): boolean {
   return (mode & S_IFMT) === S_IFBLK || (mode & S_IFMT) === S_IFCHR;
 }
 
+/** True for what holds no bytes of the filesystem: a device, a fifo or a socket. */
+export function isSpecial(mode: number): boolean {
+  return !isRegular(mode) && !isDirectory(mode) && !isSymlink(mode);
+}
+
 /** The mode as `ls -l` writes it: `drwxr-sr-t`; `?` for a type that is none. */
 export function formatMode(mode: number): string {
   const triplet = (shift: number, special: number, letter: string): string => {

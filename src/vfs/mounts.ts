@@ -29,7 +29,7 @@ export interface MountWriter extends MountUser {
   /** Bytes from the start of the file. */
   readonly offset: number;
   readonly length: number;
-  /** Writes back what was stored; the next fence waits for it. */
+  /** Makes durable what was stored, as far as caches go. */
   writeBack(): void;
 }
 

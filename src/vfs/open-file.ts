@@ -5,15 +5,7 @@
  */
 import { daxRead } from "../dax/file-io.ts";
 import { DaxError, type ErrnoCode, type ErrorContext, isDaxError } from "../lib/errno.ts";
-import {
-  assertSize,
-  changeAttributes,
-  dropPrivileges,
-  getXattr,
-  listXattrs,
-  removeXattr,
-  setXattr,
-} from "./attribute-changes.ts";
+import { assertSize, changeAttributes, dropPrivileges } from "./attribute-changes.ts";
 import { inCall, writingOf } from "./calls.ts";
 import { type FileExtent, extentsIn, seekTo } from "./extents.ts";
 import { FileViews } from "./file-views.ts";
@@ -23,6 +15,7 @@ import { isDirectory } from "./modes.ts";
 import { type Location, type Mount, type MountUser, pathOf } from "./mounts.ts";
 import { type Credentials, FS_APPEND_FL, denied } from "./permissions.ts";
 import type { AttributeChange, FallocateMode, InodeWriting } from "./writing.ts";
+import { getXattr, listXattrs, removeXattr, setXattr } from "./xattr-rules.ts";
 
 /** From where `seek` counts: lseek(2). */
 export type Whence = "set" | "cur" | "end" | "data" | "hole";

@@ -9,11 +9,12 @@ import { dropPrivileges } from "./attribute-changes.ts";
 import { type CallOptions, inCall, walkOptions, writingOf } from "./calls.ts";
 import type { Inode } from "./filesystem.ts";
 import { assertMayCreate, makeIn, newFile } from "./making.ts";
-import { S_IFREG, isDirectory, isRegular, isSymlink, openRefusal } from "./modes.ts";
+import { S_IFIFO, S_IFMT, S_IFREG, isDirectory, isSymlink, openRefusal } from "./modes.ts";
 import type { Location, MountTable } from "./mounts.ts";
 import { OpenFile, type OpenMode } from "./open-file.ts";
 import { type NamedPlace, walk, walkToNew } from "./path-walk.ts";
 import {
+  type Credentials,
   FS_APPEND_FL,
   MAY_EXEC,
   MAY_READ,
@@ -51,6 +52,7 @@ export interface OpenOptions extends CallOptions {
 }
 
 const PERMISSIONS = 0o7777;
+const STICKY_FOR_ALL = 0o1002;
 
 /** Opens a file. @throws as `FileTree.open` */
 export function openFile(table: MountTable, path: string, options: OpenOptions): OpenFile {
@@ -121,10 +123,10 @@ function openOrMake(
   const follow = !exclusive && noFollow !== true;
   const walked = walkToNew(table, path, walkOptions({ ...options, follow }, syscall));
   const { place, found } = walked;
-  if (place.slashed && place.isName) throw denied("EISDIR");
   if (found !== undefined) {
     if (exclusive) throw denied("EEXIST");
     if (isDirectory(found.inode.mode)) throw denied("EISDIR");
+    assertNoTrap(place.directory.inode, found.inode, credentials);
     return openFound(found, options);
   }
   const writing = writingOf(place.directory.inode);
@@ -132,6 +134,19 @@ function openOrMake(
   const wanted = { mode: S_IFREG | (mode & PERMISSIONS) };
   const inode = makeIn(table, place, writing, wanted, { credentials, umask });
   return new OpenFile(locationOf(place, inode), modeOf(options));
+}
+
+/**
+ * With `create`, what others left in a sticky directory for everybody is not opened, regular files
+ * and fifos excepted (`may_create_in_sticky` where nothing more is protected). @throws EACCES
+ */
+function assertNoTrap(directory: Inode, found: Inode, credentials?: Credentials): void {
+  const type = found.mode & S_IFMT;
+  if (type === S_IFREG || type === S_IFIFO || credentials === undefined) return;
+  if ((directory.mode & STICKY_FOR_ALL) !== STICKY_FOR_ALL) return;
+  const { uid } = found.attributes();
+  if (uid === directory.attributes().uid || uid === credentials.uid) return;
+  throw denied("EACCES", "it is another user's, in a sticky directory for everybody");
 }
 
 function locationOf({ directory, name }: NamedPlace, inode: Inode): Location {
@@ -143,10 +158,9 @@ function openFound(location: Location, options: OpenOptions): OpenFile {
   const { inode } = location;
   const { mode } = inode;
   const { directory = false, access = "read", truncate = false, credentials } = options;
-  if (directory && !isDirectory(mode)) throw denied(isSymlink(mode) ? "ELOOP" : "ENOTDIR");
+  if (directory && !isDirectory(mode)) throw denied("ENOTDIR");
   if (isSymlink(mode)) throw denied("ELOOP");
-  const cuts = truncate && isRegular(mode);
-  const writes = access !== "read" || cuts;
+  const writes = access !== "read" || truncate;
   if (writes && isDirectory(mode)) throw denied("EISDIR");
   const reads = access !== "write";
   // A device on a filesystem that is not written to may be written to.
@@ -160,7 +174,7 @@ function openFound(location: Location, options: OpenOptions): OpenFile {
   }
   assertAppends(inode, options);
   const file = new OpenFile(location, modeOf(options));
-  if (cuts) cutOpened(file, options);
+  if (truncate) cutOpened(file, options);
   return file;
 }
 

@@ -71,7 +71,10 @@ export function walkToName(table: MountTable, path: string, options: WalkOptions
   return inWalk(path, options, () => new Walk(table, options, path).toName(path));
 }
 
-/** As {@link walkToName}, with what has the name, links in the last place followed. */
+/**
+ * As {@link walkToName}, with what has the name, links in the last place followed: what is opened,
+ * or made when it is not there. @throws as `walk`; EISDIR for a name with a slash behind it
+ */
 export function walkToNew(
   table: MountTable,
   path: string,
@@ -91,7 +94,8 @@ function inWalk<T>(path: string, { syscall }: WalkOptions, body: () => T): T {
   }
 }
 
-function checkPath(path: string): void {
+/** @throws ENOENT, EINVAL, ENAMETOOLONG */
+export function checkPath(path: string): void {
   if (path === "") throw new DaxError("ENOENT");
   if (path.includes("\0")) throw new DaxError("EINVAL", { detail: "a path has no NUL byte" });
   if (isLonger(path, PATH_MAX - 1)) throw new DaxError("ENAMETOOLONG");
@@ -161,13 +165,13 @@ class Walk {
   toNew(path: string): { readonly place: NamedPlace; readonly found: Location | undefined } {
     let place = this.toName(path);
     for (;;) {
+      // What is made by opening it is no directory.
+      if (place.slashed && place.isName) throw this.#fail("EISDIR");
       const found = this.#find(place);
       const link = found !== undefined && isSymlink(found.inode.mode);
-      if (!link || !(this.#follow || place.slashed)) return { place, found };
+      if (!link || !this.#follow) return { place, found };
       const target = this.#targetOf(found);
-      const { slashed } = place;
       place = this.toName(target, this.#startOf(target, place.directory));
-      if (slashed) place = { ...place, slashed };
     }
   }
 

@@ -18,7 +18,7 @@ import {
 import { DaxError, type ErrnoCode } from "../lib/errno.ts";
 import { sizeof } from "../lib/struct.ts";
 import type { Attributes, Inode } from "./filesystem.ts";
-import { isDirectory } from "./modes.ts";
+import { isDirectory, isSpecial } from "./modes.ts";
 
 /** On whose behalf a call is made. */
 export interface Credentials {
@@ -146,8 +146,9 @@ export function assertPermitted(
   credentials: Credentials | undefined,
 ): void {
   if ((want & MAY_WRITE) !== 0) {
-    if (inode.writing === undefined) throw denied("EROFS");
-    if ((inode.writing.flags & FS_IMMUTABLE_FL) !== 0) {
+    // What is written through a device or a fifo is not written to the filesystem.
+    if (inode.writing === undefined && !isSpecial(inode.mode)) throw denied("EROFS");
+    if (((inode.writing?.flags ?? 0) & FS_IMMUTABLE_FL) !== 0) {
       throw denied("EPERM", `inode ${inode.ino} is immutable; chattr -i changes that`);
     }
   }
