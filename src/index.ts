@@ -232,6 +232,8 @@ export type { TuneMount } from "./fs/ext/tune.ts";
 export { parseTuneList } from "./fs/ext/tune-lists.ts";
 export type { HashName, TuneExtOptions } from "./fs/ext/tune-options.ts";
 export type { TuneSummary } from "./fs/ext/tune-summary.ts";
+export { resizeExt } from "./fs/ext/resize-grow.ts";
+export type { ResizeExtOptions, ResizeSummary } from "./fs/ext/resize-grow.ts";
 export { parseBlockCount, parseExtended, parseJournal } from "./fs/ext/mkfs-extended.ts";
 export { attributeOf } from "./fs/ext/mkfs-attributes.ts";
 export type { CopiedTimes } from "./fs/ext/mkfs-inode.ts";

@@ -18,6 +18,7 @@ import { mkfsExt2, mkfsExt3, mkfsExt4 } from "./commands/mkfs.ts";
 import { nbd } from "./commands/nbd.ts";
 import { nbdCheck } from "./commands/nbd-check.ts";
 import { prove } from "./commands/prove.ts";
+import { resize } from "./commands/resize.ts";
 import { stat } from "./commands/stat.ts";
 import { tar } from "./commands/tar.ts";
 import { tour } from "./commands/tour.ts";
@@ -46,6 +47,7 @@ export const commands: readonly Command[] = [
   mkfsExt3,
   mkfsExt4,
   tune,
+  resize,
   prove,
   completion,
   man,

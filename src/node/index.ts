@@ -31,6 +31,8 @@ export type { MakeVolumeOptions } from "./make-volume.ts";
 export { readStoredSuperblock, tuneVolume } from "./tune-volume.ts";
 export type { StoredSuperblock, TuneVolumeOptions } from "./tune-volume.ts";
 export type { DevicePlace } from "./on-device.ts";
+export { resizeVolume } from "./resize-volume.ts";
+export type { ResizeVolumeOptions } from "./resize-volume.ts";
 export { checkVolume, openVolume } from "./volume.ts";
 export type { OpenVolumeOptions, Volume, VolumeCounters } from "./volume.ts";
 export { fileHost, loadMachine, parseMachineText, readMachineFile } from "./machine-file.ts";

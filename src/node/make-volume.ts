@@ -74,7 +74,7 @@ export function planVolume(path: string, options: MakeVolumeOptions = {}): ExtSu
 }
 
 /** The floors below know no path, or a device by a name that nobody outside has heard of. */
-function named(error: unknown, path: string): unknown {
+export function named(error: unknown, path: string): unknown {
   if (!isDaxError(error)) return error;
   const ours = error.path === undefined || error.path.startsWith(DISK_NAME);
   return ours ? error.at({ path }) : error;
@@ -128,7 +128,7 @@ function checkOverwrite(device: BlockDevice, options: MakeVolumeOptions): void {
 }
 
 /** A mount sees no lock; block devices that are mounted refuse to be opened. */
-function checkMounted(path: string, stat: Stats): void {
+export function checkMounted(path: string, stat: Stats): void {
   const mount = stat.isFile() ? loopMountOf(path) : undefined;
   if (mount === undefined) return;
   throw new DaxError("EBUSY", {
@@ -175,7 +175,7 @@ function makeAtPath(path: string, options: MakeVolumeOptions): ExtSummary {
   }
   checkMounted(path, stat);
   if (stat.isFile())
-    resize(
+    setFileSize(
       path,
       stat.size,
       Math.max(stat.size, partition === undefined ? offset + bytes : 0),
@@ -190,7 +190,7 @@ function makeFile(path: string, options: MakeVolumeOptions): ExtSummary {
   const plan = planFor(bytes, told);
   closeSync(typed(path, () => openSync(path, "wx", 0o666)));
   try {
-    resize(path, 0, (options.offset ?? 0) + bytes, true);
+    setFileSize(path, 0, (options.offset ?? 0) + bytes, true);
     return writePlan(path, plan, told);
   } catch (error) {
     unlinkSync(path);
@@ -202,7 +202,7 @@ function makeFile(path: string, options: MakeVolumeOptions): ExtSummary {
  * Makes a file `size` bytes long, under a writer's lock; an emptied one reads as zeros. It grows
  * first and is opened on trial: a size that cannot be had leaves it as it was.
  */
-function resize(path: string, before: number, size: number, empty: boolean): void {
+export function setFileSize(path: string, before: number, size: number, empty: boolean): void {
   const fd = typed(path, () => openSync(path, "r+"));
   try {
     lockExclusively(fd, path);

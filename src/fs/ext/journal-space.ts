@@ -28,13 +28,13 @@ export class LogSpace {
   #head: number;
   #used = 0;
 
-  /** An empty log whose next block is `head`. */
-  constructor(log: JournalLog, head: number) {
+  /** An empty log whose next block is `head`; `whole`: a transaction may take all of it. */
+  constructor(log: JournalLog, head: number, whole = false) {
     this.#log = log;
     this.#tags = tagsPerDescriptor(log);
     this.#revokes = revokesPerRecord(log);
     this.capacity = log.area.last - log.area.first;
-    this.most = Math.floor(this.capacity / TRANSACTIONS_IN_LOG);
+    this.most = whole ? this.capacity - KEPT_BACK : Math.floor(this.capacity / TRANSACTIONS_IN_LOG);
     this.#head = head;
   }
 

@@ -52,6 +52,8 @@ export interface JournalOptions {
   readonly features?: JournalFeatures;
   /** Committed bytes that wait in memory for their checkpoint, at most; 32 MiB unless given. */
   readonly waitingBytes?: number;
+  /** A transaction may take all of the log, for somebody who makes only one. */
+  readonly wholeLog?: boolean;
 }
 
 /** A log must have room for four transactions of one block. */
@@ -102,7 +104,7 @@ export class Journal implements MetadataJournal {
     this.#options = options;
     this.#log = openClean(buffers, map, options.features);
     this.#superblock = new JournalSuperblockWriter(buffers, map, this.#log);
-    this.#space = new LogSpace(this.#log, this.#log.area.first);
+    this.#space = new LogSpace(this.#log, this.#log.area.first, options.wholeLog);
     this.#checkpoints = new Checkpoints(buffers);
     let most = this.#space.most;
     while (this.#space.blocksFor(most, most) > this.#space.most) most--;
