@@ -8,12 +8,16 @@ export { makeFacade } from "./facade/facade.ts";
 export type {
   Facade,
   FsReadingCall,
-  FsRefusedCall,
   FsSyncCall,
   FsValue,
+  FsWatchingCall,
+  FsWritingCall,
+  NodeFs,
   VolumeFs,
   VolumePromises,
 } from "./facade/facade.ts";
+export type { FacadeOptions } from "./facade/context.ts";
+export type { Mmap, MmapOptions } from "./facade/mapping-files.ts";
 export { openFileMedia } from "./file-media.ts";
 export type { FileMedia, FileMediaCounters, OpenFileOptions } from "./media-file.ts";
 export { copyOut } from "./image/copy-out.ts";
@@ -35,6 +39,7 @@ export { resizeVolume } from "./resize-volume.ts";
 export type { ResizeVolumeOptions } from "./resize-volume.ts";
 export { checkVolume, openVolume } from "./volume.ts";
 export type { OpenVolumeOptions, Volume, VolumeCounters } from "./volume.ts";
+export type { PlaceOptions, VolumeSource } from "./volume-source.ts";
 export { fileHost, loadMachine, parseMachineText, readMachineFile } from "./machine-file.ts";
 export type { ConnectOptions } from "./nbd/blocking.ts";
 export type { NbdClient } from "../nbd/client.ts";

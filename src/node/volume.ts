@@ -1,51 +1,51 @@
 /**
- * Volumes: a filesystem image, from a path to something that can be read, in one call.
+ * Volumes: a filesystem image, from a path to something that can be read, and written, in one call.
  *
  * @module
  */
-import { fileURLToPath } from "node:url";
-import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
-import { describePartitions, openPartition, readPartitionTable } from "../block/partition-table.ts";
-import { Partition } from "../block/partition.ts";
+import { hostname } from "node:os";
+import type { BlockDevice } from "../block/block-device.ts";
 import type { DaxCounters } from "../dax/dax-device.ts";
-import { PAGE_SIZE } from "../dax/operations.ts";
-import { type Pmem, createPmem } from "../drivers/pmem.ts";
-import { type ExtMountOptions, ext } from "../fs/ext/ext.ts";
+import type { Pmem } from "../drivers/pmem.ts";
+import type { ExtMountOptions } from "../fs/ext/ext.ts";
 import type { Environment } from "../lib/environment.ts";
-import { DaxError, isDaxError } from "../lib/errno.ts";
+import { DaxError } from "../lib/errno.ts";
 import type { Media } from "../media/media.ts";
-import { isNbdUri } from "../nbd/uri.ts";
 import { FileTree } from "../vfs/file-tree.ts";
 import type { Filesystem, FilesystemType, Finding, Statfs } from "../vfs/filesystem.ts";
 import type { UnmountOptions } from "../vfs/mounts.ts";
 import type { OpenFile } from "../vfs/open-file.ts";
 import type { OpenOptions } from "../vfs/opening.ts";
+import type { Credentials } from "../vfs/permissions.ts";
 import { systemEnvironment } from "./environment.ts";
 import { type Facade, type VolumeFs, makeFacade } from "./facade/facade.ts";
-import { openFileMedia } from "./file-media.ts";
-import { copyHint, foreignHint } from "./foreign-image.ts";
-import { openNbdMedia } from "./nbd/client-media.ts";
-
-/** Filesystems that can be found on a volume, in the order of asking. */
-const TYPES: readonly FilesystemType<ExtMountOptions>[] = [ext];
-
-/** As people call them: one driver reads three. */
-const KNOWN = "ext2, ext3, ext4";
-
-/** The device over a source; partitions are called after it. */
-const DISK_NAME = "pmem0";
-
-/** Bytes of an export that stay in memory. */
-const NBD_BUFFER_BYTES = 2 ** 28;
+import { Upkeep, sleepSeconds } from "./upkeep.ts";
+import {
+  type Found,
+  type PlaceOptions,
+  type VolumeSource,
+  findVolume,
+  nameOf,
+  named,
+  release,
+} from "./volume-source.ts";
 
 /** Where the filesystem is, and how it is mounted. */
-export interface OpenVolumeOptions extends ExtMountOptions {
-  /** Byte at which the filesystem starts; a multiple of 512. Not together with `partition`. */
-  readonly offset?: number;
-  /** Number of the partition that holds the filesystem. */
-  readonly partition?: number;
-  /** Volumes are for reading: true, and it may be left out. */
-  readonly readOnly?: true;
+export interface OpenVolumeOptions extends ExtMountOptions, PlaceOptions {
+  /**
+   * Mount for writing: nobody else on this machine can open it for writing until it is closed.
+   * False unless given; then nothing is ever written.
+   */
+  readonly write?: boolean;
+  /** The opposite of `write`, for those who want to say so; it opens nothing for writing. */
+  readonly readOnly?: boolean;
+  /**
+   * As whom `volume.fs` and `volume.open` act: modes and ACLs are checked, and what is made is
+   * owned so. Without, nothing is checked, as for root.
+   */
+  readonly credentials?: Credentials;
+  /** Permission bits that `volume.fs` keeps from new files; the process's own mask unless given. */
+  readonly umask?: number;
   /** Clock and tracer; the system's, silent, unless given. */
   readonly environment?: Environment;
 }
@@ -58,9 +58,9 @@ export interface VolumeCounters {
   readonly dataPath: "dax" | "block";
 }
 
-/** A filesystem that is open for reading. Made by {@link openVolume}. */
+/** A filesystem that is open. Made by {@link openVolume}. */
 export class Volume {
-  /** The reading half of `node:fs` over this volume; what writes gives EROFS. */
+  /** `node:fs` over this volume; what writes gives EROFS where it is open for reading. */
   readonly fs: VolumeFs;
   readonly filesystem: Filesystem;
   /** The tree of the volume; other filesystems can be mounted into it. */
@@ -72,19 +72,23 @@ export class Volume {
   readonly #type: FilesystemType<ExtMountOptions>;
   readonly #environment: Environment;
   readonly #ownMedia: Media | undefined;
+  readonly #credentials: Credentials | undefined;
+  readonly #upkeep: Upkeep | undefined;
   #open = true;
 
   constructor(mounted: MountedVolume) {
-    const { filesystem, pmem, type, environment, ownMedia } = mounted;
+    const { filesystem, pmem, type, environment, ownMedia, options } = mounted;
     this.filesystem = filesystem;
     this.device = filesystem.device;
     this.tree = new FileTree(filesystem);
-    this.#facade = makeFacade(this.tree);
+    this.#facade = makeFacade(this.tree, options);
     this.fs = this.#facade.fs;
     this.#pmem = pmem;
     this.#type = type;
     this.#environment = environment;
     this.#ownMedia = ownMedia;
+    this.#credentials = options.credentials;
+    this.#upkeep = options.write === true ? new Upkeep(filesystem) : undefined;
   }
 
   /** `ext2`, `ext3`, `ext4`. */
@@ -96,14 +100,29 @@ export class Volume {
     return !this.#open;
   }
 
+  /** Whether it was opened for writing. */
+  get writable(): boolean {
+    return this.#upkeep !== undefined;
+  }
+
   get counters(): VolumeCounters {
     const dataPath = this.device.dax === undefined ? "block" : "dax";
     return { dax: this.#pmem.dax.counters, dataPath };
   }
 
   /** Opens a file: reads without copies in between, views, mappings. @throws as `FileTree.open` */
-  open(path: string, options?: OpenOptions): OpenFile {
-    return this.tree.open(path, options);
+  open(path: string, options: OpenOptions = {}): OpenFile {
+    const credentials = this.#credentials;
+    return this.tree.open(path, credentials === undefined ? options : { credentials, ...options });
+  }
+
+  /**
+   * Makes everything durable that was done so far, as `sync` does.
+   * @throws EIO when that fails, EROFS after an error ended writing, ENXIO when closed
+   */
+  sync(): void {
+    this.#assertOpen("syncfs");
+    this.tree.sync();
   }
 
   /** What is used and what is free. */
@@ -113,66 +132,89 @@ export class Volume {
 
   /** Checks all of the filesystem; nothing comes of a clean one. @throws ENXIO when closed */
   check(): Iterable<Finding> {
-    if (!this.#open) {
-      const detail = "the volume was closed; open it again";
-      throw new DaxError("ENXIO", { syscall: "check", detail });
-    }
+    this.#assertOpen("check");
     return this.#type.check(this.device, this.#environment);
   }
 
   /**
-   * Unmounts, and closes the file if this volume opened it. Idempotent.
-   * @throws EBUSY while files or mappings are open, unless `revoke` ends them
+   * Unmounts, and closes the file if this volume opened it. Idempotent: an error is told once.
+   * @throws EBUSY while files or mappings are open, unless `revoke` ends them; EIO when what was
+   *   written last could not be made durable: then it is closed all the same
    */
   close(options: UnmountOptions = {}): void {
     if (!this.#open) return;
     if (options.revoke === true) this.#facade.closeAll();
     const mediaCloses = options.mediaCloses ?? this.#ownMedia !== undefined;
-    this.tree.close({ ...options, mediaCloses });
-    this.#open = false;
-    this.#pmem.remove();
-    this.#ownMedia?.close();
+    try {
+      this.tree.close({ ...options, mediaCloses });
+    } finally {
+      if (!this.tree.mounts.root.live) this.#end();
+    }
   }
 
   /** As `close`, ending whatever is open. */
   [Symbol.dispose](): void {
     this.close({ revoke: true });
   }
-}
 
-/** A device on which a filesystem of a known kind was found. */
-interface Found {
-  readonly device: BlockDevice;
-  readonly type: FilesystemType<ExtMountOptions>;
-  readonly pmem: Pmem;
-  /** Closed with the volume; undefined for media of the caller's. */
-  readonly ownMedia: Media | undefined;
+  #end(): void {
+    this.#open = false;
+    this.#upkeep?.end();
+    this.#facade.closeAll();
+    release({ pmem: this.#pmem, ownMedia: this.#ownMedia });
+  }
+
+  #assertOpen(syscall: string): void {
+    if (this.#open) return;
+    throw new DaxError("ENXIO", { syscall, detail: "the volume was closed; open it again" });
+  }
 }
 
 /** The parts of a volume. */
 interface MountedVolume extends Omit<Found, "device"> {
   readonly filesystem: Filesystem;
   readonly environment: Environment;
+  readonly options: OpenVolumeOptions;
 }
 
 /**
  * Opens the filesystem in a file, a block device, an export (`nbd://host/export`,
  * `nbd+unix:///export?socket=PATH`) or any media: as persistent memory, through dax where it starts
- * and ends on pages. Nothing is ever written.
- * @throws ENOENT and whatever opening the file says; EINVAL when there is no known filesystem, or
- *   for an offset that cannot be; ENXIO for a partition that is not there; EUCLEAN, EBADMSG for an
- *   image that is damaged, ENOTSUP for one of a kind that is not read
+ * and ends on pages. For reading unless told to `write`.
+ *
+ * Written to, a volume commits by itself what is older than `commit` seconds, in turns of the event
+ * loop; `sync`, fsync and `close` do at once. A process that ends without closing it loses nothing
+ * that was synced, and the next mount finishes what is in the journal.
+ * @throws ENOENT and whatever opening the file says; EINVAL when there is no known filesystem, for
+ *   an offset that cannot be, or options that contradict each other; ENXIO for a partition that is
+ *   not there; EUCLEAN, EBADMSG for an image that is damaged, ENOTSUP for one of a kind that is not
+ *   read, or not written; EBUSY when somebody else writes to it, or has it mounted
  */
-export function openVolume(source: string | URL | Media, options: OpenVolumeOptions = {}): Volume {
+export function openVolume(source: VolumeSource, options: OpenVolumeOptions = {}): Volume {
   const { environment = systemEnvironment } = options;
-  const { device, ...found } = find(source, options);
+  const write = wantsToWrite(options, source);
+  const { device, ...found } = findVolume(source, options, write);
   try {
-    const filesystem = found.type.mount(device, options, environment);
-    return new Volume({ ...found, filesystem, environment });
+    const how = write ? { ...options, write, multiMount: multiMountOf(options) } : options;
+    const filesystem = found.type.mount(device, how, environment);
+    return new Volume({ ...found, filesystem, environment, options: { ...options, write } });
   } catch (error) {
-    close(found);
+    release(found);
     throw named(error, source);
   }
+}
+
+/** @throws EINVAL when it is to be both, or neither */
+function wantsToWrite(options: OpenVolumeOptions, source: VolumeSource): boolean {
+  const { write = false, readOnly = !write } = options;
+  if (write !== readOnly) return write;
+  const detail = `write is ${write} and readOnly is ${readOnly}; write: true opens it for writing`;
+  throw new DaxError("EINVAL", { syscall: "mount", path: nameOf(source), detail });
+}
+
+/** What multi-mount protection needs of this machine: its name, and time to wait for others. */
+function multiMountOf({ multiMount }: ExtMountOptions): NonNullable<ExtMountOptions["multiMount"]> {
+  return { nodename: hostname(), wait: sleepSeconds, ...multiMount };
 }
 
 /**
@@ -182,163 +224,16 @@ export function openVolume(source: string | URL | Media, options: OpenVolumeOpti
  * @throws as {@link openVolume}, but not for damage
  */
 export function* checkVolume(
-  source: string | URL | Media,
+  source: VolumeSource,
   options: Omit<OpenVolumeOptions, keyof ExtMountOptions> = {},
 ): Generator<Finding, void> {
   const { environment = systemEnvironment } = options;
-  const { device, ...found } = find(source, options);
+  const { device, ...found } = findVolume(source, options, false);
   try {
     yield* found.type.check(device, environment);
   } catch (error) {
     throw named(error, source);
   } finally {
-    close(found);
-  }
-}
-
-function find(source: string | URL | Media, options: OpenVolumeOptions): Found {
-  checkOptions(options, source);
-  const own = typeof source === "string" || source instanceof URL;
-  const media = own ? openSource(pathOf(source)) : source;
-  const ownMedia = own ? media : undefined;
-  let pmem: Pmem | undefined;
-  try {
-    checkLength(media.size, nameOf(source));
-    pmem = createPmem({
-      media,
-      name: DISK_NAME,
-      start: 0,
-      length: media.size,
-      physicalStart: 0,
-      readOnly: true,
-    });
-    const name = nameOf(source);
-    const device = deviceFor(pmem.disk, name, options);
-    return { device, type: typeOf(device, pmem.disk, name, options), pmem, ownMedia };
-  } catch (error) {
-    close({ pmem, ownMedia });
-    throw named(error, source);
-  }
-}
-
-/** Devices come in pages, and no filesystem is smaller. */
-function checkLength(bytes: number, path: string): void {
-  if (bytes >= PAGE_SIZE) return;
-  const size = bytes === 1 ? "1 byte" : `${bytes} bytes`;
-  const detail = `${size}: too short for a filesystem (${KNOWN}), which has ${PAGE_SIZE} or more`;
-  throw new DaxError("EINVAL", { syscall: "mount", path, detail });
-}
-
-/** What is closed together. */
-interface Closable {
-  readonly pmem: Pmem | undefined;
-  readonly ownMedia: Media | undefined;
-}
-
-function close({ pmem, ownMedia }: Closable): void {
-  pmem?.remove();
-  ownMedia?.close();
-}
-
-/** The floors below know the device by a name that nobody outside has heard of. */
-function named(error: unknown, source: string | URL | Media): unknown {
-  if (!isDaxError(error) || error.path?.startsWith(DISK_NAME) === false) return error;
-  return error.at({ path: nameOf(source) });
-}
-
-function nameOf(source: string | URL | Media): string {
-  return typeof source === "string" || source instanceof URL ? pathOf(source) : "media";
-}
-
-function pathOf(source: string | URL): string {
-  if (typeof source === "string") return source;
-  return isNbdUri(source.href) ? source.href : fileURLToPath(source);
-}
-
-/** A volume only looks: of an export, what was looked at long ago can be fetched again. */
-function openSource(path: string): Media {
-  return isNbdUri(path)
-    ? openNbdMedia(path, { readOnly: true, mostBytes: NBD_BUFFER_BYTES, forget: true })
-    : openFileMedia(path, { readOnly: true });
-}
-
-function checkOptions(
-  { offset, partition, readOnly }: OpenVolumeOptions,
-  source: string | URL | Media,
-): void {
-  const refuse = (code: "EINVAL" | "ENOTSUP", detail: string): never => {
-    throw new DaxError(code, { syscall: "mount", path: nameOf(source), detail });
-  };
-  if ((readOnly as boolean | undefined) === false) {
-    refuse("ENOTSUP", "volumes are for reading; leave readOnly out");
-  }
-  if (offset !== undefined && partition !== undefined) {
-    refuse("EINVAL", "give an offset or a partition, not both");
-  }
-  if (offset !== undefined && !(offset >= 0 && Number.isSafeInteger(offset))) {
-    refuse("EINVAL", `offset ${offset}; give bytes, a multiple of ${SECTOR_SIZE}`);
-  }
-  if (partition !== undefined && !(partition > 0 && Number.isSafeInteger(partition))) {
-    refuse("EINVAL", `partition ${partition}; they count from 1`);
-  }
-}
-
-function deviceFor(
-  disk: BlockDevice,
-  name: string,
-  { offset = 0, partition }: OpenVolumeOptions,
-): BlockDevice {
-  if (partition !== undefined) return openPartition(disk, partition);
-  if (offset === 0) return disk;
-  const start = offset / SECTOR_SIZE;
-  if (!Number.isInteger(start) || start >= disk.sectors) {
-    const bytes = disk.sectors * SECTOR_SIZE;
-    const rule = `give a multiple of ${SECTOR_SIZE} below its size, ${bytes}`;
-    const detail = `offset ${offset}: ${rule}${behind(tableHint(disk))}`;
-    throw new DaxError("EINVAL", { syscall: "mount", path: name, detail });
-  }
-  // Whole pages from a page on keep dax; the filesystem says itself where it ends.
-  const page = PAGE_SIZE / SECTOR_SIZE;
-  const rest = disk.sectors - start;
-  const sectors = start % page === 0 && rest >= page ? rest - (rest % page) : rest;
-  return new Partition(disk, { name: `${disk.name}@${offset}`, start, sectors });
-}
-
-function typeOf(
-  device: BlockDevice,
-  disk: BlockDevice,
-  name: string,
-  { partition, offset }: OpenVolumeOptions,
-): FilesystemType<ExtMountOptions> {
-  const type = TYPES.find((candidate) => candidate.probe(device));
-  if (type !== undefined) return type;
-  const where =
-    partition !== undefined
-      ? `in partition ${partition}`
-      : offset === undefined
-        ? "here"
-        : `at offset ${offset}`;
-  const hint = foreignHint(device) ?? tableHint(disk) ?? copyHint(device);
-  throw new DaxError("EINVAL", {
-    syscall: "mount",
-    path: name,
-    detail: `no filesystem of a known kind (${KNOWN}) starts ${where}${behind(hint)}`,
-  });
-}
-
-function behind(hint: string | undefined): string {
-  return hint === undefined ? "" : `; ${hint}`;
-}
-
-/** Which partitions there are to choose from, if that is what is missing. */
-function tableHint(disk: BlockDevice): string | undefined {
-  try {
-    const table = readPartitionTable(disk);
-    if (table === undefined) return undefined;
-    const choose = table.entries.length > 0 ? "choose a partition: " : "";
-    return `${choose}${describePartitions(disk, table)}`;
-  } catch (error) {
-    if (isDaxError(error)) return `its partition table cannot be read: ${error.message}`;
-    throw error;
+    release(found);
   }
 }

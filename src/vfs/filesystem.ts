@@ -46,6 +46,11 @@ export interface Filesystem {
   /** Makes everything durable (syncfs). Nothing to do where nothing was written. @throws EIO */
   sync?(): void;
   /**
+   * To be called once a second or so by whoever has a clock: does what is due though nobody asks.
+   * Absent where nothing ever is. @throws EIO, EBUSY; then writing has ended
+   */
+  tick?(): void;
+  /**
    * Lets go of the device. Nothing of this filesystem may be used afterwards.
    * @throws EIO when what was written could not be made durable; it is unmounted all the same
    */

@@ -165,8 +165,11 @@ export class Mount {
   end(): void {
     assert(this.#live && this.#users.size === 0, "a mount ends once, and idle");
     this.#live = false;
-    this.filesystem.unmount();
-    this.filesystem.device.dax?.device.exit();
+    try {
+      this.filesystem.unmount();
+    } finally {
+      this.filesystem.device.dax?.device.exit();
+    }
   }
 }
 
@@ -240,17 +243,24 @@ export class MountTable {
 
   /**
    * Unmounts everything, the last mounted first.
-   * @throws EBUSY; without `revoke` the tree is as it was, with it some users may have ended
+   * @throws EBUSY; without `revoke` the tree is as it was, with it some users may have ended. EIO
+   *   when what was written last is not durable; everything is unmounted all the same
    */
   close(options: UnmountOptions = {}): void {
     const mounts = [...this].toReversed();
     if (options.revoke !== true) for (const mount of mounts) mount.assertIdle();
+    let failure: unknown;
     for (const mount of mounts) {
       if (!mount.live) continue;
       mount.revokeUsers(options.mediaCloses ?? false);
       this.#mounts.delete(mount);
-      mount.end();
+      try {
+        mount.end();
+      } catch (error) {
+        failure ??= error;
+      }
     }
+    if (failure !== undefined) throw failure;
   }
 
   /** Whether a directory is covered: then its name can neither be moved nor removed. */

@@ -5,7 +5,7 @@ import type { EventEmitter } from "node:events";
 import * as nodeFs from "node:fs";
 import { inspect, promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
-import type { VolumeFs } from "../../src/node/facade/facade.ts";
+import type { NodeFs } from "../../src/node/facade/facade.ts";
 import { type Body, failureOf, makePair, run } from "../support/facade-pair.ts";
 import { failure, outcome } from "../support/fs-outcome.ts";
 
@@ -18,7 +18,7 @@ const big = "dir/deep/big";
 const text = "dir/deep/deeper/text.txt";
 
 /** Runs `body` on a descriptor of `path`. */
-function onFd(path: string, body: (fs: VolumeFs, fd: number) => unknown): Body {
+function onFd(path: string, body: (fs: NodeFs, fd: number) => unknown): Body {
   return async (fs) => {
     const fd = fs.openSync(at(path), "r");
     try {

@@ -26,10 +26,10 @@ test("has everything that this version of Node has", () => {
 const refused = (name: string): object => ({ code: "ENOTSUP", syscall: name });
 
 describe("ENOTSUP, with what to do", () => {
-  test.each(["watch", "watchFile", "globSync", "glob"])("%s throws", (name) => {
+  test.each(["globSync", "glob"])("%s throws", (name) => {
     const call = (mine as Record<string, unknown>)[name] as Call;
     expect(() => call(`${root}/dir`)).toThrow(expect.objectContaining(refused(name)));
-    expect(() => call(`${root}/dir`)).toThrow(/nothing changes|tinyglobby/u);
+    expect(() => call(`${root}/dir`)).toThrow(/tinyglobby/u);
   });
 
   test("glob passes it on", async () => {
@@ -40,18 +40,16 @@ describe("ENOTSUP, with what to do", () => {
     expect(error).toMatchObject(refused("glob"));
   });
 
-  test.each(["watch", "glob"])(
-    "promises.%s says it where it would give its first",
-    async (name) => {
-      const call = (mine.promises as Record<string, unknown>)[name] as Call;
-      const first = (call(root) as AsyncIterator<unknown>).next();
-      await expect(first).rejects.toMatchObject(refused(name));
-    },
-  );
+  test("promises.glob says it where it would give its first", async () => {
+    const call = (mine.promises as Record<string, unknown>)["glob"] as Call;
+    const first = (call(root) as AsyncIterator<unknown>).next();
+    await expect(first).rejects.toMatchObject(refused("glob"));
+  });
 
-  test("promises.lchmod rejects", async () => {
+  test("promises.lchmod rejects as on Linux", async () => {
     const call = (mine.promises as Record<string, unknown>)["lchmod"] as Call;
-    await expect(call(root, 0o600)).rejects.toMatchObject(refused("lchmod"));
+    const real = await nodeFs.promises.lchmod(root, 0o600).catch(failure);
+    expect(await (call(root, 0o600) as Promise<unknown>).catch(failure)).toEqual(real);
   });
 
   test("unwatchFile stops nothing", () => {

@@ -6,7 +6,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import * as nodeFs from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type VolumeFs, makeFacade } from "../../src/node/facade/facade.ts";
+import { type NodeFs, type VolumeFs, makeFacade } from "../../src/node/facade/facade.ts";
 import { type Body, run, treeLike } from "../support/facade-pair.ts";
 import { type AnyFs, type Flavour, outcome } from "../support/fs-outcome.ts";
 import { makeFolder, makeHostTree } from "../support/host-tree.ts";
@@ -128,7 +128,7 @@ const bodies: Readonly<Record<string, Body>> = {
       Object.entries(calls).map(([name, args]) => outcome(fs, "sync", name, args)),
     ).finally(() => fs.closeSync(fd));
   },
-  "a write stream": (fs: VolumeFs) =>
+  "a write stream": (fs: NodeFs) =>
     new Promise((_, reject) => {
       fs.createWriteStream(at("new")).on("error", reject);
     }),

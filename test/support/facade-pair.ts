@@ -1,6 +1,6 @@
 /** The same files twice: a folder of the host, and a facade in which they have the same paths. */
 import * as nodeFs from "node:fs";
-import { type VolumeFs, makeFacade } from "../../src/node/facade/facade.ts";
+import { type NodeFs, type VolumeFs, makeFacade } from "../../src/node/facade/facade.ts";
 import { FileTree } from "../../src/vfs/file-tree.ts";
 import { described, failure } from "./fs-outcome.ts";
 import { makeFolder, makeHostTree, toyOf } from "./host-tree.ts";
@@ -35,10 +35,10 @@ export function makePair(): Pair {
 }
 
 /** What a body does with a filesystem. */
-export type Body = (fs: VolumeFs) => unknown;
+export type Body = (fs: NodeFs) => unknown;
 
 /** What came of a body, in a form that two filesystems can be compared by. */
-export async function run(fs: VolumeFs, body: Body): Promise<unknown> {
+export async function run(fs: NodeFs, body: Body): Promise<unknown> {
   try {
     return described(await body(fs));
   } catch (error) {

@@ -93,6 +93,10 @@ export class ExtFilesystem implements InodeOwner {
     this.writing?.sync();
   }
 
+  tick(): void {
+    this.writing?.tick();
+  }
+
   unmount(): void {
     try {
       this.writing?.close();

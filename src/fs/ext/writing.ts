@@ -150,6 +150,13 @@ export class ExtWriting {
     this.contents.flush();
   }
 
+  /** While nothing is asked of it: commits what is old, counts on for other machines. */
+  tick(): void {
+    if (this.#closed || this.journal.error !== undefined) return;
+    this.#refreshClaim();
+    this.journal.commitOlderThan(this.options.commit);
+  }
+
   /**
    * Ends it: inodes that are held without a name go, everything reaches its place, and the
    * superblock says so. @throws EIO when that fails, or an error had ended it before

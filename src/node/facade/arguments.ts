@@ -6,6 +6,7 @@
  */
 import { constants } from "node:fs";
 import { inspect } from "node:util";
+import type { ErrnoCode } from "../../lib/errno.ts";
 
 /** An error of Node's: `TypeError [ERR_INVALID_ARG_TYPE]`. */
 function nodeError<E extends Error>(error: E, code: string): E & { code: string } {
@@ -63,6 +64,62 @@ export function outOfRange(name: string, range: string, value: unknown): RangeEr
   const seen = typeof value === "bigint" ? `${text}n` : text;
   const message = `The value of "${name}" is out of range. It must be ${range}. Received ${seen}`;
   return nodeError(new RangeError(message), "ERR_OUT_OF_RANGE");
+}
+
+/** What Node says where an operation failed that is more than one system call. */
+export interface SystemContext {
+  readonly message: string;
+  readonly code: ErrnoCode;
+  readonly errno: number;
+  readonly syscall: string;
+  readonly path: string;
+}
+
+/** Node has a class of its own for each of the two ways to make such an error. */
+class SystemError extends Error {
+  constructor(code: string, prefix: string, context: SystemContext) {
+    const { message, errno, syscall, path } = context;
+    super(`${prefix}: ${syscall} returned ${context.code} (${message}) ${path}`);
+    this.name = "SystemError";
+    Object.assign(this, { code, info: { ...context }, errno, syscall, path });
+  }
+}
+class NodeError extends SystemError {}
+
+/** What `rm` says: `ERR_FS_EISDIR`. */
+export function systemErrorOf(code: string, prefix: string, context: SystemContext): Error {
+  return new SystemError(code, prefix, context);
+}
+
+/** What `cp` says: `ERR_FS_CP_EINVAL`. */
+export function cpErrorOf(code: string, prefix: string, context: SystemContext): Error {
+  return new NodeError(code, prefix, context);
+}
+
+/** ERR_FS_INVALID_SYMLINK_TYPE. */
+export function invalidLinkType(type: string): Error {
+  const message = `Symlink type must be one of "dir", "file", or "junction". Received "${type}"`;
+  return nodeError(new Error(message), "ERR_FS_INVALID_SYMLINK_TYPE");
+}
+
+/** ERR_METHOD_NOT_IMPLEMENTED. */
+export function notImplemented(name: string): Error {
+  const message = `The ${name}() method is not implemented`;
+  return nodeError(new Error(message), "ERR_METHOD_NOT_IMPLEMENTED");
+}
+
+/** ERR_INVALID_RETURN_VALUE. */
+export function invalidReturn(expected: string, from: string, value: unknown): TypeError {
+  const message =
+    `Expected ${expected} to be returned from the "${from}" function ` +
+    `but got ${received(value)}.`;
+  return nodeError(new TypeError(message), "ERR_INVALID_RETURN_VALUE");
+}
+
+/** ERR_INCOMPATIBLE_OPTION_PAIR. */
+export function incompatible(one: string, other: string): TypeError {
+  const message = `Option "${one}" cannot be used in combination with option "${other}"`;
+  return nodeError(new TypeError(message), "ERR_INCOMPATIBLE_OPTION_PAIR");
 }
 
 /** ERR_INVALID_STATE. */
@@ -137,6 +194,21 @@ export function checkViews(value: unknown): readonly NodeJS.ArrayBufferView[] {
   throw invalidType("buffers", "an ArrayBufferView[]", value);
 }
 
+/** Bytes of a string or a view. @throws ERR_INVALID_ARG_TYPE */
+export function dataOf(value: unknown, name: string, encoding: unknown): Uint8Array {
+  if (isView(value)) return bytesOf(value);
+  if (typeof value !== "string") {
+    const expected = "of type string or an instance of Buffer, TypedArray, or DataView";
+    throw invalidType(name, expected, value);
+  }
+  return Buffer.from(value, encodingOf(encoding));
+}
+
+/** What Node takes for an encoding it does not know, or none. */
+function encodingOf(value: unknown): BufferEncoding {
+  return typeof value === "string" && Buffer.isEncoding(value) ? value : "utf8";
+}
+
 /** Options of a call; a string stands for its encoding. */
 export interface Options {
   readonly encoding?: BufferEncoding | "buffer" | null;
@@ -149,6 +221,7 @@ export interface Options {
   readonly throwIfNoEntry?: unknown;
   readonly mode?: unknown;
   readonly force?: unknown;
+  readonly flush?: unknown;
 }
 
 /** @throws ERR_INVALID_ARG_TYPE for neither a string nor an object, ERR_INVALID_ARG_VALUE */
@@ -214,12 +287,19 @@ export function flagsOf(value: unknown): number {
   return flags;
 }
 
-/** A mode as a number or octal digits; `undefined` where none was given. */
-export function modeOf(value: unknown, name = "mode", fallback?: number): number | undefined {
-  const given = value ?? fallback;
-  if (given === undefined && fallback === undefined && value === undefined) {
-    throw invalidType(name, "of type number", value);
+/** Seconds since 1970 of a Date, a number or digits; negative numbers are now, as in Node. */
+export function secondsOf(value: unknown, name = "time"): number {
+  if (typeof value === "string" && !Number.isNaN(Number(value))) return Number(value);
+  if (typeof value === "number" && Number.isFinite(value)) {
+    return value < 0 ? Date.now() / 1000 : value;
   }
+  if (value instanceof Date) return value.getTime() / 1000;
+  throw invalidType(name, "an instance of Date or an Time in seconds", value);
+}
+
+/** A mode as a number or octal digits. @throws ERR_INVALID_ARG_TYPE … */
+export function modeOf(value: unknown, name = "mode", fallback?: number): number {
+  const given = value ?? fallback;
   if (typeof given === "string") {
     if (!/^[0-7]+$/u.test(given)) {
       throw invalidValue(name, given, "must be a 32-bit unsigned integer or an octal string");

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { DaxError, type ErrnoCode, isDaxError } from "../../lib/errno.ts";
+import { DaxError, type ErrnoCode, type ErrorContext, isDaxError } from "../../lib/errno.ts";
 import type { FileTree } from "../../vfs/file-tree.ts";
 import type { Filesystem, Inode } from "../../vfs/filesystem.ts";
 import type { OpenFile } from "../../vfs/open-file.ts";
+import type { Credentials } from "../../vfs/permissions.ts";
 import { type PathArgument, shownPath } from "./paths.ts";
 import type { FilesystemFacts } from "./stats.ts";
 
@@ -22,15 +23,44 @@ const FIRST_DEVICE = 0xf0000;
 
 let devices = 0;
 
+/** As whom a facade acts. */
+export interface FacadeOptions {
+  /** Checked as the kernel would, and the owner of what is made; nothing is unless given. */
+  readonly credentials?: Credentials;
+  /** Permission bits that new files do not get; the process's own mask unless given. */
+  readonly umask?: number;
+}
+
+/** What every call of a facade says to the tree. */
+export interface CallOptions {
+  readonly syscall: string;
+  readonly credentials?: Credentials;
+}
+
 /** One filesystem facade; descriptors of one are not open in another. */
 export class Context {
   readonly tree: FileTree;
   readonly #files = new Map<number, OpenFile>();
   readonly #free: number[] = [];
   readonly #facts = new WeakMap<Filesystem, FilesystemFacts>();
+  readonly credentials: Credentials | undefined;
+  readonly #umask: number | undefined;
 
-  constructor(tree: FileTree) {
+  constructor(tree: FileTree, { credentials, umask }: FacadeOptions = {}) {
     this.tree = tree;
+    this.credentials = credentials;
+    this.#umask = umask;
+  }
+
+  /** Permission bits that new files do not get. */
+  get umask(): number {
+    return this.#umask ?? process.umask();
+  }
+
+  /** Names a call, and who makes it. */
+  by(syscall: string): CallOptions {
+    const { credentials } = this;
+    return credentials === undefined ? { syscall } : { syscall, credentials };
   }
 
   /** What every inode of a filesystem shows alike. */
@@ -96,14 +126,51 @@ export function refusal(
   });
 }
 
+/** What programs look for in messages too; a detail would keep them from finding it. */
+const EVERYDAY: ReadonlySet<ErrnoCode> = new Set<ErrnoCode>([
+  ...(["EPERM", "ENOENT", "ENXIO", "E2BIG", "EBADF", "EACCES", "EBUSY", "EEXIST"] as const),
+  ...(["EXDEV", "ENOTDIR", "EISDIR", "EINVAL", "EMFILE", "EFBIG", "ENOSPC", "EROFS"] as const),
+  ...(["EMLINK", "ENAMETOOLONG", "ENOTEMPTY", "ELOOP"] as const),
+]);
+
+/** An error at its place, in Node's words; what more is known is its `detail`. */
+function worded(error: DaxError, context: ErrorContext): DaxError {
+  const named = error.at(context);
+  const { code, syscall, path, dest, detail } = named;
+  if (detail === undefined || !EVERYDAY.has(code)) return named;
+  const plain = new DaxError(code, {
+    ...(syscall === undefined ? {} : { syscall }),
+    ...(path === undefined ? {} : { path }),
+    ...(dest === undefined ? {} : { dest }),
+  });
+  return withDetail(plain, detail);
+}
+
+function withDetail(error: DaxError, detail: string | undefined): DaxError {
+  return detail === undefined ? error : Object.assign(error, { detail });
+}
+
 /** Runs `body`; what it throws names the path as the caller gave it. */
 export function onPath<T>(path: PathArgument, syscall: string, body: () => T): T {
   try {
     return body();
   } catch (error) {
-    if (isDaxError(error) && (error.path !== path.shown || error.syscall !== syscall)) {
-      throw error.at({ syscall, path: path.shown });
-    }
+    if (isDaxError(error)) throw worded(error, { syscall, path: path.shown });
+    throw error;
+  }
+}
+
+/** As {@link onPath}, for a call with two paths. */
+export function onPaths<T>(
+  path: PathArgument,
+  dest: PathArgument,
+  syscall: string,
+  body: () => T,
+): T {
+  try {
+    return body();
+  } catch (error) {
+    if (isDaxError(error)) throw worded(error, { syscall, path: path.shown, dest: dest.shown });
     throw error;
   }
 }
@@ -114,7 +181,9 @@ export function onFile<T>(syscall: string, body: () => T): T {
     return body();
   } catch (error) {
     if (!isDaxError(error)) throw error;
-    const path = error.path === undefined ? {} : { path: shownPath(error.path) };
-    throw error.at({ syscall, ...path });
+    const { code, path, detail } = error;
+    // A descriptor has no path: Node does not show one either.
+    if (EVERYDAY.has(code)) throw withDetail(new DaxError(code, { syscall }), detail);
+    throw error.at({ syscall, ...(path === undefined ? {} : { path: shownPath(path) }) });
   }
 }

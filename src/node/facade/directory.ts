@@ -5,6 +5,8 @@
  */
 import type { Dirent } from "node:fs";
 import { join } from "node:path/posix";
+import { isDaxError } from "../../lib/errno.ts";
+import type { DirectoryEntry } from "../../vfs/filesystem.ts";
 import type { OpenFile } from "../../vfs/open-file.ts";
 import { type Function_, checkFunction, directoryClosed } from "./arguments.ts";
 import { onFile } from "./context.ts";
@@ -91,7 +93,7 @@ export class Directory {
   #fill(): boolean {
     const file = this.#file ?? this.#next();
     if (file === undefined) return false;
-    const entries = onFile("scandir", () => file.readdir(this.#options.bufferSize));
+    const entries = onFile("scandir", () => entriesOf(file, this.#options.bufferSize));
     if (entries.length === 0) {
       this.#file = undefined;
       file.close();
@@ -121,6 +123,16 @@ export class Directory {
     this.#parent = next.path;
     this.#file = next.open();
     return this.#file;
+  }
+}
+
+/** The next entries; a directory that was removed has none, as readdir(3) has it. */
+function entriesOf(file: OpenFile, count: number): DirectoryEntry[] {
+  try {
+    return file.readdir(count);
+  } catch (error) {
+    if (isDaxError(error, "ENOENT")) return [];
+    throw error;
   }
 }
 

@@ -1,34 +1,52 @@
 /**
- * `volume.fs`: the reading half of `node:fs` over a tree of files, and the writing half refused.
+ * `volume.fs`: `node:fs` over a tree of files.
  *
  * One table describes every operation; the synchronous, callback and promise flavours come from it.
- * Whoever takes an `fs` (glob, a bundler, a static server) works on an image with it.
+ * Whoever takes an `fs` (a bundler, a static server, a database) works on an image with it.
  *
  * What differs from the real one, on purpose: relative paths start at the root of the tree;
- * absolute links stay inside it; the caller may read everything, as root; `watch` and `glob` are
- * ENOTSUP, and so is whatever else is missing (`unsupported.ts`); a recursive listing follows no
- * link back to where it comes from.
+ * absolute links stay inside it; without credentials the caller may do everything, as root;
+ * watchers hear of what is done through the tree; what is missing is ENOTSUP (`unsupported.ts`); a
+ * recursive listing follows no link back to where it comes from.
  *
  * @module
  */
 import * as fs from "node:fs";
 import type { FileTree } from "../../vfs/file-tree.ts";
-import type { Function_ } from "./arguments.ts";
-import { Context } from "./context.ts";
+import { notImplemented } from "./arguments.ts";
+import { ATTRIBUTES } from "./attributes.ts";
+import { Context, type FacadeOptions } from "./context.ts";
+import { copyFile } from "./copy-file.ts";
+import { cp } from "./copy-tree.ts";
 import { Directory } from "./directory.ts";
-import { equipHandles, handleOf, isHandle, streamOf } from "./file-handle.ts";
+import { equipHandles, handleOf, isHandle } from "./file-handle.ts";
 import { existsWithCallback, promised, synchronous, withCallback } from "./flavours.ts";
 import { LISTING, NATIVE_REALPATH } from "./listing.ts";
+import { type Mmap, mmap } from "./mapping-files.ts";
+import { NAMING } from "./naming.ts";
 import { type Operation, type OperationTable, operation } from "./operation.ts";
 import { pathOf } from "./paths.ts";
+import { Polls } from "./polling.ts";
 import { READING } from "./reading.ts";
+import { REMOVING } from "./removing.ts";
+import { streamsOf } from "./streams.ts";
 import { fillMissing, fillMissingPromises } from "./unsupported.ts";
-import { WRITING } from "./writing.ts";
+import { watch, watchLater } from "./watching.ts";
+import { WRITING_FILES } from "./write-files.ts";
 
-const TABLE: OperationTable = { ...READING, ...LISTING, ...WRITING };
+const TABLE: OperationTable = {
+  ...READING,
+  ...LISTING,
+  ...WRITING_FILES,
+  ...NAMING,
+  ...REMOVING,
+  ...ATTRIBUTES,
+  copyFile,
+  cp,
+};
 equipHandles(TABLE);
 
-/** Calls of `node:fs` that `volume.fs` answers. */
+/** Calls of `node:fs` that look. */
 export type FsReadingCall =
   | "access"
   | "close"
@@ -47,8 +65,8 @@ export type FsReadingCall =
   | "realpath"
   | "stat"
   | "statfs";
-/** Calls of `node:fs` that change something: `volume.fs` has them, and refuses with EROFS. */
-export type FsRefusedCall =
+/** Calls of `node:fs` that change something: EROFS on a volume that is open for reading. */
+export type FsWritingCall =
   | "appendFile"
   | "chmod"
   | "chown"
@@ -78,22 +96,31 @@ export type FsRefusedCall =
   | "writev";
 /** The synchronous flavour of calls. */
 export type FsSyncCall<N extends string> = Extract<`${N}Sync`, keyof typeof fs>;
+/** Calls of `node:fs` that tell of changes. */
+export type FsWatchingCall = "unwatchFile" | "watch" | "watchFile";
 /** What `volume.fs` has of `node:fs` beside calls. */
 export type FsValue = "Dir" | "Dirent" | "ReadStream" | "Stats" | "WriteStream" | "constants";
 
 /** The promise flavour, as `node:fs` types it. */
 export type VolumePromises = Pick<
   typeof fs.promises,
-  Extract<FsReadingCall | FsRefusedCall | "constants", keyof typeof fs.promises>
+  Extract<FsReadingCall | FsWritingCall | "constants" | "watch", keyof typeof fs.promises>
 >;
 
-/** What `volume.fs` offers, as `node:fs` types it. */
-export type VolumeFs = Pick<
+/** What `volume.fs` has of `node:fs`, as that types it. */
+export type NodeFs = Pick<
   typeof fs,
-  FsReadingCall | FsRefusedCall | FsSyncCall<FsReadingCall | FsRefusedCall> | FsValue
+  | FsReadingCall
+  | FsWritingCall
+  | FsSyncCall<FsReadingCall | FsWritingCall>
+  | FsWatchingCall
+  | FsValue
 > & {
   readonly promises: VolumePromises;
 };
+
+/** What `volume.fs` offers. */
+export type VolumeFs = NodeFs & { readonly mmapSync: Mmap };
 
 /** Operations on descriptors have no promise flavour of their own: `FileHandle` has them. */
 const ON_DESCRIPTORS = new Set(
@@ -129,34 +156,12 @@ function promisesOf(context: Context): VolumePromises {
     ...args: unknown[]
   ) => Promise<number>;
   calls["open"] = async (...args: unknown[]) => handleOf(context, await open(...args));
+  calls["lchmod"] = async () => {
+    throw notImplemented("lchmod");
+  };
+  calls["watch"] = (...args: unknown[]) => watchLater(context, args);
   fillMissingPromises(calls);
   return calls as unknown as VolumePromises;
-}
-
-function streamsOf(facade: object): Record<string, Function_> {
-  return {
-    createReadStream(path, options) {
-      const given =
-        typeof options === "string" ? { encoding: options } : { ...(options as object) };
-      const { fd } = given as { fd?: unknown };
-      if (isHandle(fd)) return streamOf(fd, given);
-      return fs.createReadStream(path as string, { ...given, fs: facade } as object);
-    },
-    createWriteStream(path, options) {
-      const given =
-        typeof options === "string" ? { encoding: options } : { ...(options as object) };
-      return fs.createWriteStream(path as string, { ...given, fs: facade } as object);
-    },
-  };
-}
-
-/** A class whose objects are those of a function, as `fs.ReadStream` can be called with `new`. */
-function classOf(make: Function_, like: { readonly prototype: object }): Function_ {
-  const made = function made(...args: readonly unknown[]) {
-    return make(...args);
-  };
-  // Whatever asks `instanceof` means the streams of Node, which these are.
-  return Object.defineProperty(made, "prototype", { value: like.prototype });
 }
 
 /** A file as a blob of its bytes. @throws as `readFile`, and in its words */
@@ -175,8 +180,9 @@ export interface Facade {
 }
 
 /** Makes the facade of a tree. */
-export function makeFacade(tree: FileTree): Facade {
-  const context = new Context(tree);
+export function makeFacade(tree: FileTree, options: FacadeOptions = {}): Facade {
+  const context = new Context(tree, options);
+  const polls = new Polls(context);
   const facade: Record<string, unknown> = {
     promises: promisesOf(context),
     constants: fs.constants,
@@ -198,13 +204,18 @@ export function makeFacade(tree: FileTree): Facade {
   ] as const) {
     Object.assign(facade[name] as object, { native: make(context, NATIVE_REALPATH) });
   }
-  const streams = streamsOf(facade);
-  Object.assign(facade, streams, {
+  Object.assign(facade, streamsOf(facade), {
     Dir: Directory,
-    ReadStream: classOf(streams["createReadStream"] as Function_, fs.ReadStream),
-    WriteStream: classOf(streams["createWriteStream"] as Function_, fs.WriteStream),
-    openAsBlob: (path: unknown, options: unknown) => blobOf(context, path, options),
+    mmapSync: (...args: unknown[]) => mmap(context, args),
+    openAsBlob: (path: unknown, given: unknown) => blobOf(context, path, given),
+    unwatchFile: (...args: unknown[]) => polls.unwatch(args),
+    watch: (...args: unknown[]) => watch(context, args),
+    watchFile: (...args: unknown[]) => polls.watch(args),
   });
   fillMissing(facade);
-  return { fs: facade as unknown as VolumeFs, closeAll: () => context.closeAll() };
+  const closeAll = (): void => {
+    polls.close();
+    context.closeAll();
+  };
+  return { fs: facade as unknown as VolumeFs, closeAll };
 }

@@ -4,16 +4,11 @@
  * @module
  */
 import { EventEmitter } from "node:events";
-import {
-  type ReadStream,
-  type WriteStream,
-  type promises,
-  ReadStream as NodeReadStream,
-  WriteStream as NodeWriteStream,
-} from "node:fs";
+import * as fs from "node:fs";
+import type { ReadStream, WriteStream, promises } from "node:fs";
 import { type Interface, createInterface } from "node:readline";
 import { ReadableStream } from "node:stream/web";
-import { type Function_, invalidState } from "./arguments.ts";
+import { type Function_, invalidState, notImplemented } from "./arguments.ts";
 import type { Context } from "./context.ts";
 import { promised } from "./flavours.ts";
 import type { Operation, OperationTable } from "./operation.ts";
@@ -40,6 +35,11 @@ const CALLS: Readonly<Record<string, string>> = {
   writeFile: "writeFile",
   writev: "writev",
 };
+
+/** Node documents the classes, and their types have no constructor. */
+type StreamMaker<T> = new (path: string, options: object) => T;
+const NodeReadStream = fs.ReadStream as unknown as StreamMaker<ReadStream>;
+const NodeWriteStream = fs.WriteStream as unknown as StreamMaker<WriteStream>;
 
 /** Bytes of one piece of `readableWebStream`. */
 const PIECE = 16_384;
@@ -76,12 +76,13 @@ class ImageFileHandle extends EventEmitter {
   }
 
   createReadStream(options: object = {}): ReadStream {
-    return streamOf(this as unknown as promises.FileHandle, options);
+    const handle = this as unknown as promises.FileHandle;
+    return this.#ending(new NodeReadStream("", throughHandle(handle, options)));
   }
 
-  /** A stream that ends at its first write: handles are for reading. */
   createWriteStream(options: object = {}): WriteStream {
-    return sinkOf(this as unknown as promises.FileHandle, options);
+    const handle = this as unknown as promises.FileHandle;
+    return this.#ending(new NodeWriteStream("", throughHandle(handle, options)));
   }
 
   readLines(options?: object): Interface {
@@ -111,6 +112,12 @@ class ImageFileHandle extends EventEmitter {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+
+  /** A handle that is closed ends its streams. */
+  #ending<T extends { close(): void }>(stream: T): T {
+    this.once("close", () => stream.close());
+    return stream;
+  }
 }
 
 function callOn(name: string, operation: Operation): Function_ {
@@ -138,48 +145,34 @@ export function isHandle(value: unknown): value is promises.FileHandle {
   return value instanceof ImageFileHandle;
 }
 
-/** Reads through a handle, which the stream closes when it ends, as Node's does. */
-export function streamOf(handle: promises.FileHandle, options: object): ReadStream {
-  const calls = {
-    read(_fd: number, buffer: Buffer, offset: number, length: number, at: number, done: Function_) {
-      handle.read(buffer, offset, length, at).then(
-        ({ bytesRead }) => done(null, bytesRead, buffer),
-        (error: unknown) => done(error, 0, buffer),
-      );
-    },
-    close: closing(handle),
-  };
-  const Stream = NodeReadStream as unknown as new (path: unknown, options: object) => ReadStream;
-  return new Stream("", { ...options, fd: handle.fd, fs: calls });
+/** Options of a stream that goes through a handle, which it closes when it ends, as Node's does. */
+export function throughHandle(handle: promises.FileHandle, options: object): object {
+  return { ...options, fd: handle.fd, fs: callsOn(handle) };
 }
 
-/** As {@link streamOf}, for writing: each write says what `handle.write` says. */
-function sinkOf(handle: promises.FileHandle, options: object): WriteStream {
-  const calls = {
-    write(
-      _fd: number,
-      buffer: Buffer,
-      offset: number,
-      length: number,
-      at: number,
-      done: Function_,
-    ) {
-      handle.write(buffer, offset, length, at).then(
-        ({ bytesWritten }) => done(null, bytesWritten, buffer),
-        (error: unknown) => done(error, 0, buffer),
-      );
-    },
-    close: closing(handle),
-  };
-  const Stream = NodeWriteStream as unknown as new (path: unknown, options: object) => WriteStream;
-  return new Stream("", { ...options, fd: handle.fd, fs: calls });
-}
-
-function closing(handle: promises.FileHandle): (fd: number, done: Function_) => void {
-  return (_fd, done) => {
-    handle.close().then(
-      () => done(null),
-      (error: unknown) => done(error),
+/** A call with a callback from one that gives a promise of `{ bytesRead, buffer }` or the like. */
+function passing(call: (...args: never[]) => Promise<unknown>, shown: unknown): Function_ {
+  return (...args) => {
+    const done = args.at(-1) as Function_;
+    call(...(args.slice(1, -1) as never[])).then(
+      (result) => done(null, ...Object.values(result ?? {})),
+      (error: unknown) => done(error, 0, shown),
     );
+  };
+}
+
+/** What a stream asks of `fs`, asked of a handle. */
+function callsOn(handle: promises.FileHandle): Record<string, Function_> {
+  const bound = (name: "read" | "write" | "writev" | "sync" | "close"): Function_ =>
+    passing((...args) => (handle[name] as (...args: never[]) => Promise<unknown>)(...args), null);
+  return {
+    close: bound("close"),
+    fsync: bound("sync"),
+    open: () => {
+      throw notImplemented("open");
+    },
+    read: bound("read"),
+    write: bound("write"),
+    writev: bound("writev"),
   };
 }

@@ -47,6 +47,17 @@ function settle(operation: Operation, work: () => unknown, callback: Function_):
     callback(error);
     return;
   }
+  if (!(result instanceof Promise)) pass(operation, result, callback);
+  else {
+    // Out of the promise: what a callback throws is nobody's rejection.
+    result.then(
+      (value: unknown) => setImmediate(() => pass(operation, value, callback)),
+      (error: unknown) => setImmediate(() => callback(error)),
+    );
+  }
+}
+
+function pass(operation: Operation, result: unknown, callback: Function_): void {
   if (operation.passed !== undefined) callback(null, ...operation.passed(result));
   else if (result === undefined) callback(null);
   else callback(null, result);

@@ -18,9 +18,9 @@ import {
   modeOf,
   optionsOf,
 } from "./arguments.ts";
-import { type Context, onPath } from "./context.ts";
+import { type CallOptions, type Context, onPath } from "./context.ts";
 import { Directory } from "./directory.ts";
-import { openFile } from "./opening.ts";
+import { NEW_FILE_MODE, openFile } from "./opening.ts";
 import { type OperationTable, operation } from "./operation.ts";
 import { type PathArgument, nameAs, pathOf } from "./paths.ts";
 import { direntOf } from "./stats.ts";
@@ -34,7 +34,7 @@ const { O_DIRECTORY } = constants;
 
 /** Entries sorted by their bytes, which is how libuv lists a directory. */
 function sorted(context: Context, path: string): DirectoryEntry[] {
-  const entries = [...context.tree.readdir(path)];
+  const entries = [...context.tree.readdir(path, "scandir", context.by("scandir"))];
   return entries.toSorted((a, b) => compareNames(a.name, b.name));
 }
 
@@ -56,7 +56,7 @@ type Listed = string | Buffer | Dirent;
 
 function list(context: Context, path: PathArgument, options: Options): Listed[] {
   const { encoding, withFileTypes } = options;
-  const { inode } = context.tree.locate(path.path, { syscall: "scandir" });
+  const { inode } = context.tree.locate(path.path, context.by("scandir"));
   const parent = path.bytes ? Buffer.from(path.shown) : path.shown;
   return sorted(context, path.path).map((entry) => {
     const name = nameAs(entry.name, encoding);
@@ -70,7 +70,7 @@ function listBelow(context: Context, path: PathArgument, options: Options): List
   const queue: Level[] = [{ path: path.path, shown: path.shown, above: [], linked: false }];
   let belowLinks = 0;
   for (const level of queue) {
-    const { inode } = context.tree.locate(level.path, { syscall: "scandir" });
+    const { inode } = context.tree.locate(level.path, context.by("scandir"));
     for (const entry of sorted(context, level.path)) {
       const inside = join(level.path, entry.name);
       const mode = modeOfEntry(inode, entry);
@@ -113,7 +113,7 @@ function descends(
   if (isDirectory(mode)) return true;
   if (typed || !isSymlink(mode)) return false;
   try {
-    const target = context.tree.stat(path);
+    const target = context.tree.stat(path, context.by("stat"));
     return isDirectory(target.mode) && !level.above.includes(target);
   } catch (error) {
     if (isDaxError(error, "ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG")) return false;
@@ -129,15 +129,16 @@ function endless(path: string): DaxError {
 /** `realpath` as Node's own JavaScript does it: `lstat` on every part, so errors name that part. */
 function realpath(context: Context, path: PathArgument): string {
   const { tree } = context;
+  const by = (syscall: string): CallOptions => context.by(syscall);
   let rest = resolve("/", path.path).split("/").slice(1);
   let done = "";
   while (rest.length > 0 && rest[0] !== "") {
     const [name, ...more] = rest as [string, ...string[]];
     const here = `${done}/${name}`;
-    if (isSymlink(tree.lstat(here).mode)) {
+    if (isSymlink(tree.lstat(here, by("lstat")).mode)) {
       // Tells loops and dangling links by the name of the link.
-      tree.stat(here);
-      rest = resolve(done === "" ? "/" : done, tree.readlink(here), ...more)
+      tree.stat(here, by("stat"));
+      rest = resolve(done === "" ? "/" : done, tree.readlink(here, by("readlink")), ...more)
         .split("/")
         .slice(1);
       done = "";
@@ -171,8 +172,9 @@ export const LISTING: OperationTable = {
   open: operation((context, [value, flags, mode]) => {
     const path = pathOf(value);
     const bits = flagsOf(flags);
-    modeOf(mode, "mode", 0o666);
-    return () => onPath(path, "open", () => context.add(openFile(context, path, bits)));
+    const permissions = modeOf(mode, "mode", NEW_FILE_MODE);
+    return () =>
+      onPath(path, "open", () => context.add(openFile(context, path, bits, permissions)));
   }),
   readdir: operation((context, [value, given]) => {
     const options = optionsOf(given);
@@ -192,7 +194,10 @@ export const LISTING: OperationTable = {
   readlink: operation((context, [value, given]) => {
     const { encoding } = optionsOf(given);
     const path = pathOf(value, "oldPath");
-    return () => onPath(path, "readlink", () => nameAs(context.tree.readlink(path.path), encoding));
+    return () =>
+      onPath(path, "readlink", () =>
+        nameAs(context.tree.readlink(path.path, context.by("readlink")), encoding),
+      );
   }),
   realpath: operation((context, [value, given]) => {
     const { encoding } = optionsOf(given);

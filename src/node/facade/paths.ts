@@ -62,10 +62,3 @@ export function nameAs(name: string, encoding: string | null | undefined): strin
 export function shownPath(path: string): string {
   return nameAs(path, "utf8") as string;
 }
-
-/** The directory part of a path, as text: `a` of `a/b` and of `a/b/`, `.` of `a`. */
-export function parentOf(path: string): string {
-  const bare = path.replace(/(?!^)\/+$/u, "");
-  const slash = bare.lastIndexOf("/");
-  return slash === -1 ? "." : slash === 0 ? "/" : bare.slice(0, slash);
-}

@@ -5,9 +5,8 @@
  */
 import { constants } from "node:fs";
 import { DaxError } from "../../lib/errno.ts";
-import { daxRead } from "../../dax/file-io.ts";
 import type { Inode } from "../../vfs/filesystem.ts";
-import { isDirectory, isRegular, isSymlink } from "../../vfs/modes.ts";
+import type { OpenFile } from "../../vfs/open-file.ts";
 import {
   type Options,
   abortError,
@@ -24,8 +23,8 @@ import {
   outOfRange,
   plainOptions,
 } from "./arguments.ts";
-import { type Context, onFile, onPath, refusal } from "./context.ts";
-import { openPlace } from "./opening.ts";
+import { type Context, onFile, onPath } from "./context.ts";
+import { openFile } from "./opening.ts";
 import { type Flavour, type OperationTable, operation } from "./operation.ts";
 import { type PathArgument, pathOf } from "./paths.ts";
 import { bigintStatsOf, statfsOf, statsOf } from "./stats.ts";
@@ -36,25 +35,15 @@ const READ_BYTES = 16_384;
 /** The longest file that `readFile` returns: 2 GiB less one, as in Node. */
 const READ_FILE_MAX = 2 ** 31 - 1;
 const NOTHING: unknown = undefined;
-
-/** A caller reads as root does: everything, and executes what anybody may execute. */
-function checkAccess(inode: Inode, path: PathArgument, mode: number): void {
-  const { mode: bits } = inode;
-  const kept = isRegular(bits) || isDirectory(bits) || isSymlink(bits);
-  if ((mode & W_OK) !== 0 && kept) throw refusal("EROFS", "access", path);
-  const runnable = isDirectory(bits) || (bits & 0o111) !== 0;
-  if ((mode & X_OK) !== 0 && !runnable) throw refusal("EACCES", "access", path);
-}
+const NO_BYTES = new Uint8Array(0);
 
 function access(context: Context, path: PathArgument, mode: number): void {
-  onPath(path, "access", () => {
-    checkAccess(context.tree.stat(path.path, { syscall: "access" }), path, mode);
-  });
+  onPath(path, "access", () => context.tree.access(path.path, mode, context.by("access")));
 }
 
 function exists(context: Context, value: unknown): boolean {
   try {
-    context.tree.stat(pathOf(value).path);
+    context.tree.stat(pathOf(value).path, context.by("access"));
     return true;
   } catch {
     return false;
@@ -79,7 +68,11 @@ function stat(
   return () => {
     try {
       return onPath(path, syscall, () =>
-        show(context, context.tree.locate(path.path, { syscall, follow }).inode, options),
+        show(
+          context,
+          context.tree.locate(path.path, { follow, ...context.by(syscall) }).inode,
+          options,
+        ),
       );
     } catch (error) {
       const absent = error instanceof DaxError && error.code === "ENOENT";
@@ -183,14 +176,16 @@ function tooLarge(size: number): Error {
 }
 
 /** All of a file from `offset` on. */
-function contents(inode: Inode, offset: number): Buffer {
-  if (isDirectory(inode.mode)) throw new DaxError("EISDIR", { syscall: "read" });
-  const size = Math.max(0, inode.size - offset);
+function contents(file: OpenFile, offset: number): Buffer {
+  if (file.isDirectory) throw new DaxError("EISDIR", { syscall: "read" });
+  const size = Math.max(0, file.inode.size - offset);
+  // What is open for writing only is refused, however short it is.
+  if (size === 0) file.pread(NO_BYTES, offset);
   if (size > READ_FILE_MAX) throw tooLarge(size);
   const buffer = Buffer.allocUnsafe(size);
   let done = 0;
   while (done < size) {
-    const count = daxRead(inode, done === 0 ? buffer : buffer.subarray(done), offset + done);
+    const count = file.pread(done === 0 ? buffer : buffer.subarray(done), offset + done);
     if (count === 0) break;
     done += count;
   }
@@ -207,18 +202,20 @@ function readFile(context: Context, target: number | PathArgument, options: Opti
 }
 
 function whole(context: Context, path: PathArgument, options: Options): Buffer {
-  const inode = onPath(path, "open", () => {
-    const { flag } = options;
-    const flags = flag === undefined ? 0 : flagsOf(flag);
-    return openPlace(context, path, flags).inode;
-  });
-  return onFile("read", () => contents(inode, 0));
+  const { flag } = options;
+  const flags = flag === undefined ? 0 : flagsOf(flag);
+  const file = onPath(path, "open", () => openFile(context, path, flags));
+  try {
+    return onFile("read", () => contents(file, 0));
+  } finally {
+    file.close();
+  }
 }
 
 function rest(context: Context, fd: number): Buffer {
   const file = context.file(fd, "fstat");
   return onFile("read", () => {
-    const buffer = contents(file.inode, file.position);
+    const buffer = contents(file, file.position);
     file.seek(buffer.length, "cur");
     return buffer;
   });

@@ -15,6 +15,9 @@ export interface FilesystemFacts {
   readonly blksize: number;
 }
 
+/** What of an inode its stat shows. */
+type Shown = Pick<Inode, "ino" | "attributes">;
+
 /** A constant of libuv's, which Node has and its types leave out. */
 function uv(name: string): number {
   return (fs.constants as unknown as Readonly<Record<string, number>>)[name] ?? 0;
@@ -75,7 +78,7 @@ function eachTime(
 }
 
 /** `fs.Stats` of an inode. */
-export function statsOf(inode: Inode, facts: FilesystemFacts): fs.Stats {
+export function statsOf(inode: Shown, facts: FilesystemFacts): fs.Stats {
   const attributes = inode.attributes();
   const times = timesOf(attributes);
   const stats = Object.create(fs.Stats.prototype) as fs.Stats;
@@ -90,7 +93,7 @@ export function statsOf(inode: Inode, facts: FilesystemFacts): fs.Stats {
 let bigintPrototype: object | undefined;
 
 /** `fs.BigIntStats` of an inode: a class that Node does not export, but hands out. */
-export function bigintStatsOf(inode: Inode, facts: FilesystemFacts): fs.BigIntStats {
+export function bigintStatsOf(inode: Shown, facts: FilesystemFacts): fs.BigIntStats {
   bigintPrototype ??= Object.getPrototypeOf(fs.statSync("/", { bigint: true })) as object;
   const attributes = inode.attributes();
   const times = timesOf(attributes);
@@ -107,6 +110,30 @@ export function bigintStatsOf(inode: Inode, facts: FilesystemFacts): fs.BigIntSt
     stats,
     eachTime(times, "", (time) => new Date(Number(nanoseconds(time) / 1_000_000n))),
   );
+}
+
+/** A file that is not there, as `watchFile` tells of it. */
+const ABSENT: Shown = {
+  ino: 0,
+  attributes: () => ({
+    mode: 0,
+    nlink: 0,
+    uid: 0,
+    gid: 0,
+    rdev: 0,
+    size: 0,
+    blocks: 0,
+    atime: UNKNOWN,
+    mtime: UNKNOWN,
+    ctime: UNKNOWN,
+    btime: UNKNOWN,
+  }),
+};
+
+/** Zeros all over. */
+export function absentStats(bigint: boolean): fs.Stats | fs.BigIntStats {
+  const facts = { dev: 0, blksize: 0 };
+  return bigint ? bigintStatsOf(ABSENT, facts) : statsOf(ABSENT, facts);
 }
 
 let statfsPrototype: object | undefined;

@@ -7,21 +7,18 @@ import * as fs from "node:fs";
 import { DaxError } from "../../lib/errno.ts";
 import type { Function_ } from "./arguments.ts";
 
-const UNCHANGING = "nothing changes in a volume that is open for reading";
 const OTHER_GLOB = "give `volume.fs` to a glob that takes an `fs`, such as tinyglobby";
 
 /** Why, and what to do instead, where more can be said than that it is not there. */
 const WHY: Readonly<Record<string, string>> = {
   glob: OTHER_GLOB,
-  watch: UNCHANGING,
-  watchFile: UNCHANGING,
 };
 
 /** Names that not every supported version of Node has; there they are missing in the same words. */
 const CALLBACK = ["glob"];
 const SYNCHRONOUS = ["globSync"];
 /** Members of `promises` that answer with something to iterate over. */
-const ITERATED = ["glob", "watch"];
+const ITERATED = ["glob"];
 
 function refusal(name: string): DaxError {
   const detail = WHY[name.replace(/Sync$/u, "")] ?? "volume.fs does not have it";
@@ -61,8 +58,6 @@ function functionsOf(object: object): string[] {
  * throw, pass on or reject with ENOTSUP, as each would with any other error.
  */
 export function fillMissing(facade: Record<string, unknown>): void {
-  // Nothing is watched, so nothing is left to stop.
-  facade["unwatchFile"] = (): void => undefined;
   for (const name of CALLBACK) facade[name] ??= withCallback(name);
   for (const name of [...SYNCHRONOUS, ...functionsOf(fs)]) facade[name] ??= thrown(name);
 }
