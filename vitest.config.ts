@@ -1,8 +1,10 @@
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { defineConfig } from "vitest/config";
 
 // Booting a guest takes a minute: only when asked for (npm run guest), and in CI.
 const guest = process.env["DAXKIT_GUEST"] !== undefined || process.env["CI"] !== undefined;
+const named = process.argv.slice(2).some((argument) => argument.includes("test/"));
 
 export default defineConfig({
   cacheDir: ".cache/vite",
@@ -10,7 +12,7 @@ export default defineConfig({
   resolve: { alias: { "daxkit/prove": resolve(import.meta.dirname, "src/crash/prove.ts") } },
   test: {
     pool: "threads",
-    maxWorkers: 2,
+    maxWorkers: Math.max(2, availableParallelism()),
     // A busy machine must not fail a test that would have passed.
     testTimeout: 180_000,
     hookTimeout: 180_000,
@@ -37,6 +39,8 @@ export default defineConfig({
           ]
         : []),
     ],
+    // Tests that were asked for by name are all run.
+    ...(named ? {} : { runner: "./test/support/part-runner.ts" }),
     reporters: ["default", "./scripts/count-reporter.ts"],
   },
 });

@@ -36,7 +36,10 @@ export class Buffers implements ByteStore {
   readonly #overlay = new Map<number, BlockBuffer>();
 
   constructor(device: BlockDevice, blockSize: number, options: BuffersOptions = {}) {
-    assert(Number.isInteger(Math.log2(blockSize)), `block size ${blockSize} is no power of two`);
+    assert(
+      Number.isInteger(Math.log2(blockSize)),
+      () => `block size ${blockSize} is no power of two`,
+    );
     this.device = device;
     this.blockSize = blockSize;
     this.blocks = Math.floor((device.sectors * SECTOR_SIZE) / blockSize);
@@ -77,7 +80,7 @@ export class Buffers implements ByteStore {
     if (!(block >= 0 && block < this.blocks && Number.isInteger(block))) {
       this.#refuse(block, "replayed block");
     }
-    assert(bytes.length === this.blockSize, `${bytes.length} bytes for a block`);
+    assert(bytes.length === this.blockSize, () => `${bytes.length} bytes for a block`);
     this.#overlay.set(block, viewOf(bytes));
     this.#copies.delete(block);
   }
@@ -90,7 +93,7 @@ export class Buffers implements ByteStore {
     if (!(block >= 0 && block < this.blocks && Number.isInteger(block))) {
       this.#refuse(block, "written block");
     }
-    assert(source.length <= this.blockSize, `${source.length} bytes for a block`);
+    assert(source.length <= this.blockSize, () => `${source.length} bytes for a block`);
     this.#copies.delete(block);
     this.device.write((block * this.blockSize) / SECTOR_SIZE, source, flags);
   }

@@ -237,7 +237,10 @@ class Explorer {
     }
     tally.covered += covered;
     if (!this.#atLimit && !this.#stopped) {
-      assert(covered === point.space, `leaves weigh ${covered}, the crash point ${point.space}`);
+      assert(
+        covered === point.space,
+        () => `leaves weigh ${covered}, the crash point ${point.space}`,
+      );
     }
   }
 

@@ -83,10 +83,13 @@ export class DaxDevice {
 
   constructor(options: DaxDeviceOptions) {
     const { name, pages } = options;
-    assert(Number.isSafeInteger(pages) && pages > 0, `${name}: a dax device has at least one page`);
+    assert(
+      Number.isSafeInteger(pages) && pages > 0,
+      () => `${name}: a dax device has at least one page`,
+    );
     assert(
       Number.isSafeInteger(pages * PAGE_SIZE),
-      `${name}: ${pages} pages are more than 2^53 bytes`,
+      () => `${name}: ${pages} pages are more than 2^53 bytes`,
     );
     this.name = name;
     this.pages = pages;
@@ -270,7 +273,7 @@ export class DaxDevice {
 
   /** Ends what `enter` opened. */
   exit(): void {
-    assert(this.#users > 0, `${this.name}: exit without enter`);
+    assert(this.#users > 0, () => `${this.name}: exit without enter`);
     this.#users--;
     if (this.#users > 0 || this.#state !== "dead") return;
     const waiting = this.#whenIdle;

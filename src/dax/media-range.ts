@@ -68,7 +68,10 @@ export class MediaRange {
 
   /** The device whose write-cache flag gates write-back and whose counters count it. */
   bind(device: DaxDevice): void {
-    assert(this.#device === undefined, `${device.name}: its media range has a device already`);
+    assert(
+      this.#device === undefined,
+      () => `${device.name}: its media range has a device already`,
+    );
     this.#device = device;
   }
 

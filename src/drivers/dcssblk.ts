@@ -80,7 +80,7 @@ class SegmentOperations implements DaxOperations {
 
   #at(pgoff: number): Placed {
     const found = this.#segments.find(({ first, pages }) => pgoff < first + pages);
-    assert(found !== undefined, `page ${pgoff} lies in no segment`);
+    assert(found !== undefined, () => `page ${pgoff} lies in no segment`);
     return found;
   }
 }

@@ -14,8 +14,8 @@ export class Bitmap {
 
   /** Aliases `bytes`, or starts with zeros. */
   constructor(length: number, bytes: Uint8Array = new Uint8Array(Math.ceil(length / 8))) {
-    assert(Number.isSafeInteger(length) && length >= 0, `a bitmap of ${length} bits`);
-    assert(bytes.length * 8 >= length, `${bytes.length} bytes for ${length} bits`);
+    assert(Number.isSafeInteger(length) && length >= 0, () => `a bitmap of ${length} bits`);
+    assert(bytes.length * 8 >= length, () => `${bytes.length} bytes for ${length} bits`);
     this.length = length;
     this.bytes = bytes;
   }
@@ -104,7 +104,10 @@ export class Bitmap {
   }
 
   #check(bit: number): void {
-    assert(bit >= 0 && bit < this.length && Number.isInteger(bit), `bit ${bit} of ${this.length}`);
+    assert(
+      bit >= 0 && bit < this.length && Number.isInteger(bit),
+      () => `bit ${bit} of ${this.length}`,
+    );
   }
 }
 

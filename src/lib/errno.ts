@@ -124,8 +124,9 @@ export function isDaxError(error: unknown, ...codes: readonly ErrnoCode[]): erro
 }
 
 /** A programmer error: never caught, never part of the contract. */
-export function assert(condition: boolean, message: string): asserts condition {
-  if (!condition) throw new AssertionError(message);
+export function assert(condition: boolean, message: string | (() => string)): asserts condition {
+  if (condition) return;
+  throw new AssertionError(typeof message === "string" ? message : message());
 }
 
 /** Thrown by {@link assert}; a bug in daxkit or in its caller. */

@@ -26,7 +26,7 @@ export class FreeMap {
 
   /** `used` has a bit for each number, lowest first, that is 1 where it is not free. */
   constructor(length: number, used: Uint8Array) {
-    assert(used.length * 8 >= length, `${used.length} bytes for ${length} bits`);
+    assert(used.length * 8 >= length, () => `${used.length} bytes for ${length} bits`);
     this.length = length;
     let leaves = 1;
     while (leaves * LEAF < length) leaves *= 2;

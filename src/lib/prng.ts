@@ -32,7 +32,7 @@ export class Prng {
 
   /** An integer in `[0, bound)`; `bound` is at most 2^53. */
   below(bound: number): number {
-    assert(Number.isSafeInteger(bound) && bound > 0, `below(${bound})`);
+    assert(Number.isSafeInteger(bound) && bound > 0, () => `below(${bound})`);
     if (bound <= 0x1_0000_0000) return Math.floor((this.u32() / 0x1_0000_0000) * bound);
     return Math.floor(((this.u32() * 0x20_0000 + (this.u32() >>> 11)) / 2 ** 53) * bound);
   }

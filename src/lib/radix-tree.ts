@@ -189,5 +189,5 @@ function nextIn<T>(node: Node<T>, level: number, from: number, tag: Tag | undefi
 }
 
 function assertIndex(index: number): void {
-  assert(Number.isSafeInteger(index) && index >= 0, `index ${index} of a radix tree`);
+  assert(Number.isSafeInteger(index) && index >= 0, () => `index ${index} of a radix tree`);
 }

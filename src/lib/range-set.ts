@@ -214,7 +214,7 @@ function firstAbove(sorted: readonly number[], value: number): number {
 function assertRange(start: number, length: number): void {
   assert(
     start >= 0 && length >= 0 && Number.isSafeInteger(start) && Number.isSafeInteger(length),
-    `a run of ${length} from ${start} is not made of unsigned safe integers`,
+    () => `a run of ${length} from ${start} is not made of unsigned safe integers`,
   );
-  assert(Number.isSafeInteger(start + length), `the run ${start}+${length} ends beyond 2^53`);
+  assert(Number.isSafeInteger(start + length), () => `the run ${start}+${length} ends beyond 2^53`);
 }

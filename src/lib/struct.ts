@@ -118,7 +118,10 @@ class BE32 implements Field<number> {
 const TWO_32 = 0x1_0000_0000;
 
 function assertUnsigned53(value: number): void {
-  assert(Number.isSafeInteger(value) && value >= 0, `${value} is not an unsigned safe integer`);
+  assert(
+    Number.isSafeInteger(value) && value >= 0,
+    () => `${value} is not an unsigned safe integer`,
+  );
 }
 
 /**
@@ -160,7 +163,7 @@ class BigLE64 implements Field<bigint> {
     return memory.getBigUint64(base + this.offset, true);
   }
   set(memory: Memory, base: number, value: bigint): void {
-    assert(value >= 0n && value < 1n << 64n, `${value} is not an unsigned 64-bit integer`);
+    assert(value >= 0n && value < 1n << 64n, () => `${value} is not an unsigned 64-bit integer`);
     memory.setBigUint64(base + this.offset, value, true);
   }
 }
@@ -297,7 +300,10 @@ export function struct<const S extends Fields>(
 ): Readonly<S> {
   const cursor = new Cursor();
   const fields = Object.freeze(place(cursor));
-  assert(cursor.offset === size, `${name}: fields cover ${cursor.offset} bytes, expected ${size}`);
+  assert(
+    cursor.offset === size,
+    () => `${name}: fields cover ${cursor.offset} bytes, expected ${size}`,
+  );
   shapes.set(fields, { name, size });
   return fields;
 }
@@ -316,7 +322,7 @@ export function sizeof(type: Fields): number {
 
 /** Reads every field into a plain object: for dumps, the CLI and tests, not for hot paths. */
 export function decode<S extends Fields>(type: S, memory: Memory, base = 0): Decoded<S> {
-  assert(base + sizeof(type) <= memory.byteLength, `${shapes.get(type)?.name}: truncated`);
+  assert(base + sizeof(type) <= memory.byteLength, () => `${shapes.get(type)?.name}: truncated`);
   const entries = Object.entries(type).map(([key, field]) => [key, field.get(memory, base)]);
   return Object.fromEntries(entries) as Decoded<S>;
 }

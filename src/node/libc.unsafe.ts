@@ -124,7 +124,7 @@ function bind(koffi: Koffi): Libc {
  */
 export function viewOf(address: number, length: number): ArrayBuffer {
   const { koffi } = needed();
-  assert(length <= LONGEST_VIEW, `a view of ${length} bytes would abort the process`);
+  assert(length <= LONGEST_VIEW, () => `a view of ${length} bytes would abort the process`);
   return koffi.view(BigInt(address), length);
 }
 

@@ -58,7 +58,7 @@ export function retypeRange(
   to: number,
   capacity: number = E820_MAX_ENTRIES,
 ): Edited {
-  assert(from !== to, `retypeRange: ${from} to itself`);
+  assert(from !== to, () => `retypeRange: ${from} to itself`);
   return carve(entries, start, length, from, to, capacity);
 }
 

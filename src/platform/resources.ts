@@ -241,7 +241,7 @@ export class ResourceTree {
   #fill(start: bigint, last: bigint, name: string): Resource {
     const node = new Node(start, last, { name, busy: true });
     const conflict = this.#root.tryAdd(node);
-    assert(conflict === undefined, `${name}: a gap that is none`);
+    assert(conflict === undefined, () => `${name}: a gap that is none`);
     return node;
   }
 

@@ -122,7 +122,7 @@ export class BlockAllocator {
   allocate(handle: Handle, request: BlockRequest): BlockRun {
     const { superblock } = this.#volume;
     const { clusterRatio } = superblock;
-    assert(request.count > 0, `${request.count} blocks wanted`);
+    assert(request.count > 0, () => `${request.count} blocks wanted`);
     const wanted = Math.ceil(request.count / clusterRatio);
     const permitted = Math.min(wanted, this.#available(request.reserved ?? this.privileged));
     const found = permitted > 0 ? this.#search(request, permitted) : undefined;

@@ -45,7 +45,7 @@ export function finishDeletion(writing: ExtWriting, state: InodeState): void {
 export function unmake(writing: ExtWriting, handle: Handle, record: InodeRecord): void {
   setLinks(record, 0);
   const done = evictStep(writing, handle, record);
-  assert(done, `inode ${record.ino} is new and has more blocks than a handle takes back`);
+  assert(done, () => `inode ${record.ino} is new and has more blocks than a handle takes back`);
 }
 
 /** One that is damaged stays an orphan, as at a mount; whatever could be freed of it is. */

@@ -31,6 +31,10 @@ export class DirectoryBlocks {
   readonly volume: Volume;
   readonly record: InodeRecord;
   readonly #map: FileMap;
+  readonly #rootName: string;
+  // The block that was named last: names are asked for with every look into a block.
+  #lastIndex = 0;
+  #lastName: string;
 
   /** @throws EUCLEAN for a size that no directory has */
   constructor(volume: Volume, record: InodeRecord, map: FileMap) {
@@ -38,6 +42,8 @@ export class DirectoryBlocks {
     this.volume = volume;
     this.record = record;
     this.#map = map;
+    this.#rootName = `inode ${record.ino} directory block 0`;
+    this.#lastName = this.#rootName;
     const { count } = this;
     if (record.size === 0 || !Number.isInteger(count) || count > blocks) {
       const rule = `not from 1 to ${blocks} blocks of ${blockSize} bytes`;
@@ -64,7 +70,12 @@ export class DirectoryBlocks {
 
   /** For errors. */
   where(index: number): string {
-    return `inode ${this.record.ino} directory block ${index}`;
+    if (index === 0) return this.#rootName;
+    if (index !== this.#lastIndex) {
+      this.#lastIndex = index;
+      this.#lastName = `inode ${this.record.ino} directory block ${index}`;
+    }
+    return this.#lastName;
   }
 
   /** The block of the device behind a block of the directory. @throws EUCLEAN for a hole */

@@ -38,51 +38,82 @@ export interface IndexEntry {
   readonly node: number;
 }
 
-/** A node of a tree, its header checked. */
-export interface ExtentNode {
+/** What is known of a node before it is read. */
+interface NodePlace {
   readonly view: DataView;
   /** Where the header is. */
   readonly base: number;
   /** The block that holds it; 0 for the root, which the inode holds. */
   readonly block: number;
-  entries: number;
-  /** Entries that it has room for. */
-  max: number;
   readonly depth: number;
-  /** For errors. */
-  readonly where: string;
   /** The logical blocks that the node answers for; the root for all. */
   readonly first: number;
   readonly limit: number;
+}
+
+/** A node of a tree, its header checked. */
+export class ExtentNode implements NodePlace {
+  readonly view: DataView;
+  readonly base: number;
+  readonly block: number;
+  entries = 0;
+  /** Entries that it has room for. */
+  max = 0;
+  readonly depth: number;
+  readonly first: number;
+  readonly limit: number;
+  readonly #ino: number;
+
+  constructor(ino: number, { view, base, block, depth, first, limit }: NodePlace) {
+    this.view = view;
+    this.base = base;
+    this.block = block;
+    this.depth = depth;
+    this.first = first;
+    this.limit = limit;
+    this.#ino = ino;
+  }
+
+  /** For errors. */
+  get where(): string {
+    const place = this.block === 0 ? "root" : `block ${this.block}`;
+    return `inode ${this.#ino} extent ${place}`;
+  }
+}
+
+/** Levels below the root of a tree, as its root says. */
+export function depthOfRoot({ view }: InodeRecord): number {
+  return Ext4ExtentHeader.depth.get(view, Ext4Inode.block.offset);
 }
 
 /** The root, in the inode. @throws EUCLEAN */
 export function readRoot(record: InodeRecord): ExtentNode {
   const { view } = record;
   const base = Ext4Inode.block.offset;
-  const depth = Ext4ExtentHeader.depth.get(view, base);
-  const where = `inode ${record.ino} extent root`;
-  if (depth > EXT4_MAX_EXTENT_DEPTH) throw corrupt(where, "depth", depth, "above 5");
-  const limit = MAX_LOGICAL_BLOCKS;
-  const known = { view, base, block: 0, entries: 0, max: 0, depth, first: 0, limit, where };
-  return checkHeader(known, I_BLOCK_SIZE);
+  const depth = depthOfRoot(record);
+  const place = { view, base, block: 0, depth, first: 0, limit: MAX_LOGICAL_BLOCKS };
+  const root = new ExtentNode(record.ino, place);
+  if (depth > EXT4_MAX_EXTENT_DEPTH) throw corrupt(root.where, "depth", depth, "above 5");
+  return checkHeader(root, I_BLOCK_SIZE);
 }
 
 /** Checks the header of a node that is known but for its entries. `room` is in bytes. */
 function checkHeader(node: ExtentNode, room: number): ExtentNode {
-  const { view, base, where } = node;
+  const { view, base } = node;
   const magic = Ext4ExtentHeader.magic.get(view, base);
   if (magic !== EXT4_EXT_MAGIC) {
-    throw corrupt(where, "magic", `0x${magic.toString(16)}`, "not 0xf30a");
+    throw corrupt(node.where, "magic", `0x${magic.toString(16)}`, "not 0xf30a");
   }
   const depth = Ext4ExtentHeader.depth.get(view, base);
-  if (depth !== node.depth) throw corrupt(where, "depth", depth, `here it must be ${node.depth}`);
+  if (depth !== node.depth)
+    throw corrupt(node.where, "depth", depth, `here it must be ${node.depth}`);
   const max = Ext4ExtentHeader.max.get(view, base);
   const most = Math.floor((room - HEADER) / ENTRY);
-  if (max === 0 || max > most) throw corrupt(where, "max", max, `not from 1 to ${most}`);
+  if (max === 0 || max > most) throw corrupt(node.where, "max", max, `not from 1 to ${most}`);
   const entries = Ext4ExtentHeader.entries.get(view, base);
-  if (entries > max) throw corrupt(where, "entries", entries, `above its max of ${max}`);
-  if (entries === 0 && depth > 0) throw corrupt(where, "entries", 0, "an index is never empty");
+  if (entries > max) throw corrupt(node.where, "entries", entries, `above its max of ${max}`);
+  if (entries === 0 && depth > 0)
+    throw corrupt(node.where, "entries", 0, "an index is never empty");
   node.entries = entries;
   node.max = max;
   return node;
@@ -147,21 +178,21 @@ export function readChild(
   entry: number,
 ): ExtentNode {
   const number = childOf(parent, entry);
-  const where = `inode ${record.ino} extent block ${number}`;
   const { view, bytes } = volume.blocks.get(number, parent.where, `entry ${entry} leaf`);
   const first = keyOf(parent, entry);
   const limit = entry + 1 < parent.entries ? keyOf(parent, entry + 1) : parent.limit;
   const depth = parent.depth - 1;
-  const known = { view, base: 0, block: number, entries: 0, max: 0, depth, first, limit, where };
-  const node = checkHeader(known, bytes.length);
-  checkTail(volume, record, number, where);
+  const place = { view, base: 0, block: number, depth, first, limit };
+  const node = checkHeader(new ExtentNode(record.ino, place), bytes.length);
+  checkTail(volume, record, node);
   return node;
 }
 
 /** The checksum stands behind the last entry that there is room for. */
-function checkTail(volume: Volume, record: InodeRecord, number: number, where: string): void {
+function checkTail(volume: Volume, record: InodeRecord, node: ExtentNode): void {
   if (!volume.superblock.metadataCsum) return;
-  const block = volume.blocks.get(number, where, "block");
+  const { where } = node;
+  const block = volume.blocks.get(node.block, where, "block");
   if (block.isProved("extent", record.seed)) return;
   const at = HEADER + ENTRY * Ext4ExtentHeader.max.get(block.view, 0);
   if (at + TAIL > block.bytes.length) {

@@ -21,6 +21,7 @@ import {
   type ExtentNode,
   type IndexEntry,
   checkIndex,
+  depthOfRoot,
   encodeKey,
   encodeNode,
   entriesPerNode,
@@ -116,9 +117,9 @@ export class ExtentTree {
     this.#record = record;
   }
 
-  /** Levels below the root. @throws EUCLEAN */
+  /** Levels below the root. */
   get depth(): number {
-    return readRoot(this.#record).depth;
+    return depthOfRoot(this.#record);
   }
 
   /** The leaf that answers for a block, or the first one. @throws EUCLEAN, EBADMSG, EIO */
@@ -181,7 +182,7 @@ export class ExtentTree {
     const bottom = path.length - 1;
     this.#prepare(path, this.#newNodes(path, bottom, extents.length));
     this.#store(path, bottom, extents);
-    assert(this.#spare.length === 0, `${this.#spare.length} nodes were not needed`);
+    assert(this.#spare.length === 0, () => `${this.#spare.length} nodes were not needed`);
   }
 
   /** How many blocks a change takes that leaves `count` entries at a level. */

@@ -47,7 +47,7 @@ export class ExtFilesystem implements InodeOwner {
     this.#minixdf = minixdf;
     this.writing = writing;
     this.#inodes = writing?.inodes ?? new InodeCache(false);
-    this.root = this.#load(EXT4_ROOT_INO, "superblock");
+    this.root = this.#load(EXT4_ROOT_INO, 0);
     this.#inodes.hold(this.root);
     if ((this.root.mode & 0o170000) !== S_IFDIR) {
       throw corrupt("root inode", "mode", `0o${this.root.mode.toString(8)}`, "not a directory");
@@ -66,9 +66,9 @@ export class ExtFilesystem implements InodeOwner {
     return this.#remember(record);
   }
 
-  inodeOfEntry(ino: number, where: string): ExtInode {
+  inodeOfEntry(ino: number, directory: number): ExtInode {
     if (ino === EXT4_ROOT_INO) return this.root;
-    return this.#inodes.get(ino) ?? this.#load(ino, where);
+    return this.#inodes.get(ino) ?? this.#load(ino, directory);
   }
 
   renew({ ino, generation }: ExtInode): InodeState {
@@ -106,15 +106,16 @@ export class ExtFilesystem implements InodeOwner {
     }
   }
 
-  #load(ino: number, where: string): ExtInode {
+  #load(ino: number, directory: number): ExtInode {
     const { inodes } = this.volume.superblock;
     if (ino < 1 || ino > inodes || this.#isHidden(ino)) {
-      throw corrupt(where, "entry inode", ino, "no entry can name that inode");
+      throw corrupt(holder(directory), "entry inode", ino, "no entry can name that inode");
     }
     const record = this.volume.record(ino);
-    if (record.links === 0) throw corrupt(where, "entry inode", ino, "that inode was deleted");
+    if (record.links === 0)
+      throw corrupt(holder(directory), "entry inode", ino, "that inode was deleted");
     if (record.has(EXT4_EA_INODE_FL)) {
-      throw corrupt(where, "entry inode", ino, "that inode holds an attribute's value");
+      throw corrupt(holder(directory), "entry inode", ino, "that inode holds an attribute's value");
     }
     return this.#remember(record);
   }
@@ -137,4 +138,9 @@ export class ExtFilesystem implements InodeOwner {
 
 function stale(ino: number): never {
   throw new DaxError("ESTALE", { syscall: "open", detail: `inode ${ino} is not in use` });
+}
+
+/** What has an entry, for errors; 0 for the superblock, which has the root. */
+function holder(directory: number): string {
+  return directory === 0 ? "superblock" : `inode ${directory} directory`;
 }

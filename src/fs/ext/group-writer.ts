@@ -11,7 +11,7 @@ import { DaxError, assert } from "../../lib/errno.ts";
 import { MaxTree } from "../../lib/max-tree.ts";
 import { type Field, sizeof } from "../../lib/struct.ts";
 import { descriptorBlock } from "./geometry.ts";
-import { type GroupDescriptor, descriptorChecksum } from "./groups.ts";
+import { type ChangingGroup, type GroupDescriptor, descriptorChecksum } from "./groups.ts";
 import type { Handle } from "./handle.ts";
 import type { JournaledBlock } from "./transaction.ts";
 import type { Volume } from "./volume.ts";
@@ -20,13 +20,18 @@ import type { Volume } from "./volume.ts";
 const MOST_GROUPS = 2 ** 22;
 
 /** What may change in a descriptor. */
-export type GroupChange = Partial<
-  Pick<GroupDescriptor, "freeClusters" | "freeInodes" | "usedDirs" | "flags" | "itableUnused">
->;
+export interface GroupChange {
+  readonly freeClusters?: number;
+  readonly freeInodes?: number;
+  readonly usedDirs?: number | undefined;
+  readonly flags?: number;
+  readonly itableUnused?: number | undefined;
+}
 
 /** A descriptor, or a bitmap of its group, that changed since the last commit. */
 interface OpenGroup {
   readonly descriptor: JournaledBlock;
+  readonly known: ChangingGroup;
   /** Byte of the descriptor in its block. */
   readonly at: number;
   blockBitmap?: JournaledBlock;
@@ -78,13 +83,15 @@ export class GroupWriter {
 
   /** Changes a descriptor. It takes a credit. @throws EIO, EROFS */
   change(handle: Handle, group: number, change: GroupChange): void {
-    const { groups } = this.volume;
-    const before = groups.get(group);
-    const { descriptor, at } = this.#openGroup(handle, group);
-    this.#uncount(before);
-    const after = { ...before, ...change };
-    groups.change(after);
-    this.#count(after);
+    const { descriptor, known, at } = this.#openGroup(handle, group);
+    this.#uncount(known);
+    const { freeClusters, freeInodes, usedDirs, flags, itableUnused } = change;
+    if (freeClusters !== undefined) known.freeClusters = freeClusters;
+    if (freeInodes !== undefined) known.freeInodes = freeInodes;
+    if (usedDirs !== undefined) known.usedDirs = usedDirs;
+    if (flags !== undefined) known.flags = flags;
+    if (itableUnused !== undefined) known.itableUnused = itableUnused;
+    this.#count(known);
     this.#store(descriptor.memory, at, change);
   }
 
@@ -106,9 +113,9 @@ export class GroupWriter {
     let open = this.#open.get(group);
     if (open?.descriptor !== descriptor) {
       assert(open === undefined, "a group that was changed in a transaction that is gone");
-      open = { descriptor, at: (group % descriptorsPerBlock) * descSize };
+      const known = this.volume.groups.edit(group);
+      open = { descriptor, known, at: (group % descriptorsPerBlock) * descSize };
       this.#open.set(group, open);
-      this.volume.groups.change(this.volume.groups.get(group));
     }
     if (!this.#scheduled) {
       this.#scheduled = true;
@@ -133,17 +140,22 @@ export class GroupWriter {
   }
 
   #store(memory: DataView, at: number, change: GroupChange): void {
-    const set = (lo: Field<number>, hi: Field<number>, value: number | undefined): void => {
-      if (value !== undefined) this.#join(memory, at, lo, hi, value);
-    };
-    set(GD.freeBlocksCountLo, GD.freeBlocksCountHi, change.freeClusters);
-    set(GD.freeInodesCountLo, GD.freeInodesCountHi, change.freeInodes);
-    set(GD.usedDirsCountLo, GD.usedDirsCountHi, change.usedDirs);
-    set(GD.itableUnusedLo, GD.itableUnusedHi, change.itableUnused);
-    if (change.flags !== undefined) GD.flags.set(memory, at, change.flags);
+    const { freeClusters, freeInodes, usedDirs, itableUnused, flags } = change;
+    this.#join(memory, at, GD.freeBlocksCountLo, GD.freeBlocksCountHi, freeClusters);
+    this.#join(memory, at, GD.freeInodesCountLo, GD.freeInodesCountHi, freeInodes);
+    this.#join(memory, at, GD.usedDirsCountLo, GD.usedDirsCountHi, usedDirs);
+    this.#join(memory, at, GD.itableUnusedLo, GD.itableUnusedHi, itableUnused);
+    if (flags !== undefined) GD.flags.set(memory, at, flags);
   }
 
-  #join(memory: DataView, at: number, lo: Field<number>, hi: Field<number>, value: number): void {
+  #join(
+    memory: DataView,
+    at: number,
+    lo: Field<number>,
+    hi: Field<number>,
+    value: number | undefined,
+  ): void {
+    if (value === undefined) return;
     lo.set(memory, at, value & 0xffff);
     if (this.volume.superblock.descSize >= sizeof(GD)) hi.set(memory, at, value >>> 16);
   }

@@ -48,13 +48,22 @@ export interface StoredGroup {
  */
 export type GroupDescriptor = StoredGroup;
 
+/** A descriptor that is being changed: what may change of one. */
+export type ChangingGroup = StoredGroup & {
+  freeClusters: number;
+  freeInodes: number;
+  usedDirs: number;
+  flags: number;
+  itableUnused: number;
+};
+
 /** The descriptors of one filesystem. */
 export class Groups {
   readonly #superblock: Superblock;
   readonly #buffers: Buffers;
   readonly #known = new Recent<GroupDescriptor>(CACHED);
   /** Changed since the last commit: their stored checksums follow when it comes. */
-  readonly #changed = new Map<number, GroupDescriptor>();
+  readonly #changed = new Map<number, ChangingGroup>();
 
   constructor(superblock: Superblock, buffers: Buffers) {
     this.#superblock = superblock;
@@ -81,9 +90,16 @@ export class Groups {
     return descriptor;
   }
 
-  /** From now on `get` and `read` answer this, until the bytes are whole again. */
-  change(descriptor: GroupDescriptor): void {
-    this.#changed.set(descriptor.group, descriptor);
+  /**
+   * A descriptor to be changed. `get` and `read` answer this one from now on, until the stored
+   * bytes are whole again. @throws as {@link get}
+   */
+  edit(group: number): ChangingGroup {
+    const known = this.#changed.get(group);
+    if (known !== undefined) return known;
+    const changing = { ...this.get(group) };
+    this.#changed.set(group, changing);
+    return changing;
   }
 
   /** The stored bytes of a changed descriptor have their checksum again. */

@@ -124,7 +124,7 @@ export class Handle {
     this.#transaction.forget(block);
     const { revoked } = this.#transaction;
     if (revoked.has(block) || !this.#owner.needsRevoke(block)) return;
-    assert(this.#revokes > 0, `block ${block} is revoked beyond the handle's credits`);
+    assert(this.#revokes > 0, () => `block ${block} is revoked beyond the handle's credits`);
     revoked.add(block);
     this.#pledge(0, -1);
   }
@@ -187,6 +187,6 @@ export class Handle {
   }
 
   #assertCredit(block: number): void {
-    assert(this.#copies > 0, `block ${block} is beyond the handle's credits`);
+    assert(this.#copies > 0, () => `block ${block} is beyond the handle's credits`);
   }
 }

@@ -106,7 +106,7 @@ function hashed(edit: DirectoryEdit, entries: readonly NamedEntry[]): HashedEntr
   const version = directory.isIndexed ? readRootInfo(directory).version : superblock.defHashVersion;
   return entries.map((entry) => {
     const found = hashBy(superblock, version, entry.name);
-    assert(found !== undefined, `hash version ${version}`);
+    assert(found !== undefined, () => `hash version ${version}`);
     return { ...entry, hash: found.hash };
   });
 }

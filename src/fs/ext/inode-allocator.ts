@@ -67,14 +67,14 @@ export class InodeAllocator {
       throw new DaxError("ENOSPC", { detail });
     }
     const [bitmap, bit] = this.#freeBit(handle, group);
-    const before = this.#volume.groups.get(group);
+    const { freeInodes, usedDirs, itableUnused } = this.#volume.groups.get(group);
     const { inodesPerGroup } = this.#volume.superblock;
     bitmap.set(bit);
     this.#firstFree[group] = bit + 1;
     this.#writer.change(handle, group, {
-      freeInodes: before.freeInodes - 1,
-      ...(request.directory ? { usedDirs: before.usedDirs + 1 } : {}),
-      ...this.#unusedAfter(before.itableUnused, bit),
+      freeInodes: freeInodes - 1,
+      usedDirs: request.directory ? usedDirs + 1 : undefined,
+      itableUnused: this.#unusedAfter(itableUnused, bit),
     });
     return group * inodesPerGroup + bit + 1;
   }
@@ -95,7 +95,7 @@ export class InodeAllocator {
     this.#firstFree[group] = Math.min(this.#firstFree[group] as number, bit);
     this.#writer.change(handle, group, {
       freeInodes: freeInodes + 1,
-      ...(directory ? { usedDirs: Math.max(0, usedDirs - 1) } : {}),
+      usedDirs: directory ? Math.max(0, usedDirs - 1) : undefined,
     });
   }
 
@@ -120,10 +120,10 @@ export class InodeAllocator {
   }
 
   /** The part of the table that was never used ends where the inode is. */
-  #unusedAfter(unused: number, bit: number): { itableUnused?: number } {
+  #unusedAfter(unused: number, bit: number): number | undefined {
     const { inodesPerGroup, metadataCsum, gdtCsum } = this.#volume.superblock;
     const left = inodesPerGroup - bit - 1;
-    return (metadataCsum || gdtCsum) && left < unused ? { itableUnused: left } : {};
+    return (metadataCsum || gdtCsum) && left < unused ? left : undefined;
   }
 
   #groupFor({ parent, directory, topdir = false }: InodeRequest): number {

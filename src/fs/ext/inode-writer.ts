@@ -74,7 +74,7 @@ export function setFlags(record: InodeRecord, flags: number): void {
 export function setSize(superblock: Superblock, record: InodeRecord, size: number): void {
   const large = hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_LARGEDIR);
   const wide = record.type === S_IFREG || large;
-  assert(size >= 0 && (wide || size < TWO_32), `size ${size} of inode ${record.ino}`);
+  assert(size >= 0 && (wide || size < TWO_32), () => `size ${size} of inode ${record.ino}`);
   DI.sizeLo.set(record.view, 0, size % TWO_32);
   if (wide) DI.sizeHigh.set(record.view, 0, Math.floor(size / TWO_32));
   record.size = size;
@@ -86,7 +86,7 @@ export function setSize(superblock: Superblock, record: InodeRecord, size: numbe
  * @throws EFBIG for 2 TiB and more without the feature `huge_file`, with nothing changed
  */
 export function setSectors(superblock: Superblock, record: InodeRecord, sectors: number): void {
-  assert(sectors >= 0 && Number.isInteger(sectors), `${sectors} sectors`);
+  assert(sectors >= 0 && Number.isInteger(sectors), () => `${sectors} sectors`);
   const { view, flags } = record;
   if (sectors >= TWO_32 && !hasRoCompat(superblock, EXT4_FEATURE_RO_COMPAT_HUGE_FILE)) {
     const detail = `inode ${record.ino} would occupy ${sectors} sectors; huge_file is not set`;
@@ -186,7 +186,7 @@ export function setBlockWord(record: InodeRecord, index: number, value: number):
 
 /** All of `i_block`: up to 60 bytes, zeros behind them. */
 export function setBlockBytes(record: InodeRecord, bytes: Uint8Array): void {
-  assert(bytes.length <= I_BLOCK_SIZE, `${bytes.length} bytes for i_block`);
+  assert(bytes.length <= I_BLOCK_SIZE, () => `${bytes.length} bytes for i_block`);
   const place = record.blockBytes();
   place.fill(0);
   place.set(bytes);

@@ -37,8 +37,8 @@ export interface InodeOwner extends Filesystem {
   readonly daxPolicy: DaxPolicy;
   /** What the mount holds to change it; undefined when it is mounted for reading. */
   readonly writing: ExtWriting | undefined;
-  /** The inode that a directory's entry names. @throws EUCLEAN when it is not in use */
-  inodeOfEntry(ino: number, where: string): ExtInode;
+  /** The inode that an entry of `directory` names. @throws EUCLEAN when it is not in use */
+  inodeOfEntry(ino: number, directory: number): ExtInode;
   /** A new inode joins those in use. */
   adopt(record: InodeRecord): ExtInode;
   /** What is known now of an inode whose state was retired. @throws ESTALE for a deleted one */
@@ -121,22 +121,22 @@ export class ExtInode implements Inode {
     if (this.#isRemoved) return undefined;
     const directory = this.#openDirectory("lookup");
     if (name === ".") return this;
-    const where = `inode ${this.ino} directory`;
-    if (name === "..") return this.filesystem.inodeOfEntry(directory.parent, where);
+    if (name === "..") return this.filesystem.inodeOfEntry(directory.parent, this.ino);
+    const { state } = this;
+    if (state.absent === name) return undefined;
     const bytes = encodeUtf8(name);
     if (bytes.length === 0 || bytes.length > EXT4_NAME_LEN) return undefined;
     if (name.includes("/") || name.includes("\0")) return undefined;
-    const { state } = this;
-    if (state.absent === name) return undefined;
     const ino = directory.lookup(bytes);
     if (ino === 0) {
       state.absent = name;
       return undefined;
     }
     if (ino === this.ino || ino === EXT4_ROOT_INO) {
+      const where = `inode ${this.ino} directory`;
       throw corrupt(where, "entry inode", ino, "that would be a loop");
     }
-    const child = this.filesystem.inodeOfEntry(ino, where);
+    const child = this.filesystem.inodeOfEntry(ino, this.ino);
     child.checkParent(this.ino);
     return child;
   }

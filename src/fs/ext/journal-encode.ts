@@ -73,7 +73,7 @@ export function encodeDescriptor(
   sequence: number,
   copies: readonly LogCopy[],
 ): Uint8Array<ArrayBuffer> {
-  assert(copies.length <= tagsPerDescriptor(log), `${copies.length} tags in one descriptor`);
+  assert(copies.length <= tagsPerDescriptor(log), () => `${copies.length} tags in one descriptor`);
   const { bytes, view } = newRecord(log, JBD2_DESCRIPTOR_BLOCK, sequence);
   const size = journalTagBytes(log.featureIncompat);
   let at = sizeof(JournalHeader);
@@ -97,7 +97,7 @@ function setTag(
   flags: number,
 ): void {
   const wide = (log.featureIncompat & JBD2_FEATURE_INCOMPAT_64BIT) !== 0;
-  assert(wide || block < TWO_32, `block ${block} in a journal of 32 bits`);
+  assert(wide || block < TWO_32, () => `block ${block} in a journal of 32 bits`);
   const checksum = log.checksummed ? tagChecksum(log, sequence, bytes) : 0;
   if (log.featureIncompat & JBD2_FEATURE_INCOMPAT_CSUM_V3) {
     JournalBlockTag3.blocknr.set(view, at, block % TWO_32);
@@ -118,12 +118,15 @@ export function encodeRevokes(
   sequence: number,
   blocks: readonly number[],
 ): Uint8Array<ArrayBuffer> {
-  assert(blocks.length <= revokesPerRecord(log), `${blocks.length} blocks in one revoke record`);
+  assert(
+    blocks.length <= revokesPerRecord(log),
+    () => `${blocks.length} blocks in one revoke record`,
+  );
   const { bytes, view } = newRecord(log, JBD2_REVOKE_BLOCK, sequence);
   const size = revokeBytes(log);
   let at = sizeof(JournalRevokeHeader);
   for (const block of blocks) {
-    assert(size === 8 || block < TWO_32, `block ${block} in a journal of 32 bits`);
+    assert(size === 8 || block < TWO_32, () => `block ${block} in a journal of 32 bits`);
     if (size === 8) view.setUint32(at, Math.floor(block / TWO_32));
     view.setUint32(at + size - 4, block % TWO_32);
     at += size;

@@ -71,7 +71,7 @@ export class LogSpace {
 
   /** Gives blocks at the tail back. */
   release(blocks: number): void {
-    assert(blocks <= this.#used, `${blocks} blocks of a log that uses ${this.#used}`);
+    assert(blocks <= this.#used, () => `${blocks} blocks of a log that uses ${this.#used}`);
     this.#used -= blocks;
   }
 }

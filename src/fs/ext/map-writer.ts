@@ -7,14 +7,18 @@
  *
  * @module
  */
-import { EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
+import {
+  EXT4_EXTENTS_FL,
+  EXT4_INLINE_DATA_FL,
+  EXT4_MAX_EXTENT_DEPTH,
+} from "../../format/ext-inode.ts";
 import { DaxError, assert, isDaxError } from "../../lib/errno.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG } from "../../vfs/modes.ts";
 import { ALLOCATE_CREDITS } from "./block-allocator.ts";
 import { BLOCK_MAP_DEPTH, blockMapLimit, mapPointers, removePointers } from "./block-map-writer.ts";
 import { corrupt } from "./corruption.ts";
 import { type MapOptions, type MappedRun, mapExtents } from "./extent-mapper.ts";
-import { readRoot } from "./extent-node.ts";
+import { depthOfRoot } from "./extent-node.ts";
 import {
   type ConvertOptions,
   convertExtents,
@@ -45,7 +49,9 @@ export function mapRevokes(record: InodeRecord): number {
 }
 
 function depthOf(record: InodeRecord): number {
-  return record.has(EXT4_EXTENTS_FL) ? readRoot(record).depth : BLOCK_MAP_DEPTH;
+  if (!record.has(EXT4_EXTENTS_FL)) return BLOCK_MAP_DEPTH;
+  // A root that cannot be is refused when it is read.
+  return Math.min(depthOfRoot(record), EXT4_MAX_EXTENT_DEPTH);
 }
 
 /** Whether `i_block` is a map: not a device, a target or contents. */
@@ -80,7 +86,7 @@ export function mapBlocks(
   options: MapOptions = {},
 ): MappedRun {
   const { volume } = context;
-  assert(count > 0 && logical >= 0, `${count} blocks from ${logical}`);
+  assert(count > 0 && logical >= 0, () => `${count} blocks from ${logical}`);
   const limit = mapLimit(volume, record);
   if (logical >= limit) {
     const detail = `inode ${record.ino} cannot have a block ${logical}; its last is ${limit - 1}`;
@@ -96,7 +102,7 @@ export function mapBlocks(
 
 /** Whether the map is one of extents. @throws EUCLEAN for a block map where it cannot be */
 function checkMap({ superblock }: Volume, record: InodeRecord): boolean {
-  assert(!record.has(EXT4_INLINE_DATA_FL), `inode ${record.ino} has inline data, and no map`);
+  assert(!record.has(EXT4_INLINE_DATA_FL), () => `inode ${record.ino} has inline data, and no map`);
   if (record.has(EXT4_EXTENTS_FL)) return true;
   if (superblock.clusterRatio === 1) return false;
   throw corrupt(`inode ${record.ino}`, "flags", "block map", "with bigalloc all maps are extents");

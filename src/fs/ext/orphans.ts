@@ -145,7 +145,7 @@ export class Orphans {
 
   #setNext(handle: Handle, ino: number, next: number): void {
     const link = this.#chain.get(ino);
-    assert(link !== undefined, `orphan ${ino} is gone from its chain`);
+    assert(link !== undefined, () => `orphan ${ino} is gone from its chain`);
     setDtime(link.record, next);
     storeRecord(this.#volume, handle, link.record);
     link.next = next;

@@ -1,0 +1,37 @@
+/**
+ * A developer's run takes a part of the tests that start programs or walk many states: of each file
+ * of the kinds below every other test, the first among them. CI runs them all, and so does
+ * `DAXKIT_MATRIX=whole`, or naming a file.
+ */
+import { relative, sep } from "node:path";
+import type { File, Suite, Task } from "@vitest/runner";
+import { VitestTestRunner } from "vitest/runners";
+import { WHOLE } from "./slices.ts";
+
+const HEAVY = new Set(["e2e", "judges", "crash", "fuzz"]);
+
+function isHeavy({ filepath }: File): boolean {
+  const [kind = ""] = relative(import.meta.dirname, filepath)
+    .split(sep)
+    .slice(1);
+  return HEAVY.has(kind);
+}
+
+/** Drops every other test of a suite and of those in it; `seen` counts through the whole file. */
+function thin(suite: Suite, seen: { count: number }): void {
+  const kept: Task[] = [];
+  for (const task of suite.tasks) {
+    if (task.type === "suite") {
+      thin(task, seen);
+      if (task.tasks.length > 0) kept.push(task);
+    } else if (seen.count++ % 2 === 0) kept.push(task);
+  }
+  suite.tasks = kept;
+}
+
+export default class PartRunner extends VitestTestRunner {
+  onCollected(files: File[]): void {
+    if (WHOLE) return;
+    for (const file of files) if (isHeavy(file)) thin(file, { count: 0 });
+  }
+}
