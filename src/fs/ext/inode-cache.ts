@@ -32,6 +32,8 @@ export class InodeCache {
   }
 
   set(inode: ExtInode): void {
+    // Out of those that a turn drops: it is wanted now, and must not be retired by that.
+    this.#old.delete(inode.ino);
     if (this.#young.size >= this.#half) this.#turn();
     this.#young.set(inode.ino, inode);
   }
