@@ -265,4 +265,6 @@ export { writeTar } from "./vfs/tar.ts";
 export type { TarOptions, TarSink, TarSummary } from "./vfs/tar.ts";
 export { TarReader } from "./vfs/tar-reader.ts";
 export type { TarHandler, TarReadSummary } from "./vfs/tar-reader.ts";
+export { TreeFiller } from "./vfs/tree-filler.ts";
+export type { FillOptions, FillSummary } from "./vfs/tree-filler.ts";
 export type { TarKind, TarMember, TarXattr } from "./vfs/tar-members.ts";

@@ -28,6 +28,8 @@ export { tarSubtree, tarToDescriptor } from "./image/tar.ts";
 export { NbdConnection, openNbdMedia } from "./nbd/client-media.ts";
 export type { OpenNbdOptions } from "./nbd/client-media.ts";
 export { hostTree } from "./host-tree.ts";
+export { fill } from "./fill.ts";
+export type { Fillable, TarSource } from "./fill.ts";
 export { openTarTree } from "./tar-tree.ts";
 export type { OpenTarTree, TarTreeWishes } from "./tar-tree.ts";
 export { makeVolume, planVolume } from "./make-volume.ts";

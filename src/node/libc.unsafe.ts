@@ -41,6 +41,8 @@ export interface Libc {
   /** Paths and names end with a zero byte. */
   llistxattr(path: Uint8Array, list: Uint8Array, size: number): number;
   lgetxattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number): number;
+  /** Fills 256 bytes of `struct statx`. The path ends with a zero byte. */
+  statx(fd: number, path: Uint8Array, flags: number, mask: number, into: Uint8Array): number;
   /** Of the last failed call. */
   errno(): number;
 }
@@ -113,6 +115,7 @@ function bind(koffi: Koffi): Libc {
     sigaction: call("sigaction", "int", ["int", "void *", "void *"]),
     getauxval: call("getauxval", "ulong", ["ulong"]),
     llistxattr: call("llistxattr", "int64_t", ["void *", "void *", "size_t"]),
+    statx: call("statx", "int", ["int", "void *", "int", "uint", "void *"]),
     lgetxattr: call("lgetxattr", "int64_t", ["void *", "void *", "void *", "size_t"]),
   };
   return { pageSize, ...calls, errno: () => koffi.errno() };

@@ -13,6 +13,7 @@ import { same } from "../support/bytes.ts";
 import { runLine } from "../support/command-line.ts";
 import { inSlices } from "../support/slices.ts";
 import { e2fsckSays } from "./e2fsck.ts";
+import { difference, told } from "./gnu-tar.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
 import { makeSourceTree } from "./source-tree.ts";
@@ -47,34 +48,10 @@ function packed(format: readonly string[]): string {
   return path;
 }
 
-/** All that GNU tar sees in a folder, and attributes in an order of our own. */
-function told(root: string): Buffer {
-  const see = ["--sort=name", "--format=posix", "--numeric-owner"];
-  const times = "--pax-option=delete=atime,delete=ctime";
-  const words = [...see, times, "--exclude=./lost+found", "-C", root, "-cf", "-", "."];
-  const { stdout } = spawnSync("tar", words, { maxBuffer: 2 ** 28 });
-  const get = ["-Rhd", "-m", "-", "--", "."];
-  const attributes = spawnSync("getfattr", get, { cwd: root, encoding: "latin1" }).stdout;
-  const files = attributes.split("\n\n").map((each) => each.split("\n").toSorted().join("\n"));
-  return Buffer.concat([stdout, Buffer.from(files.toSorted().join("\n\n"), "latin1")]);
-}
-
 async function make(archive: string): Promise<void> {
   fs.rmSync(image, { force: true });
   const line = ["mkfs.ext4", "-q", "-b", "4096", "--seed", "3", "-d", archive, image, "96M"];
   expect(await runLine(line)).toEqual({ status: 0, stdout: "", stderr: "" });
-}
-
-/** GNU tar's members of one, by their blocks, for a message that helps. */
-function difference(ours: Buffer, theirs: Buffer): string {
-  if (same(ours, theirs)) return "";
-  const [a, b] = [ours, theirs].map((input) =>
-    spawnSync("tar", ["-tvf", "-", "--numeric-owner"], { input, encoding: "utf8" }).stdout.split(
-      "\n",
-    ),
-  ) as [string[], string[]];
-  const i = a.findIndex((line, k) => line !== b[k]);
-  return `differ: ${a[i]} | ${b[i]}`;
 }
 
 describe.skipIf(judge.missing || loop.missing)(`an archive${judge.hint}${loop.hint}`, () => {

@@ -8,7 +8,9 @@ import { TarTree } from "../../src/fs/ext/mkfs-tar.ts";
 import { makeExt } from "../../src/fs/ext/mkfs.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import type { Prng } from "../../src/lib/prng.ts";
+import { FileTree } from "../../src/vfs/file-tree.ts";
 import { TarReader } from "../../src/vfs/tar-reader.ts";
+import { TreeFiller } from "../../src/vfs/tree-filler.ts";
 import type { CaseNotes, FuzzSubject, FuzzTarget } from "./fuzz.ts";
 import { NUMBERS, damageText } from "./fuzz-text.ts";
 import { type Fields, file, header, long, padded, pax } from "./tar-archives.ts";
@@ -42,6 +44,7 @@ const TYPES = "0000125534656SLKxgVDMq7\u0000".split("");
 class TarSubject implements FuzzSubject {
   run(prng: Prng, notes: CaseNotes): string {
     const bytes = damaged(archiveOf(prng, notes), prng, notes);
+    if (prng.below(6) === 0) return filled(bytes, prng, notes);
     const tree = new TarTree({
       environment: seededEnvironment(1),
       read: (position, target) => void bytes.copy(target, 0, position),
@@ -62,11 +65,38 @@ class TarSubject implements FuzzSubject {
     if (prng.below(4) !== 0) return "a tree";
     const device = new RamDisk({ name: "ram0", bytes: new Uint8Array(MIB) });
     makeExt(device, { tree: tree.root, force: true }, seededEnvironment(2));
-    for (const { where, text } of ext.check(device, seededEnvironment(3))) {
-      throw new Error(`${where}: ${text}`);
-    }
+    assertClean(device);
     return "a filesystem";
   }
+}
+
+function assertClean(device: RamDisk): void {
+  for (const { where, text } of ext.check(device, seededEnvironment(3))) {
+    throw new Error(`${where}: ${text}`);
+  }
+}
+
+/** Fills a filesystem that is mounted, as far as it goes; it is clean whatever happens. */
+function filled(bytes: Buffer, prng: Prng, notes: CaseNotes): string {
+  const device = new RamDisk({ name: "ram0", bytes: new Uint8Array(MIB) });
+  makeExt(device, { inodes: prng.pick([16, 64]), force: true }, seededEnvironment(2));
+  const tree = new FileTree(ext.mount(device, { write: true }, seededEnvironment(4)));
+  const filler = new TreeFiller(tree, {
+    existing: prng.pick(["replace", "overwrite", "keep"]),
+    stripComponents: prng.pick([0, 0, 0, 1]),
+    keepDirectorySymlinks: prng.below(3) === 0,
+    ...(prng.below(4) === 0 ? { credentials: { uid: 5, gid: 5 } } : {}),
+  });
+  const reader = new TarReader(filler);
+  notes.attempt(() => {
+    for (let at = 0; at < bytes.length; at += 3000) reader.push(bytes.subarray(at, at + 3000));
+    reader.finish();
+  });
+  filler.abandon();
+  notes.attempt(() => filler.finish());
+  tree.close();
+  assertClean(device);
+  return filler.summary.members === 0 ? "nothing filled" : "filled";
 }
 
 function archiveOf(prng: Prng, notes: CaseNotes): Buffer {
@@ -142,6 +172,6 @@ function damaged(bytes: Buffer, prng: Prng, notes: CaseNotes): Buffer {
 export const tarTarget: FuzzTarget = {
   name: "tar",
   weight: 15,
-  reaches: ["a tree", "a filesystem", "refused", "EUCLEAN", "EBADMSG", "EINVAL"],
+  reaches: ["a tree", "a filesystem", "filled", "refused", "EUCLEAN", "EBADMSG", "EINVAL"],
   open: () => new TarSubject(),
 };
