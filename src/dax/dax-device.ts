@@ -188,7 +188,7 @@ export class DaxDevice {
   copyFromIter(pgoff: number, start: number, sources: readonly Uint8Array[]): number {
     if (this.#state === "dead") this.#refuseDead("copy_from_iter");
     let length = 0;
-    for (const source of sources) length += source.length;
+    for (let i = 0; i < sources.length; i++) length += (sources[i] as Uint8Array).length;
     this.#checkBytes("copy_from_iter", pgoff, start, length);
     const operations = this.#operations;
     const copied =

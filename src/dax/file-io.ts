@@ -13,6 +13,9 @@ import { type DaxSpan, PAGE_SIZE } from "./operations.ts";
 
 /** Zeros for devices that have no other way to be zeroed. */
 const ZEROS = new Uint8Array(65_536);
+const NOTHING = ZEROS.subarray(0, 0);
+/** A list of sources for whoever has one: a write makes no object of its own. */
+const ONE: Uint8Array[] = [NOTHING];
 
 /**
  * Copies file bytes from `offset` into `target` and returns how many: fewer than asked at the end
@@ -189,10 +192,13 @@ export function storeExtent(map: Iomap, skip: number, source: Uint8Array): numbe
   const byte = range.start + start;
   const pgoff = Math.floor(byte / PAGE_SIZE);
   try {
-    return range.device.copyFromIter(pgoff, byte - pgoff * PAGE_SIZE, [source]);
+    ONE[0] = source;
+    return range.device.copyFromIter(pgoff, byte - pgoff * PAGE_SIZE, ONE);
   } catch (error) {
     if (!isDaxError(error, "EHWPOISON")) throw error;
     return writeOverPoison(range.device, byte, source);
+  } finally {
+    ONE[0] = NOTHING;
   }
 }
 

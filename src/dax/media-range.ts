@@ -107,17 +107,25 @@ export class MediaRange {
     let at = offset;
     // What was stored through the cache and not yet written back: [dirty, at).
     let dirty = offset;
-    for (const source of sources) {
-      const body = this.#bodyOf(at, source.length);
-      if (body === undefined) this.#store(at, source);
-      else {
-        this.#store(at, source.subarray(0, body.start));
-        this.#writeBack(dirty, at + body.start - dirty);
-        this.#storeAround(at + body.start, source.subarray(body.start, body.start + body.length));
-        dirty = at + body.start + body.length;
-        this.#store(dirty, source.subarray(body.start + body.length));
+    for (let i = 0; i < sources.length; i++) {
+      const source = sources[i] as Uint8Array;
+      const { length } = source;
+      const head = this.#headOf(at, length);
+      const body = head < 0 ? 0 : length - head - ((length - head) % CACHE_LINE);
+      if (body === 0) this.#store(at, source);
+      else if (body === length) {
+        // All of it goes around the cache, and no view of a part has to be made.
+        this.#writeBack(dirty, at - dirty);
+        this.#storeAround(at, source);
+        dirty = at + length;
+      } else {
+        this.#store(at, source.subarray(0, head));
+        this.#writeBack(dirty, at + head - dirty);
+        this.#storeAround(at + head, source.subarray(head, head + body));
+        dirty = at + head + body;
+        this.#store(dirty, source.subarray(head + body));
       }
-      at += source.length;
+      at += length;
     }
     this.#writeBack(dirty, at - dirty);
     return at - offset;
@@ -171,15 +179,12 @@ export class MediaRange {
     return this.media.clearPoison(this.start + offset, length);
   }
 
-  /** The whole lines in the middle of a copy that may go around the cache. */
-  #bodyOf(offset: number, length: number): ByteRange | undefined {
-    if (length < this.#nonTemporalFrom || this.media.copyNonTemporal === undefined) {
-      return undefined;
-    }
-    if (this.#device?.writeCache !== true || !this.#isAdr(offset, length)) return undefined;
+  /** Bytes in front of the lines of a copy that may go around the cache; below 0: none may. */
+  #headOf(offset: number, length: number): number {
+    if (length < this.#nonTemporalFrom || this.media.copyNonTemporal === undefined) return -1;
+    if (this.#device?.writeCache !== true || !this.#isAdr(offset, length)) return -1;
     const head = (CACHE_LINE - ((this.start + offset) % CACHE_LINE)) % CACHE_LINE;
-    const body = Math.floor((length - head) / CACHE_LINE) * CACHE_LINE;
-    return body > 0 ? { start: head, length: body } : undefined;
+    return head + CACHE_LINE <= length ? head : -1;
   }
 
   #isAdr(offset: number, length: number): boolean {
@@ -194,7 +199,8 @@ export class MediaRange {
       const window = this.media.window(at);
       const from = at - window.start;
       const run = Math.min(window.length - from, source.length - done);
-      copyIn(window.memory, from, source.subarray(done, done + run));
+      const whole = run === source.length;
+      copyIn(window.memory, from, whole ? source : source.subarray(done, done + run));
       done += run;
       at += run;
     }

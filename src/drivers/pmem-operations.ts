@@ -75,7 +75,7 @@ export class PmemOperations implements DaxOperations {
   copyFromIter(pgoff: number, start: number, sources: readonly Uint8Array[]): number {
     const offset = pgoff * PAGE_SIZE + start;
     let length = 0;
-    for (const source of sources) length += source.length;
+    for (let i = 0; i < sources.length; i++) length += (sources[i] as Uint8Array).length;
     // A store to a part of a bad page would not heal it, and Linux does not try: whole pages do.
     const page = Math.floor(offset / PAGE_SIZE) * PAGE_SIZE;
     const pages = Math.ceil((offset + length - page) / PAGE_SIZE);

@@ -17,6 +17,11 @@ export interface Environment {
   readonly clock: {
     /** The time, as clock_gettime(2) tells it. */
     now(): Timespec;
+    /**
+     * The same in whole milliseconds since the Unix epoch, for who asks so often that it may not
+     * make an object. Absent: `now` is asked.
+     */
+    readonly milliseconds?: (this: void) => number;
   };
   readonly random: {
     /** Fills all of `target` with random bytes. */

@@ -33,6 +33,7 @@ export const systemEnvironment: Environment = {
       const sec = Math.floor(milliseconds / 1000);
       return { sec, nsec: (milliseconds - sec * 1000) * 1_000_000 };
     },
+    milliseconds: Date.now,
   },
   random: {
     fill(target) {

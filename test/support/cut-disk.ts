@@ -36,6 +36,14 @@ export class CutDisk {
   constructor(image: Uint8Array<ArrayBuffer>) {
     this.#initial = image.slice();
     const events = this.#events;
+    const noteBytes = (offset: number, length: number) => {
+      const sector = Math.floor(offset / SECTOR_SIZE);
+      const bytes = image.slice(
+        sector * SECTOR_SIZE,
+        Math.ceil((offset + length) / SECTOR_SIZE) * SECTOR_SIZE,
+      );
+      events.push({ is: "write", sector, bytes, fua: false });
+    };
     this.device = new Proxy<BlockDevice>(new RamDisk({ name: "ram0", bytes: image }), {
       get(target, key) {
         if (key === "flush") return () => events.push({ is: "flush" });
@@ -43,6 +51,12 @@ export class CutDisk {
           return (sector: number, bytes: Uint8Array, flags?: { readonly fua?: boolean }) => {
             target.write(sector, bytes);
             events.push({ is: "write", sector, bytes: bytes.slice(), fua: flags?.fua === true });
+          };
+        }
+        if (key === "writeBytes") {
+          return (offset: number, bytes: Uint8Array) => {
+            target.writeBytes(offset, bytes);
+            noteBytes(offset, bytes.length);
           };
         }
         const value: unknown = Reflect.get(target, key, target);

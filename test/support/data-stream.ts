@@ -15,7 +15,12 @@ export interface DataStreamOptions {
   readonly reach?: number;
   /** Bytes of the longest write. */
   readonly longest?: number;
+  /** Whether files are deleted and made anew, too. */
+  readonly deletes?: boolean;
 }
+
+/** What no write ever writes. */
+export const STALE = 0xee;
 
 const LENGTHS = [1, 7, 60, 100, 500, 1000, 1024, 2048, 4095, 4096, 4097, 10_000, 65_536, 300_000];
 
@@ -24,6 +29,7 @@ export class DataStream {
   readonly #filesystem: Filesystem;
   readonly #prng: Prng;
   readonly #reach: number;
+  readonly #deletes: boolean;
   readonly #lengths: readonly number[];
   readonly #files: { inode: Inode; readonly name: string; model: SparseBytes }[] = [];
   /** Calls that space or limits refused, or cut short. */
@@ -32,11 +38,12 @@ export class DataStream {
   constructor(
     filesystem: Filesystem,
     prng: Prng,
-    { files = 4, reach = 1 << 20, longest = 300_000 }: DataStreamOptions = {},
+    { files = 4, reach = 1 << 20, longest = 300_000, deletes = true }: DataStreamOptions = {},
   ) {
     this.#filesystem = filesystem;
     this.#prng = prng;
     this.#reach = reach;
+    this.#deletes = deletes;
     this.#lengths = LENGTHS.filter((length) => length <= longest);
     for (let i = 0; i < files; i++) {
       const name = `file${i}`;
@@ -58,7 +65,7 @@ export class DataStream {
     else if (kind < 17) this.#read(file.inode, file.model);
     else if (kind === 17) this.#filesystem.sync?.();
     else if (kind === 18) writingOf(file.inode).sync(this.#prng.pick(["all", "data"]));
-    else if (this.#prng.below(6) === 0) {
+    else if (this.#deletes && this.#prng.below(6) === 0) {
       writingOf(this.#filesystem.root).unlink(file.name);
       file.inode = this.#make(file.name);
       file.model = new SparseBytes();
@@ -76,7 +83,7 @@ export class DataStream {
 
   #write(inode: Inode, model: SparseBytes): void {
     const length = this.#prng.pick(this.#lengths);
-    const source = new Uint8Array(length).fill(1 + this.#prng.below(255));
+    const source = new Uint8Array(length).fill(1 + this.#prng.below(STALE - 1));
     const offset = this.#offset(model);
     const written = this.#attempt(() => writingOf(inode).write(source, offset)) ?? 0;
     if (written < length) this.refused++;

@@ -74,7 +74,7 @@ function decode(
   first: number,
   where: string,
 ): Segment {
-  const replay = replayOf(volume.buffers, record.type);
+  const replay = replayOf(volume, record.type);
   const builder = new SegmentBuilder(first, first + count, replay);
   for (let index = 0; index < count;) {
     const start = pointer(index);

@@ -7,6 +7,7 @@
  * @module
  */
 import type { Iomap } from "../../dax/iomap.ts";
+import { EXT4_IMMUTABLE_FL } from "../../format/ext-inode.ts";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
@@ -68,7 +69,8 @@ export function overwrite(
   const { record } = state;
   const { length } = source;
   const inside = offset >= 0 && Number.isInteger(offset) && offset + length <= record.size;
-  if (!inside || length === 0 || record.type !== S_IFREG || !isKnownPlain(state)) return 0;
+  const plain = record.type === S_IFREG && (record.flags & EXT4_IMMUTABLE_FL) === 0;
+  if (!inside || length === 0 || !plain || !isKnownPlain(state)) return 0;
   return copyOver(writing, state, source, offset);
 }
 
@@ -157,13 +159,13 @@ function extendStep(
   if (end > record.size) zeroTail(writing, state, offset, end);
   const first = Math.floor(offset / blockSize);
   const run = mapBlocks(editor, handle, record, first, Math.ceil(end / blockSize) - first);
-  if (run.fresh) map.forget(first, run.count);
+  if (run.fresh) map.put(first, run.block, run.count);
   const stop = Math.min(end, (first + run.count) * blockSize);
   const bytes = source.subarray(0, stop - offset);
   contents.join(handle);
   const failed = putAround(writing, run, bytes, offset);
   if (failed !== undefined) return takeBack(writing, handle, state, run, failed);
-  const reached = run.unwritten ? convert(writing, handle, state, [first, stop]) : stop;
+  const reached = run.unwritten ? convert(writing, handle, state, run, stop) : stop;
   if (reached > record.size) giveSize(editor, handle, record, reached);
   writing.store(handle, state, stamp(writing, state));
   return reached - offset;
@@ -216,16 +218,20 @@ function convert(
   { editor, contents }: ExtWriting,
   handle: Handle,
   { record, map }: InodeState,
-  [first, stop]: readonly [first: number, stop: number],
+  { logical, block }: MappedRun,
+  stop: number,
 ): number {
   const { blockSize } = editor.volume.superblock;
-  const range = [first, Math.ceil(stop / blockSize)] as const;
-  const zero = (block: number, count: number) => {
-    contents.zero(block * blockSize, count * blockSize);
+  const range = [logical, Math.ceil(stop / blockSize)] as const;
+  let wider = false;
+  const zero = (start: number, count: number) => {
+    wider = true;
+    contents.zero(start * blockSize, count * blockSize);
   };
   const reached = convertBlocks(editor, handle, record, range, "written", { zero });
-  map.clear();
-  if (reached > first) return Math.min(stop, reached * blockSize);
+  if (wider) map.clear();
+  else if (reached > logical) map.put(logical, block, reached - logical);
+  if (reached > logical) return Math.min(stop, reached * blockSize);
   const detail = `a write to inode ${record.ino} does not fit into the journal`;
   throw new DaxError("ENOSPC", { syscall: "write", detail });
 }

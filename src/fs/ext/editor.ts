@@ -20,6 +20,8 @@ export interface ExtEditor {
   readonly superblock: SuperblockWriter;
   /** The time that changed inodes get. */
   readonly now: () => Timespec;
+  /** The same in milliseconds, which makes no object where the clock can do without. */
+  readonly milliseconds: () => number;
   /** 32 random bits, unsigned: generations, and where to look first. */
   readonly random: () => number;
 }
@@ -33,6 +35,7 @@ export function openEditor(
   { clock, random: source }: Pick<Environment, "clock" | "random">,
 ): ExtEditor {
   const now = (): Timespec => clock.now();
+  const milliseconds = clock.milliseconds ?? ((): number => millisecondsOf(clock.now()));
   const word = new Uint8Array(4);
   const random = (): number => randomWord(source, word);
   const writer = new GroupWriter(volume);
@@ -40,7 +43,11 @@ export function openEditor(
   const allocator = new BlockAllocator(volume, writer, bitmaps);
   const inodes = new InodeAllocator(volume, { writer, bitmaps, random });
   const superblock = new SuperblockWriter(volume, writer, now);
-  return { volume, allocator, inodes, superblock, now, random };
+  return { volume, allocator, inodes, superblock, now, milliseconds, random };
+}
+
+function millisecondsOf({ sec, nsec }: Timespec): number {
+  return sec * 1000 + Math.floor(nsec / 1e6);
 }
 
 /** 32 random bits; `bytes` are four to work with. */

@@ -31,7 +31,7 @@ export function extentSegment(volume: Volume, record: InodeRecord, logical: numb
     }
     node = readChild(volume, record, node, entry);
   }
-  return decodeLeaf(volume, node, replayOf(volume.buffers, record.type));
+  return decodeLeaf(volume, node, replayOf(volume, record.type));
 }
 
 function decodeLeaf(volume: Volume, node: ExtentNode, replay: Buffers | undefined): Segment {

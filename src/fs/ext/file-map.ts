@@ -16,6 +16,8 @@ import type { Volume } from "./volume.ts";
 const MAX_RUNS_OF_MAP = 16_384;
 const MAX_RUNS = 65_536;
 const MAX_MAPS = 4096;
+/** Runs of a part of a map that is kept up to date: with more of them it is read anew. */
+const MOST_KNOWN = 2048;
 
 /**
  * Keeps the memory of all maps of one filesystem within bounds, in two generations: when the young
@@ -112,6 +114,18 @@ export class FileMap {
       this.#runs -= runs;
     }
     this.#segments.splice(from, to - from);
+  }
+
+  /** `count` blocks from `logical` are mapped from `physical` on now, written. */
+  put(logical: number, physical: number, count: number): void {
+    const segment = this.#segments[this.#place(logical) - 1];
+    if (segment === undefined || logical + count > segment.limit || segment.runs > MOST_KNOWN) {
+      this.forget(logical, count);
+      return;
+    }
+    const before = segment.runs;
+    if (!segment.put(logical, physical, count)) this.forget(logical, count);
+    else this.#runs += segment.runs - before;
   }
 
   #segment(logical: number): Segment {

@@ -11,8 +11,8 @@ import { dropPrivileges, isPrivileged, privilegeCredits } from "./privileges.ts"
 import type { ExtWriting } from "./writing.ts";
 import { XATTR_REVOKES } from "./xattr-writer.ts";
 
-/** Ticks in a second: times of writes are as exact as that, as with Linux at 250 Hz. */
-const HERTZ = 250;
+/** Times of writes are as exact as a tick of the clock, as with Linux at 250 Hz. */
+const TICK_MILLISECONDS = 4;
 
 /** Takes capabilities away before contents change, in a transaction of its own. @throws ENOSPC */
 export function becomePlain(writing: ExtWriting, state: InodeState): void {
@@ -29,19 +29,20 @@ export function becomePlain(writing: ExtWriting, state: InodeState): void {
 export function stamp({ editor }: ExtWriting, state: InodeState): Timespec {
   const now = editor.now();
   setTime(state.record, "mtime", now);
-  state.writtenAt = tickOf(now);
+  state.writtenAt = Math.floor((now.sec * 1000 + now.nsec / 1e6) / TICK_MILLISECONDS);
   return now;
 }
 
 /** The same in a transaction of its own, when the clock has ticked since the last write. */
 export function touch(writing: ExtWriting, state: InodeState): void {
-  if (state.writtenAt === tickOf(writing.editor.now())) return;
+  const tick = Math.floor(writing.editor.milliseconds() / TICK_MILLISECONDS);
+  // A closure is made as soon as a function begins that has one.
+  if (state.writtenAt !== tick) storeStamp(writing, state);
+}
+
+function storeStamp(writing: ExtWriting, state: InodeState): void {
   writing.operate(1, (handle: Handle) => {
     setTime(state.record, "ctime", stamp(writing, state));
     writing.storeTimes(handle, state);
   });
-}
-
-function tickOf({ sec, nsec }: Timespec): number {
-  return sec * HERTZ + Math.floor(nsec / (1e9 / HERTZ));
 }

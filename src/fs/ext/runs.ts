@@ -27,10 +27,10 @@ export class Segment {
   readonly first: number;
   readonly limit: number;
   /** Logical starts, ascending, the first one `first`. */
-  readonly #starts: readonly number[];
+  readonly #starts: number[];
   /** Physical starts; 0 for a hole. */
-  readonly #physical: readonly number[];
-  readonly #kinds: readonly RunKind[];
+  readonly #physical: number[];
+  readonly #kinds: RunKind[];
   /** Made when first asked for. */
   readonly #maps: (Iomap | undefined)[];
 
@@ -70,6 +70,54 @@ export class Segment {
     return (this.#physical[run] as number) + logical - (this.#starts[run] as number);
   }
 
+  /**
+   * `count` blocks from `logical` are mapped from `physical` on now, written. False, and nothing
+   * has changed, unless they lie within one run that is not.
+   */
+  put(logical: number, physical: number, count: number): boolean {
+    const run = this.find(logical);
+    const start = this.#starts[run] as number;
+    const next = this.#starts[run + 1] ?? this.limit;
+    const end = logical + count;
+    const kind = this.#kinds[run] as RunKind;
+    if (end > next || (kind !== HOLE && kind !== UNWRITTEN)) return false;
+    const old = this.#physical[run] as number;
+    // What is left of the run in front and behind; the new one may go on from its neighbours.
+    const front = start < logical;
+    const joined = !front && this.#leadsTo(run - 1, logical, physical);
+    const behind = end < next;
+    const at = front ? run + 1 : run;
+    const added = [...(joined ? [] : [logical]), ...(behind ? [end] : [])];
+    this.#splice(at, front ? 0 : 1, added.length);
+    let i = at;
+    if (!joined) this.#set(i++, logical, physical, MAPPED);
+    if (behind) this.#set(i, end, kind === HOLE ? 0 : old + end - start, kind);
+    // Their ends have moved.
+    this.#maps[at - 1] = undefined;
+    return true;
+  }
+
+  /** Whether a run is written and goes on at `logical`, on the media too. */
+  #leadsTo(run: number, logical: number, physical: number): boolean {
+    if (run < 0 || this.#kinds[run] !== MAPPED) return false;
+    const start = this.#starts[run] as number;
+    return (this.#physical[run] as number) + logical - start === physical;
+  }
+
+  #splice(at: number, removed: number, added: number): void {
+    const room = Array.from({ length: added });
+    this.#starts.splice(at, removed, ...room.map(() => 0));
+    this.#physical.splice(at, removed, ...room.map(() => 0));
+    this.#kinds.splice(at, removed, ...room.map((): RunKind => HOLE));
+    this.#maps.splice(at, removed, ...room.map(() => undefined));
+  }
+
+  #set(run: number, start: number, physical: number, kind: RunKind): void {
+    this.#starts[run] = start;
+    this.#physical[run] = physical;
+    this.#kinds[run] = kind;
+  }
+
   /** The run as dax wants it; the same object each time. */
   iomap(run: number, buffers: Buffers): Iomap {
     return (this.#maps[run] ??= this.#makeIomap(run, buffers));
@@ -97,10 +145,14 @@ export class Segment {
 
 /**
  * What replayed blocks of a file are looked up in: file data only. Other contents are metadata,
- * which is read through the buffers anyway, and of which many blocks may lie over the device.
+ * which is read through the buffers anyway. Nothing where no replay lies over the device: what a
+ * mount for writing has in memory is metadata, too.
  */
-export function replayOf(buffers: Buffers, type: number): Buffers | undefined {
-  return type === S_IFREG ? buffers : undefined;
+export function replayOf(
+  { buffers, replays }: { readonly buffers: Buffers; readonly replays: boolean },
+  type: number,
+): Buffers | undefined {
+  return replays && type === S_IFREG ? buffers : undefined;
 }
 
 /** Collects runs in ascending order, joins neighbours and fills the gaps with holes. */

@@ -27,6 +27,8 @@ export class Volume {
   readonly mapBudget = new MapBudget();
   /** Inodes that changed in the running transaction: their table has them when it is sealed. */
   readonly unsealed = new Map<number, InodeRecord>();
+  /** Whether a journal that was replayed in memory lies over the device. */
+  readonly replays: boolean;
   readonly trace: Tracer;
   #slab = new Uint8Array(0);
   #slabUsed = 0;
@@ -36,6 +38,7 @@ export class Volume {
     this.device = buffers.device;
     this.superblock = superblock;
     this.buffers = buffers;
+    this.replays = buffers.overlaid > 0;
     this.trace = trace;
     this.groups = new Groups(superblock, buffers);
     const { firstDataBlock, blocks } = superblock;
