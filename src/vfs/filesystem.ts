@@ -112,6 +112,11 @@ export interface Inode extends Iomappable {
    * keeps what `iomapBegin` answered asks again then. Undefined where nothing changes.
    */
   readonly mapGeneration?: number | undefined;
+  /**
+   * Directories: another number whenever names were added or removed. Undefined where nothing
+   * changes, or where whoever changes names tells the caches himself.
+   */
+  readonly namesGeneration?: number | undefined;
   /** What changes it; undefined on a filesystem that was mounted for reading. */
   readonly writing?: InodeWriting | undefined;
   /** What stat shows; made anew by each call. */

@@ -24,6 +24,7 @@ import {
   isPrivileged,
   modeOfNew,
 } from "./permissions.ts";
+import { subjectOf } from "./watches.ts";
 import type { InodeWriting, NewFile } from "./writing.ts";
 
 /** Options of calls that make files. */
@@ -208,5 +209,5 @@ export function newFile(directory: Inode, wanted: Wanted, { credentials, umask }
 /** A name has come: the tree knows it, and so does whoever watches. */
 function appeared(table: MountTable, { directory, name }: NamedPlace, inode: Inode): void {
   table.names.added(directory.inode, name, inode.ino);
-  table.watches.tellName("create", directory, name, inode);
+  table.watches.tellName("create", directory, name, subjectOf(inode));
 }

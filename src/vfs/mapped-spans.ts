@@ -18,6 +18,8 @@ export class MappedSpans {
   #runs: readonly FileRun[] = [];
   /** What the inode said of its mapping when the runs were made. */
   #generation: number | undefined;
+  /** Bytes that the runs hold. */
+  #covered = 0;
 
   /** @throws EUCLEAN, ENXIO */
   constructor(inode: Inode, offset: number, length: number) {
@@ -39,7 +41,8 @@ export class MappedSpans {
 
   /** Whether the runs are others than before. @throws EUCLEAN, ENXIO */
   refresh(): boolean {
-    if (this.#generation === this.#inode.mapGeneration) return false;
+    const same = this.#generation === this.#inode.mapGeneration;
+    if (same && (this.#covered === this.#length || this.#wanted() <= this.#covered)) return false;
     this.#translate();
     return true;
   }
@@ -62,13 +65,18 @@ export class MappedSpans {
     this.#devices.clear();
   }
 
+  /** The page that the file ends in is mapped as a whole, and past it there is nothing. */
+  #wanted(): number {
+    const last = Math.ceil(this.#inode.size / PAGE_SIZE) * PAGE_SIZE;
+    return Math.max(0, Math.min(this.#length, last - this.#offset));
+  }
+
   #translate(): void {
     const inode = this.#inode;
     this.#generation = inode.mapGeneration;
-    // The page that the file ends in is mapped as a whole, and past it there is nothing.
-    const mapped = Math.ceil(inode.size / PAGE_SIZE) * PAGE_SIZE - this.#offset;
-    const length = Math.min(this.#length, mapped);
+    const length = this.#wanted();
     this.#runs = length > 0 ? [...runsOf(inode, this.#offset, length)] : [];
+    this.#covered = length;
     for (const { device } of this.#runs) {
       if (device === undefined || this.#devices.has(device)) continue;
       device.enter();

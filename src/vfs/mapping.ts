@@ -358,6 +358,9 @@ export class Mapping implements MountUser {
       this.#loadFrom(span, from, part);
       done += run;
     }
+    // In the page that the file ends in there is nothing but zeros behind the end.
+    const past = this.offset + at + target.length - this.inode.size;
+    if (past > 0) target.fill(0, Math.max(0, target.length - past));
   }
 
   #loadFrom(span: FileRun, from: number, target: Uint8Array): void {

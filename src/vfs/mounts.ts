@@ -161,7 +161,7 @@ export class Mount {
     if (refusal !== undefined) throw refusal;
   }
 
-  /** Unmounts the filesystem; the caller has seen to users and children. */
+  /** Unmounts the filesystem; the caller has seen to users and children. @throws EIO, once */
   end(): void {
     assert(this.#live && this.#users.size === 0, "a mount ends once, and idle");
     this.#live = false;

@@ -2,70 +2,89 @@
  * Names of directories that are walked through again and again: what the dentry cache of a kernel
  * is for. A linear directory costs a search of all its blocks for every name otherwise.
  *
- * Whoever adds, removes or renames entries says so: {@link NameCache.added},
- * {@link NameCache.removed}, or {@link NameCache.forget} when he cannot say what.
+ * Whoever adds, removes or renames entries through the tree says so ({@link NameCache.added},
+ * {@link NameCache.removed}), which keeps what is known. A filesystem that others change too says
+ * by `namesGeneration` that a directory is another than before.
  *
  * @module
  */
 import { isDaxError } from "../lib/errno.ts";
-import type { Inode } from "./filesystem.ts";
+import type { Filesystem, Inode } from "./filesystem.ts";
 
 /** Lookups in a directory before its names are worth reading all at once. */
 const PATIENCE = 12;
 /** Names kept at most, over all directories; a directory of more is never kept. */
 const CAPACITY = 100_000;
 
+/** Directories that are remembered without their names, at most. */
+const MOST_DIRECTORIES = 16_384;
+
 /** What is known of one directory. */
 interface Known {
   lookups: number;
+  /** What the directory said of itself when this was true. */
+  generation: number | undefined;
   /** Undefined until it is worth it. */
   names: Map<string, number> | undefined;
 }
 
 /** Names of the directories of a tree, the least recently read ones dropped first. */
 export class NameCache {
-  #directories = new WeakMap<Inode, Known>();
+  #filesystems = new WeakMap<Filesystem, Map<number, Known>>();
   readonly #kept = new Set<Known>();
   #size = 0;
 
   /** As `directory.lookup(name)`, from memory where that pays. @throws what the lookup throws */
   lookup(directory: Inode, name: string): Inode | undefined {
-    const known = this.#directories.get(directory);
-    if (known?.names !== undefined) {
+    const known = this.#knownOf(directory);
+    if (known.generation !== directory.namesGeneration) {
+      this.#drop(known);
+      known.generation = directory.namesGeneration;
+    }
+    if (known.names === undefined && ++known.lookups === PATIENCE) this.#read(directory, known);
+    else if (known.names !== undefined) {
       const ino = known.names.get(name);
       return ino === undefined ? undefined : inodeOf(directory, name, ino);
     }
-    if (known === undefined) {
-      this.#directories.set(directory, { lookups: 1, names: undefined });
-    } else if (++known.lookups === PATIENCE) this.#read(directory, known);
     return directory.lookup(name);
   }
 
-  /** A directory has a name, which may have led elsewhere before. */
+  /** A directory that was just searched has a name, which may have led elsewhere before. */
   added(directory: Inode, name: string, ino: number): void {
-    const known = this.#directories.get(directory);
-    if (known?.names === undefined) return;
+    const known = this.#knownOf(directory);
+    known.generation = directory.namesGeneration;
+    if (known.names === undefined) return;
     const before = known.names.size;
     known.names.set(name, ino);
     this.#size += known.names.size - before;
-    if (this.#size > CAPACITY) this.#dropOldest();
+    this.#dropOldest();
   }
 
-  /** A directory has a name less. */
+  /** A directory that was just searched has a name less. */
   removed(directory: Inode, name: string): void {
-    if (this.#directories.get(directory)?.names?.delete(name) === true) this.#size--;
+    const known = this.#knownOf(directory);
+    known.generation = directory.namesGeneration;
+    if (known.names?.delete(name) === true) this.#size--;
   }
 
-  /** Forgets everything, or what it knows of one directory. */
-  forget(directory?: Inode): void {
-    if (directory !== undefined) {
-      const known = this.#directories.get(directory);
-      if (known !== undefined) this.#drop(known);
-      return;
-    }
-    this.#directories = new WeakMap();
+  /** Forgets everything. */
+  forget(): void {
+    this.#filesystems = new WeakMap();
     this.#kept.clear();
     this.#size = 0;
+  }
+
+  #knownOf({ filesystem, ino, namesGeneration: generation }: Inode): Known {
+    let directories = this.#filesystems.get(filesystem);
+    if (directories === undefined) {
+      this.#filesystems.set(filesystem, (directories = new Map<number, Known>()));
+    }
+    let known = directories.get(ino);
+    if (known === undefined) {
+      if (directories.size >= MOST_DIRECTORIES) forgetNameless(directories);
+      directories.set(ino, (known = { lookups: 0, generation, names: undefined }));
+    }
+    return known;
   }
 
   #read(directory: Inode, known: Known): void {
@@ -90,6 +109,11 @@ export class NameCache {
     known.names = undefined;
     known.lookups = 0;
   }
+}
+
+/** Those whose names are kept are few, since each has some. */
+function forgetNameless(directories: Map<number, Known>): void {
+  for (const [ino, { names }] of directories) if (names === undefined) directories.delete(ino);
 }
 
 function inodeOf(directory: Inode, name: string, ino: number): Inode | undefined {

@@ -19,6 +19,7 @@ import {
   assertPermitted,
   denied,
 } from "./permissions.ts";
+import { type Subject, subjectOf } from "./watches.ts";
 
 /** Removes a name of what is no directory. */
 export function unlinkName(table: MountTable, path: string, options: CallOptions): void {
@@ -31,8 +32,9 @@ export function unlinkName(table: MountTable, path: string, options: CallOptions
     if (victim === undefined) throw denied("ENOENT");
     if (place.slashed) throw denied(isDirectory(victim.mode) ? "EISDIR" : "ENOTDIR");
     assertMayDelete(place, victim, "other", credentials);
+    const subject = subjectOf(victim);
     writing.unlink(place.name);
-    disappeared(table, place, victim);
+    disappeared(table, place, subject);
   });
 }
 
@@ -47,8 +49,9 @@ export function removeDirectory(table: MountTable, path: string, options: CallOp
     if (victim === undefined) throw denied("ENOENT");
     assertMayDelete(place, victim, "directory", credentials);
     if (table.isCovered(victim)) throw denied("EBUSY", "something is mounted there");
+    const subject = subjectOf(victim);
     writing.rmdir(place.name);
-    disappeared(table, place, victim);
+    disappeared(table, place, subject);
   });
 }
 
@@ -81,7 +84,7 @@ export function assertMayDelete(
   if (is !== wanted) throw denied(is === "directory" ? "EISDIR" : "ENOTDIR");
 }
 
-function disappeared(table: MountTable, { directory, name }: NamedPlace, victim: Inode): void {
+function disappeared(table: MountTable, { directory, name }: NamedPlace, victim: Subject): void {
   table.names.removed(directory.inode, name);
   table.watches.tellName("delete", directory, name, victim);
 }

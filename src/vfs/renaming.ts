@@ -11,7 +11,7 @@ import type { MountTable } from "./mounts.ts";
 import { type NamedPlace, TREE_PATH_MAX, lookUp, walkToName } from "./path-walk.ts";
 import { type Credentials, MAY_WRITE, assertPermitted, denied } from "./permissions.ts";
 import { assertMayDelete } from "./removing.ts";
-import { isSameFile } from "./watches.ts";
+import { type Subject, isSameFile, subjectOf } from "./watches.ts";
 import type { RenameOptions } from "./writing.ts";
 
 /** Options of rename(2) and renameat2(2). */
@@ -48,9 +48,10 @@ export function renameName(
     assertNoLoop(move);
     if (move.target !== undefined && isSameFile(move.moved, move.target)) return;
     assertMayMove(table, move, credentials);
+    const subjects = [subjectOf(move.moved), subjectOf(move.target ?? move.moved)] as const;
     const flags = { exchange, noReplace };
     writing.rename(from.name, to.directory.inode, to.name, flags);
-    hasMoved(table, move);
+    hasMoved(table, move, subjects);
   });
 }
 
@@ -121,15 +122,16 @@ function kindOf({ mode }: Inode): "directory" | "other" {
   return isDirectory(mode) ? "directory" : "other";
 }
 
-function hasMoved(table: MountTable, { from, to, moved, target, exchange }: Move): void {
-  const { names, watches } = table;
+function hasMoved(
+  { names, watches }: MountTable,
+  { from, to, moved, target, exchange }: Move,
+  [subject, other]: readonly [moved: Subject, target: Subject],
+): void {
   names.removed(from.directory.inode, from.name);
   names.added(to.directory.inode, to.name, moved.ino);
-  if (exchange && target !== undefined) names.added(from.directory.inode, from.name, target.ino);
-  if (watches.isEmpty) return;
-  if (target !== undefined && !exchange) {
-    watches.tellName("delete", to.directory, to.name, target);
-  }
-  watches.tellName("rename", from.directory, from.name, moved);
-  watches.tellName("rename", to.directory, to.name, exchange ? (target ?? moved) : moved);
+  const swapped = exchange && target !== undefined;
+  if (swapped) names.added(from.directory.inode, from.name, target.ino);
+  if (target !== undefined && !exchange) watches.tellName("delete", to.directory, to.name, other);
+  watches.tellName("rename", from.directory, from.name, subject);
+  watches.tellName("rename", to.directory, to.name, swapped ? other : subject);
 }

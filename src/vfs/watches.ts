@@ -6,6 +6,7 @@
  * @module
  */
 import type { Inode } from "./filesystem.ts";
+import { isDirectory } from "./modes.ts";
 import type { Location } from "./mounts.ts";
 
 /** What happened to a file: its name came, went or changed, its bytes did, or its attributes. */
@@ -35,6 +36,17 @@ export type WatchListener = (event: WatchEvent) => void;
 export interface Watch {
   /** Ends it; idempotent. */
   close(): void;
+}
+
+/** A file that something happens to, as it was before: afterwards it may be gone. */
+export interface Subject {
+  readonly inode: Inode;
+  readonly isDirectory: boolean;
+}
+
+/** What a change will be about. */
+export function subjectOf(inode: Inode): Subject {
+  return { inode, isDirectory: isDirectory(inode.mode) };
 }
 
 interface Watcher {
@@ -67,35 +79,40 @@ export class Watches {
   /** Something happened to the file at a place. */
   tell(kind: ChangeKind, { inode, parent, name }: Location): void {
     if (this.#watchers.size === 0) return;
-    if (parent === undefined) this.#tellItself(kind, inode);
-    else this.tellName(kind, parent, name, inode);
+    if (parent === undefined) this.#tellItself(kind, subjectOf(inode));
+    else this.tellName(kind, parent, name, subjectOf(inode));
   }
 
   /** Something happened to the file that has, or had, a name in a directory. */
-  tellName(kind: ChangeKind, directory: Location, name: string, inode: Inode): void {
+  tellName(kind: ChangeKind, directory: Location, name: string, subject: Subject): void {
     if (this.#watchers.size === 0) return;
-    const isDirectory = (inode.mode & 0o170000) === 0o040000;
     for (const watcher of this.#watchers) {
       const below = pathBelow(watcher, directory, name);
-      if (below !== undefined) watcher.listener({ kind, name: below, isDirectory });
+      if (below === undefined) continue;
+      watcher.listener({ kind, name: below, isDirectory: subject.isDirectory });
     }
     // That a name comes is nothing that happens to the file itself.
-    if (kind !== "create") this.#tellItself(kind, inode);
+    if (kind !== "create") this.#tellItself(kind, subject);
   }
 
-  #tellItself(kind: ChangeKind, inode: Inode): void {
-    const isDirectory = (inode.mode & 0o170000) === 0o040000;
+  #tellItself(kind: ChangeKind, { inode, isDirectory: directory }: Subject): void {
     for (const { inode: watched, listener } of this.#watchers) {
-      if (isSameFile(watched, inode)) listener({ kind, name: undefined, isDirectory });
+      if (!isWatched(watched, inode)) continue;
+      listener({ kind, name: undefined, isDirectory: directory });
     }
   }
+}
+
+/** The same file, and not one that has its number now. */
+function isWatched(watched: Inode, inode: Inode): boolean {
+  return isSameFile(watched, inode) && watched.generation === inode.generation;
 }
 
 /** The path from what is watched to a name; undefined when that does not lie below. */
 function pathBelow(watcher: Watcher, directory: Location, name: string): string | undefined {
   let path = name;
   for (let at: Location | undefined = directory; at !== undefined; at = at.parent) {
-    if (isSameFile(watcher.inode, at.inode)) return path;
+    if (isWatched(watcher.inode, at.inode)) return path;
     if (!watcher.recursive) return undefined;
     path = `${at.name}/${path}`;
   }

@@ -8,6 +8,7 @@ import type { Iomap } from "../../dax/iomap.ts";
 import { EXT4_EXTENTS_FL } from "../../format/ext-inode.ts";
 import { blockMapSegment } from "./block-map.ts";
 import { extentSegment } from "./extents.ts";
+import { nextGeneration } from "./generation.ts";
 import { type InodeRecord, MAX_LOGICAL_BLOCKS } from "./inode-record.ts";
 import { HOLE, type Segment, UNWRITTEN } from "./runs.ts";
 import type { Volume } from "./volume.ts";
@@ -51,7 +52,7 @@ export class FileMap {
   #segments: Segment[] = [];
   #last: Segment | undefined;
   #runs = 0;
-  #generation = 0;
+  #generation = nextGeneration();
 
   constructor(volume: Volume, record: InodeRecord) {
     this.#volume = volume;
@@ -86,7 +87,7 @@ export class FileMap {
 
   /** The mapping has changed everywhere: forgets everything that was decoded. */
   clear(): void {
-    this.#generation++;
+    this.#generation = nextGeneration();
     this.unload();
   }
 
@@ -99,7 +100,7 @@ export class FileMap {
 
   /** Forgets what was decoded about `count` blocks from `logical`: their mapping has changed. */
   forget(logical: number, count: number): void {
-    this.#generation++;
+    this.#generation = nextGeneration();
     this.#drop(logical, count);
   }
 

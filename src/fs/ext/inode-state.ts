@@ -7,6 +7,7 @@
 import type { Iomap } from "../../dax/iomap.ts";
 import { EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
 import type { Directory } from "./directory.ts";
+import { nextGeneration } from "./generation.ts";
 import type { DirectoryWriter } from "./directory-writer.ts";
 import { FileMap } from "./file-map.ts";
 import type { InodeRecord } from "./inode-record.ts";
@@ -38,6 +39,8 @@ export class InodeState {
   proved: Iomap | undefined;
   /** Nobody keeps it up to date any more: the inode was deleted, or is read anew when used. */
   retired = false;
+  /** Another number whenever the names of a directory have changed. */
+  namesGeneration = nextGeneration();
   #inInode: boolean;
 
   constructor(volume: Volume, record: InodeRecord) {
@@ -54,6 +57,7 @@ export class InodeState {
 
   /** Names were put in or taken out. Only a directory in its inode has to be read anew then. */
   namesChanged(): void {
+    this.namesGeneration = nextGeneration();
     this.absent = undefined;
     const inInode = this.record.has(EXT4_INLINE_DATA_FL);
     if (inInode || this.#inInode) this.forgetDirectory();

@@ -84,6 +84,10 @@ export class ExtInode implements Inode {
     return this.state.map.generation;
   }
 
+  get namesGeneration(): number {
+    return this.state.namesGeneration;
+  }
+
   get writing(): InodeWriting | undefined {
     const { writing } = this.filesystem;
     if (writing === undefined) return undefined;
