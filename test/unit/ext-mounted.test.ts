@@ -207,6 +207,9 @@ describe("inodes", () => {
       for (const inode of [file, directory]) writingOf(inode).flags &= ~flag;
     }
     expect(codeOf(() => (writingOf(file).flags |= EXT4_INDEX_FL))).toBe("ENOTSUP");
+    writingOf(file).flags |= EXT4_IMMUTABLE_FL;
+    expect(codeOf(() => (writingOf(file).flags |= EXT4_NODUMP_FL))).toBe("EPERM");
+    writingOf(file).flags &= ~EXT4_IMMUTABLE_FL;
     root.unlink("f");
   });
 });

@@ -87,6 +87,8 @@ const SETTABLE =
   EXT4_TOPDIR_FL |
   EXT4_DAX_FL |
   EXT4_PROJINHERIT_FL;
+/** Of these, what may stand in a request beside the flag that the inode is immutable. */
+const MODIFIABLE = (SETTABLE | EXT4_EXTENTS_FL | EXT4_JOURNAL_DATA_FL | EXT4_CASEFOLD_FL) >>> 0;
 const OF_DIRECTORIES = EXT4_DIRSYNC_FL | EXT4_TOPDIR_FL | EXT4_PROJINHERIT_FL;
 const OF_OTHERS = EXT4_NODUMP_FL | EXT4_NOATIME_FL;
 
@@ -172,7 +174,8 @@ export function visibleFlags({ record }: InodeState): number {
 
 /**
  * Sets the flags that users set; the others stay.
- * @throws ENOTSUP for one that cannot be set, on this type of file or at all
+ * @throws ENOTSUP for one that cannot be set, on this type of file or at all; EPERM for an
+ *   immutable inode that is to stay so
  */
 export function changeFlags(writing: ExtWriting, state: InodeState, flags: number): void {
   const { record } = state;
@@ -182,10 +185,21 @@ export function changeFlags(writing: ExtWriting, state: InodeState, flags: numbe
     const detail = `flags 0x${odd.toString(16)} cannot be changed on inode ${record.ino}`;
     throw refusal("ENOTSUP", "ioctl", detail);
   }
+  assertChangeable(record, flags);
   writing.operate(1, (handle) => {
     setFlags(record, record.flags ^ changed);
     writing.store(handle, state);
   });
+}
+
+/**
+ * Nothing changes while an inode is immutable (`ext4_ioctl_check_immutable`). As in Linux that it
+ * keeps its data in itself, or has an index, counts as a change when it is made immutable again.
+ */
+function assertChangeable(record: InodeRecord, flags: number): void {
+  if (!record.has(EXT4_IMMUTABLE_FL) || (flags & EXT4_IMMUTABLE_FL) === 0) return;
+  if (record.flags === (flags & MODIFIABLE) >>> 0) return;
+  throw refusal("EPERM", "ioctl", `inode ${record.ino} is immutable; chattr -i changes that`);
 }
 
 /** What a type of file can have at all (`ext4_mask_flags`). */
