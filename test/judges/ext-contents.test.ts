@@ -6,8 +6,10 @@
  * What differs on purpose, and is kept from differing here:
  * - The kernel writes zeros to unwritten extents of up to 32 KiB rather than split them; it is told
  *   not to (`extent_max_zeroout_kb`), so that data and holes can be compared.
- * - It calls cached pages data, and finds no data in files with block maps before they have blocks;
- *   files are written and dropped from its cache before it is asked.
+ * - It calls cached pages data, and finds no data in files with block maps before they have
+ *   blocks; files are written and dropped from its cache before it is asked.
+ * - With bigalloc it miscounts the blocks of some inodes by a cluster, which e2fsck then says of
+ *   its image.
  */
 import { describe, expect, test } from "vitest";
 import { Prng } from "../../src/lib/prng.ts";
@@ -75,6 +77,12 @@ function callsOf({ blockSize, clusterSize = blockSize }: Kind, seed: number) {
   return [...BEGINNING, ...Array.from({ length: CALLS }, (): Call | DataCall => stream.next())];
 }
 
+/** What e2fsck may say of an image that Linux has written with bigalloc. */
+function mayBeWrong({ clusterSize }: Kind, line: string): boolean {
+  if (clusterSize === undefined) return false;
+  return /^Inode \d+, i_blocks is \d+, should be|WARNING: |^exit status 4$/u.test(line);
+}
+
 describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
   test.each(inSlices(Object.entries(KINDS), 4))("%s", { timeout: 600_000 }, (name, kind) => {
     const calls = callsOf(kind, SEED + name.length);
@@ -95,7 +103,7 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
     filesystem.unmount();
     expect(e2fsckSays(image)).toEqual([]);
     expect(complaints(image)).toEqual([]);
-    expect(e2fsckSays(kernel.image)).toEqual([]);
+    expect(e2fsckSays(kernel.image).filter((line) => !mayBeWrong(kind, line))).toEqual([]);
     expect(linesOfOurs(mountToWrite(image))).toHaveLength(kernel.tree.length);
   });
 });

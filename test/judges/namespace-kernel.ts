@@ -1,8 +1,10 @@
 /**
  * Calls of a stream, made by this machine's kernel on a mounted copy of an image.
  */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, mkdirSync, openSync, readFileSync, readSync } from "node:fs";
+import { writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { DataCall } from "../support/contents-stream.ts";
 import { type Call, GIVEN } from "../support/namespace-stream.ts";
@@ -34,4 +36,65 @@ export function callKernel(
     return JSON.parse(output.toString()) as Omit<KernelReport, "image">;
   });
   return { ...report, image: new Uint8Array(readFileSync(path)) };
+}
+
+/** A kernel that is asked call by call. */
+export interface AskedKernel {
+  /** What a call gives. */
+  ask(call: Call | DataCall): string;
+  /** The tree, as {@link KernelReport} has it, and the image as it is after unmounting. */
+  end(): Promise<Uint8Array>;
+}
+
+/** Mounts a copy of an image for calls one by one; `end` has to be called. */
+export function askKernel(image: Uint8Array, options = "noatime"): AskedKernel {
+  const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
+  writeFileSync(path, image);
+  const folder = `${path}.mount`;
+  mkdirSync(folder);
+  const [questions, answers] = [`${path}.questions`, `${path}.answers`];
+  execFileSync("mkfifo", [questions, answers]);
+  execFileSync("mount", ["-o", `loop,${options}`, path, folder], { stdio: "pipe" });
+  const pipes = [questions, answers].map((fifo) => openSync(fifo, constants.O_RDWR));
+  const [input, output] = pipes as [number, number];
+  const child = spawn("python3", [SCRIPT, folder, "--ask"], { stdio: [input, output, "inherit"] });
+  const reader = new LineReader(output);
+  return {
+    ask(call) {
+      writeSync(input, `${JSON.stringify(call)}\n`);
+      return reader.next();
+    },
+    async end() {
+      const ended = once(child, "exit");
+      child.kill();
+      await ended;
+      for (const pipe of pipes) closeSync(pipe);
+      execFileSync("umount", [folder], { stdio: "pipe" });
+      return new Uint8Array(readFileSync(path));
+    },
+  };
+}
+
+/** Lines of a pipe, waited for. */
+class LineReader {
+  readonly #fd: number;
+  readonly #piece = new Uint8Array(4096);
+  #text = "";
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  next(): string {
+    for (;;) {
+      const stop = this.#text.indexOf("\n");
+      if (stop >= 0) {
+        const line = this.#text.slice(0, stop);
+        this.#text = this.#text.slice(stop + 1);
+        return line;
+      }
+      const got = readSync(this.#fd, this.#piece);
+      this.#text += Buffer.from(this.#piece.subarray(0, got)).toString();
+    }
+  }
 }
