@@ -15,9 +15,10 @@ import { type DataCall, DataStream } from "../support/contents-stream.ts";
 import { emptyImage } from "../support/ext-cut-work.ts";
 import { mountToWrite, plainFile, writingOf } from "../support/ext-mounted.ts";
 import { complaints } from "../support/ext-writing.ts";
+import { tighten } from "../support/little-room.ts";
 import { callOurs } from "../support/namespace-ours.ts";
 
-const CALLS = Number(process.env["DAXKIT_DATA_CALLS"] ?? 400);
+const CALLS = Number(process.env["DAXKIT_DATA_CALLS"] ?? 300);
 const SEED = Number(process.env["DAXKIT_DATA_SEED"] ?? 0);
 const FILES = 4;
 
@@ -62,31 +63,35 @@ function makeFiles(filesystem: ExtFilesystem): string[] {
 }
 
 describe.each(Object.entries(KINDS))("%s", (name, options) => {
-  test("files are as the model says after every call", () => {
-    const image = emptyImage(options, 16);
-    const filesystem = mountToWrite(image);
-    const { blockSize, clusterSize } = filesystem.volume.superblock;
-    const extents = options.type === "ext4";
-    const names = makeFiles(filesystem);
-    const files = new Map(
-      names.map((file) => [file, new FileModel({ blockSize, clusterSize, extents })]),
-    );
-    const dice = new Prng(SEED + name.length);
-    const most = Math.max(120_000, 8 * clusterSize);
-    const rules = { blockSize, clusterSize, most, far: false, protect: false };
-    const stream = new DataStream(dice, () => dice.pick(names), rules);
-    const differences: unknown[] = [];
-    for (let i = 0; i < CALLS && differences.length === 0; i++) {
-      const call: DataCall = stream.next();
-      const ours = callOurs(filesystem, call);
-      const theirs = files.get(call.at as string)?.call(call);
-      if (ours !== theirs) differences.push({ i, ours, theirs, call });
-    }
-    expect(differences).toEqual([]);
-    for (const [file, model] of files) checkAgainst(filesystem, file, model);
-    filesystem.unmount();
-    expect(complaints(image)).toEqual([]);
-    const again = mountToWrite(image);
-    for (const [file, model] of files) checkAgainst(again, file, model);
-  });
+  test.each(["room", "little room"])(
+    "files are as the model says; transactions with %s",
+    (room) => {
+      const image = emptyImage(options, 16);
+      const filesystem = mountToWrite(image);
+      if (room === "little room") tighten(filesystem);
+      const { blockSize, clusterSize } = filesystem.volume.superblock;
+      const extents = options.type === "ext4";
+      const names = makeFiles(filesystem);
+      const files = new Map(
+        names.map((file) => [file, new FileModel({ blockSize, clusterSize, extents })]),
+      );
+      const dice = new Prng(SEED + name.length);
+      const most = Math.max(120_000, 8 * clusterSize);
+      const rules = { blockSize, clusterSize, most, far: false, protect: false };
+      const stream = new DataStream(dice, () => dice.pick(names), rules);
+      const differences: unknown[] = [];
+      for (let i = 0; i < CALLS && differences.length === 0; i++) {
+        const call: DataCall = stream.next();
+        const ours = callOurs(filesystem, call);
+        const theirs = files.get(call.at as string)?.call(call);
+        if (ours !== theirs) differences.push({ i, ours, theirs, call });
+      }
+      expect(differences).toEqual([]);
+      for (const [file, model] of files) checkAgainst(filesystem, file, model);
+      filesystem.unmount();
+      expect(complaints(image)).toEqual([]);
+      const again = mountToWrite(image);
+      for (const [file, model] of files) checkAgainst(again, file, model);
+    },
+  );
 });
