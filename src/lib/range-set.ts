@@ -51,6 +51,7 @@ export class RangeSet implements Iterable<Range> {
     const first = this.#firstEnding(start - 1);
     const past = this.#firstStarting(start + length + 1);
     const swallowed = past - first;
+    if (swallowed === 1) return this.#widen(first, start, start + length);
     if (swallowed === 0) this.#assertRoom();
     let from = start;
     let to = start + length;
@@ -79,6 +80,8 @@ export class RangeSet implements Iterable<Range> {
     if (length === 0 || first >= past) return 0;
     const head = this.#starts[first]!;
     const tail = this.#ends[past - 1]!;
+    if (past === first + 1 && (head >= start || tail <= end))
+      return this.#narrow(first, start, end);
     const starts: number[] = [];
     const ends: number[] = [];
     if (head < start) {
@@ -158,6 +161,29 @@ export class RangeSet implements Iterable<Range> {
     for (const [i, start] of this.#starts.entries()) {
       yield { start, length: this.#ends[i]! - start };
     }
+  }
+
+  /** Makes one run reach from `from` to `to`, where it touches that; returns what is new. */
+  #widen(index: number, from: number, to: number): number {
+    const [head, tail] = [this.#starts[index]!, this.#ends[index]!];
+    const added = Math.max(0, head - from) + Math.max(0, to - tail);
+    if (from < head) this.#starts[index] = from;
+    if (to > tail) this.#ends[index] = to;
+    this.#total += added;
+    return added;
+  }
+
+  /** Takes `from` to below `to` off an end of one run, or all of it; returns what is gone. */
+  #narrow(index: number, from: number, to: number): number {
+    const [head, tail] = [this.#starts[index]!, this.#ends[index]!];
+    const gone = Math.min(tail, to) - Math.max(head, from);
+    this.#total -= gone;
+    if (gone === tail - head) {
+      this.#starts.splice(index, 1);
+      this.#ends.splice(index, 1);
+    } else if (head >= from) this.#starts[index] = to;
+    else this.#ends[index] = from;
+    return gone;
   }
 
   /** Index of the first run that ends after `value`. */

@@ -259,15 +259,21 @@ export class BlockAllocator {
     this.#writer.change(handle, group, { freeClusters: free });
     bitmap.fill(bit, count, false);
     this.#hold(handle, space);
-    for (const { start, length } of space.fresh.intersect(bit, count)) {
-      space.free.give(start, length);
-    }
-    for (const gap of space.fresh.gaps(bit, count)) {
-      space.waiting.push(gap);
-      this.#waiting += gap.length;
-    }
-    space.fresh.remove(bit, count);
+    this.#giveBack(space, bit, count);
     this.#spaces.measure(space);
+  }
+
+  /** What was given out within this transaction may be given out again; the rest waits. */
+  #giveBack({ free, fresh, waiting }: GroupSpace, bit: number, count: number): void {
+    if (fresh.covers(bit, count)) free.give(bit, count);
+    else {
+      for (const { start, length } of fresh.intersect(bit, count)) free.give(start, length);
+      for (const gap of fresh.gaps(bit, count)) {
+        waiting.push(gap);
+        this.#waiting += gap.length;
+      }
+    }
+    fresh.remove(bit, count);
   }
 
   /** The group stays in memory, and what waits in it waits, until the commit. */

@@ -41,12 +41,13 @@ export function writeData(
   const length = permitted(writing, state, source.length, offset);
   if (length === 0) return 0;
   becomePlain(writing, state);
-  const bytes = source.subarray(0, length);
+  const bytes = length === source.length ? source : source.subarray(0, length);
   if (writeInInode(writing, state, bytes, offset)) return length;
   let done = 0;
   try {
     while (done < length) {
-      const [rest, at] = [bytes.subarray(done), offset + done];
+      const rest = done === 0 ? bytes : bytes.subarray(done);
+      const at = offset + done;
       done += copyOver(writing, state, rest, at) || extend(writing, state, rest, at);
     }
   } catch (error) {
@@ -161,7 +162,7 @@ function extendStep(
   const run = mapBlocks(editor, handle, record, first, Math.ceil(end / blockSize) - first);
   if (run.fresh) map.put(first, run.block, run.count);
   const stop = Math.min(end, (first + run.count) * blockSize);
-  const bytes = source.subarray(0, stop - offset);
+  const bytes = stop === end ? source : source.subarray(0, stop - offset);
   contents.join(handle);
   const failed = putAround(writing, run, bytes, offset);
   if (failed !== undefined) return takeBack(writing, handle, state, run, failed);

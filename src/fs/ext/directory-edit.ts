@@ -36,7 +36,8 @@ export class DirectoryEdit {
   area(block: JournaledBlock, index: number): EntryArea {
     const { superblock } = this.editor.volume;
     const where = this.directory.where(index);
-    return new EntryArea(superblock, block.bytes, 0, leafRoom(superblock), where);
+    const limit = leafRoom(superblock);
+    return new EntryArea(superblock, block.bytes, 0, limit, where, block.memory);
   }
 
   /** A leaf was changed: readers see it, and its checksum follows with the commit. */
@@ -60,9 +61,10 @@ export class DirectoryEdit {
   /** Whether a leaf has room for a name; it is only read. @throws EEXIST when it has the name */
   hasRoom(index: number, name: Uint8Array): boolean {
     const { superblock } = this.editor.volume;
-    const { bytes } = this.directory.get(index);
+    const { bytes, view } = this.directory.get(index);
     const where = this.directory.where(index);
-    return new EntryArea(superblock, bytes, 0, leafRoom(superblock), where).hasRoom(name);
+    const limit = leafRoom(superblock);
+    return new EntryArea(superblock, bytes, 0, limit, where, view).hasRoom(name);
   }
 
   /** Blocks at the end, as {@link appendBlocks}. @throws ENOSPC, EUCLEAN, EIO */

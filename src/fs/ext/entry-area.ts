@@ -51,17 +51,18 @@ export class EntryArea {
   readonly #limit: number;
   readonly #where: string;
 
-  /** `where` names the area in errors. */
+  /** `where` names the area in errors; `view` is of `bytes`. */
   constructor(
     superblock: Superblock,
     bytes: Uint8Array,
     start: number,
     limit: number,
     where: string,
+    view: DataView = new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
   ) {
     this.#superblock = superblock;
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#view = view;
     this.#start = start;
     this.#limit = limit;
     this.#where = where;

@@ -13,7 +13,7 @@ import {
 } from "../../format/ext-inode.ts";
 import { EXT4_NAME_LEN } from "../../format/ext-directory.ts";
 import { DaxError } from "../../lib/errno.ts";
-import { decodeUtf8, encodeUtf8 } from "../../lib/utf8.ts";
+import { decodeUtf8 } from "../../lib/utf8.ts";
 import type { Attributes, DirectoryEntry, Filesystem, Inode } from "../../vfs/filesystem.ts";
 import type { InodeWriting } from "../../vfs/writing.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG } from "../../vfs/modes.ts";
@@ -24,6 +24,7 @@ import { inlineContents } from "./inline.ts";
 import { type InodeRecord, deviceOf, gidOf, statBlocks, timesOf, uidOf } from "./inode-record.ts";
 import type { InodeState } from "./inode-state.ts";
 import { ExtInodeWriting } from "./inode-writing.ts";
+import { encodeName } from "./name-bytes.ts";
 import { readTarget } from "./symlink.ts";
 import type { Volume } from "./volume.ts";
 import type { ExtWriting } from "./writing.ts";
@@ -128,7 +129,7 @@ export class ExtInode implements Inode {
     if (name === "..") return this.filesystem.inodeOfEntry(directory.parent, this.ino);
     const { state } = this;
     if (state.absent === name) return undefined;
-    const bytes = encodeUtf8(name);
+    const bytes = encodeName(name);
     if (bytes.length === 0 || bytes.length > EXT4_NAME_LEN) return undefined;
     if (name.includes("/") || name.includes("\0")) return undefined;
     const ino = directory.lookup(bytes);

@@ -70,6 +70,7 @@ import { XATTR_CREDITS } from "./xattr-writer.ts";
 import { readXattrs } from "./xattr.ts";
 
 const S_ISGID = 0o2000;
+const NO_TARGET = new Uint8Array(0);
 const PERMISSIONS = 0o7777;
 const TYPES = new Set([S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK]);
 /** Bytes of a target that readlink(2) can still give back. */
@@ -180,7 +181,7 @@ function planFor(editor: ExtEditor, directory: InodeState, file: NewFile): Plan 
 }
 
 function targetOf({ volume }: ExtEditor, type: number, { target = "" }: NewFile): Uint8Array {
-  if (type !== S_IFLNK) return new Uint8Array(0);
+  if (type !== S_IFLNK) return NO_TARGET;
   const bytes = encodeUtf8(target);
   if (bytes.length === 0) throw refusal("ENOENT", "symlink", "a target is never empty");
   if (bytes.includes(0)) throw refusal("EINVAL", "symlink", "a target has no NUL byte");

@@ -11,7 +11,6 @@ import {
   EXT4_FEATURE_RO_COMPAT_DIR_NLINK,
 } from "../../format/ext-superblock.ts";
 import { DaxError, type ErrnoCode } from "../../lib/errno.ts";
-import { encodeUtf8 } from "../../lib/utf8.ts";
 import { S_IFDIR } from "../../vfs/modes.ts";
 import { DirectoryWriter } from "./directory-writer.ts";
 import type { ExtEditor } from "./editor.ts";
@@ -19,6 +18,7 @@ import { hasCompat, hasRoCompat } from "./features.ts";
 import type { InodeRecord } from "./inode-record.ts";
 import type { InodeState } from "./inode-state.ts";
 import { setLinks } from "./inode-writer.ts";
+import { encodeName } from "./name-bytes.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** Links that an inode can have (`EXT4_LINK_MAX`). */
@@ -31,7 +31,7 @@ export function refusal(code: ErrnoCode, syscall: string, detail: string): DaxEr
 
 /** A name as it is stored. @throws ENAMETOOLONG */
 export function nameBytes(name: string, syscall: string): Uint8Array {
-  const bytes = encodeUtf8(name);
+  const bytes = encodeName(name);
   if (bytes.length <= EXT4_NAME_LEN) return bytes;
   throw refusal("ENAMETOOLONG", syscall, `a name of ${bytes.length} bytes; ${EXT4_NAME_LEN}`);
 }
