@@ -10,6 +10,7 @@ import { completion } from "./commands/completion.ts";
 import { cp } from "./commands/cp.ts";
 import { df } from "./commands/df.ts";
 import { extents } from "./commands/extents.ts";
+import { fill } from "./commands/fill.ts";
 import { iomem } from "./commands/iomem.ts";
 import { list } from "./commands/list.ts";
 import { ls } from "./commands/ls.ts";
@@ -42,6 +43,7 @@ export const commands: readonly Command[] = [
   extents,
   cp,
   tar,
+  fill,
   check,
   mkfsExt2,
   mkfsExt3,

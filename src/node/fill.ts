@@ -43,7 +43,7 @@ export async function fill(
     return summary;
   } catch (error) {
     leaveConsistent(volume.tree, filler);
-    throw counted(error, filler.summary.members);
+    throw counted(error, source, filler.summary.members);
   }
 }
 
@@ -75,9 +75,11 @@ function leaveConsistent(tree: FileTree, filler: TreeFiller): void {
   }
 }
 
-function counted(error: unknown, members: number): unknown {
+/** The error with how much was made; one of no member is about the archive. */
+function counted(error: unknown, source: string | TarSource, members: number): unknown {
   if (!isDaxError(error)) return error;
-  const { code, syscall, path, dest, detail } = error;
+  const { code, syscall, dest, detail } = error;
+  const path = error.path ?? (typeof source === "string" ? source : undefined);
   const kept =
     members === 1 ? "1 member was made and stays" : `${members} members were made and stay`;
   return new DaxError(code, {

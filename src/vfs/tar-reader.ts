@@ -137,7 +137,10 @@ export class TarReader {
     if (this.#phase !== "header" || this.#filled > 0 || this.#pending) {
       const { name } = this.#header ?? {};
       const whose = name === undefined ? "" : `, near the member "${printable(name)}"`;
-      throw tarDamage(this.#position, `the archive ends too early${whose}; it was cut`);
+      throw tarDamage(
+        this.#position + this.#filled,
+        `the archive ends too early${whose}; it was cut`,
+      );
     }
     if (this.#position === 0) this.#handler.warning?.("the archive is empty: it has no bytes");
     else if (this.#zeros === 0) {
