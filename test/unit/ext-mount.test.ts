@@ -2,6 +2,7 @@
  * Mounting ext images: what is refused by name, options, statfs, and what mounting costs.
  */
 import { describe, expect, test } from "vitest";
+import { Partition } from "../../src/block/partition.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import {
   EXT4_DAX_FL,
@@ -14,6 +15,7 @@ import { EXT4_FEATURE_INCOMPAT_META_BG, Ext4SuperBlock } from "../../src/format/
 import { ext } from "../../src/fs/ext/ext.ts";
 import { hasSuper, superGroups } from "../../src/fs/ext/geometry.ts";
 import type { Superblock } from "../../src/fs/ext/superblock.ts";
+import { pmemOf } from "../support/block-devices.ts";
 import { codeOf } from "../support/bytes.ts";
 import { ExtEditor } from "../support/ext-editor.ts";
 import {
@@ -166,10 +168,33 @@ describe("dax", () => {
   test("[2.10] always is refused where it cannot be", () => {
     expect(mountAlways("ext4-default", true)).toBe("ext4");
     expect(mountAlways("ext4-default", false)).toMatch(/EINVAL.*DAX unsupported by block device/u);
-    expect(mountAlways("ext4-1k", true)).toMatch(/EINVAL.*unsupported blocksize for DAX \(1024/u);
+    expect(mountAlways("ext4-1k", true)).toMatch(/EINVAL.*blocks of 1024 bytes are not pages/u);
     expect(mountAlways("ext4-inline", true)).toMatch(/EINVAL.*inline data/u);
     const odd = { dax: "yes" as "always" };
     expect(codeOf(() => mountBytes(fixtureImage("ext4-1k"), odd))).toBe("EINVAL");
+  });
+
+  test("[0.38] always is refused between pages, with nothing written", () => {
+    const bytes = fixtureImage("ext4-default");
+    const { pmem } = pmemOf(bytes.length + 4096);
+    pmem.disk.write(1, bytes);
+    const place = { name: "pmem0p1", start: 1, sectors: bytes.length / 512 };
+    const partition = new Partition(pmem.disk, place);
+    const mount = () => mountDisk(partition, { dax: "always", write: true });
+    expect(mount).toThrow(/EINVAL.*unaligned partition/u);
+    const after = new Uint8Array(bytes.length);
+    partition.read(0, after);
+    expect(Buffer.compare(after, bytes)).toBe(0);
+  });
+
+  test("[0.38] always is refused over a first page that cannot be translated", () => {
+    const bytes = fixtureImage("ext4-default");
+    const { pmem, media } = pmemOf(bytes.length);
+    pmem.disk.write(0, bytes);
+    media.injectPoison(0, 1);
+    const mount = () => mountDisk(pmem.disk, { dax: "always" });
+    expect(mount).toThrow(/EINVAL.*first page cannot be translated/u);
+    expect(mountDisk(pmem.disk).type).toBe("ext4");
   });
 
   test("[0.36] iomaps carry the dax device", () => {

@@ -267,7 +267,7 @@ describe("errors", () => {
     expect(complaints(image)).toEqual([]);
   });
 
-  test("a device that fails ends writing, once and for all", () => {
+  test("[2.72] [2.73] [2.81] a device that fails ends writing, once and for all", () => {
     const image = emptyImage(EXT4);
     const disk = new RamDisk({ name: "ram0", bytes: image });
     let failing = 0;

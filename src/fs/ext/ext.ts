@@ -6,23 +6,16 @@
  */
 import type { BlockDevice } from "../../block/block-device.ts";
 import { Buffers } from "../../block/buffers.ts";
-import { PAGE_SIZE } from "../../dax/operations.ts";
-import { EXT4_FEATURE_INCOMPAT_INLINE_DATA } from "../../format/ext-superblock.ts";
 import type { Environment } from "../../lib/environment.ts";
-import { DaxError, isDaxError } from "../../lib/errno.ts";
+import { isDaxError } from "../../lib/errno.ts";
 import type { FilesystemType, Finding } from "../../vfs/filesystem.ts";
 import { checkExt } from "./check.ts";
-import { hasIncompat } from "./features.ts";
+import { daxPolicyFor } from "./dax-policy.ts";
 import { ExtFilesystem } from "./filesystem.ts";
 import type { DaxPolicy } from "./inode.ts";
 import { type MountedParts, mountForWriting } from "./mount-writing.ts";
 import { recover } from "./recovery.ts";
-import {
-  type Superblock,
-  probeSuperblock,
-  readSuperblock,
-  readSuperblockToRecover,
-} from "./superblock.ts";
+import { probeSuperblock, readSuperblock, readSuperblockToRecover } from "./superblock.ts";
 import { Volume } from "./volume.ts";
 import type { ExtWriteOptions } from "./writing-options.ts";
 
@@ -35,8 +28,6 @@ export interface ExtMountOptions extends ExtWriteOptions {
   /** statfs counts the filesystem's own blocks too. */
   readonly minixdf?: boolean;
 }
-
-const DAX_POLICIES: ReadonlySet<unknown> = new Set(["always", "inode", "never"]);
 
 /** The ext family. */
 export const ext: FilesystemType<ExtMountOptions> = {
@@ -60,10 +51,12 @@ export const ext: FilesystemType<ExtMountOptions> = {
    *   cannot be written, EIO
    */
   mount(device: BlockDevice, options: ExtMountOptions, environment: Environment): ExtFilesystem {
-    const { minixdf = false, write = false } = options;
+    const { minixdf = false, write = false, dax = "inode" } = options;
+    // Before anything is written; and again with what a replayed journal made of the superblock.
+    daxPolicyFor(device, readSuperblockToRecover(device), dax);
     const open = write ? mountForWriting : mountForReading;
     const { volume, writing } = open(device, options, environment);
-    const daxPolicy = daxPolicyFor(device, volume.superblock, options.dax ?? "inode");
+    const daxPolicy = daxPolicyFor(device, volume.superblock, dax);
     const filesystem = new ExtFilesystem(volume, { daxPolicy, minixdf, writing });
     const { type } = filesystem;
     environment.trace.event("ext.mount", { device: device.name, type, dax: daxPolicy });
@@ -84,24 +77,4 @@ function mountForReading(
   const buffers = new Buffers(device, found.blockSize);
   const superblock = noload ? found : recover(found, buffers, trace);
   return { volume: new Volume(superblock, buffers, trace), writing: undefined };
-}
-
-/** As ext4 decides at mount (fs-dax policy): `always` is refused where it cannot be kept. */
-function daxPolicyFor(device: BlockDevice, superblock: Superblock, asked: DaxPolicy): DaxPolicy {
-  if (!DAX_POLICIES.has(asked)) refuse(`dax=${asked}; it is always, inode or never`);
-  const sized = superblock.blockSize === PAGE_SIZE;
-  const possible = device.dax !== undefined && sized;
-  if (asked !== "always") return possible ? asked : "never";
-  if (device.dax === undefined) refuse("dax=always: DAX unsupported by block device");
-  if (!sized) {
-    refuse(`dax=always: unsupported blocksize for DAX (${superblock.blockSize}, not ${PAGE_SIZE})`);
-  }
-  if (hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_INLINE_DATA)) {
-    refuse("dax=always: cannot use DAX on a filesystem that may contain inline data");
-  }
-  return "always";
-}
-
-function refuse(detail: string): never {
-  throw new DaxError("EINVAL", { syscall: "mount", detail });
 }
