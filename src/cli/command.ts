@@ -92,6 +92,8 @@ export interface CommandSpec<O extends OptionTable = OptionTable> {
   /** Whether `--json` prints one document or a line for each thing as it is found. */
   readonly json: "document" | "lines";
   readonly operands: readonly OperandSpec[];
+  /** Words that are operands although they begin with a dash: the mode `-w`. */
+  readonly dashedOperand?: RegExp;
   readonly options: O;
   /** Options of which at most one may be given. */
   readonly exclusive?: readonly (readonly (keyof O & string)[])[];

@@ -4,6 +4,19 @@
  * @module
  */
 import type { Command } from "./command.ts";
+import { chmod } from "./commands/chmod.ts";
+import { chown } from "./commands/chown.ts";
+import { fallocate } from "./commands/fallocate.ts";
+import { getfattr } from "./commands/getfattr.ts";
+import { ln } from "./commands/ln.ts";
+import { mkdir } from "./commands/mkdir.ts";
+import { mv } from "./commands/mv.ts";
+import { put } from "./commands/put.ts";
+import { rm } from "./commands/rm.ts";
+import { setfattr } from "./commands/setfattr.ts";
+import { sync } from "./commands/sync.ts";
+import { touch } from "./commands/touch.ts";
+import { truncate } from "./commands/truncate.ts";
 import { cat } from "./commands/cat.ts";
 import { check } from "./commands/check.ts";
 import { completion } from "./commands/completion.ts";
@@ -42,6 +55,19 @@ export const commands: readonly Command[] = [
   df,
   extents,
   cp,
+  put,
+  mkdir,
+  rm,
+  mv,
+  ln,
+  chmod,
+  chown,
+  touch,
+  truncate,
+  fallocate,
+  setfattr,
+  getfattr,
+  sync,
   tar,
   fill,
   check,

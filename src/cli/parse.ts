@@ -63,12 +63,14 @@ class Scan {
   readonly #options: OptionTable;
   readonly #letters: ReadonlyMap<string, string>;
   readonly #argv: readonly string[];
+  readonly #dashed: RegExp | undefined;
   #next = 0;
 
   constructor(spec: CommandSpec, argv: readonly string[]) {
     this.#options = allOptions(spec);
     this.#letters = lettersOf(spec);
     this.#argv = argv;
+    this.#dashed = spec.dashedOperand;
     // No prototype: an option of the user's may be called `constructor`.
     this.values = Object.create(null) as Record<string, ParsedValue>;
     for (const [name, option] of Object.entries(this.#options)) {
@@ -84,6 +86,7 @@ class Scan {
         return;
       }
       if (word.startsWith("--")) this.#long(word);
+      else if (this.#dashed?.test(word) === true) this.operands.push(word);
       else if (word.startsWith("-") && word !== "-") this.#cluster(word);
       else this.operands.push(word);
     }

@@ -10,15 +10,19 @@ import { isNbdUri } from "../../nbd/uri.ts";
 import { type Invocation, STATUS_FAILED, STATUS_OK, UsageError, command } from "../command.ts";
 import { splitImagePath } from "../image-path.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS, type OpenedPath, inImage, withImages } from "../images.ts";
+import { copyIntoImage, isInImage } from "../copy-into.ts";
 import { shownName } from "../names.ts";
 
 export const cp = command({
   name: "cp",
-  summary: "copy files out of an image, or whole images over NBD",
+  summary: "copy files into, out of and between images, or whole images over NBD",
   description: [
     "Copies to DEST, into it when it is a directory, with modes, times, links between files and " +
-      "holes; owners too for root. Nothing that is there already is replaced, and no link is " +
-      "written through. For extended attributes use 'daxkit tar'.",
+      "holes; with -a extended attributes too. In an image, DEST is IMAGE:PATH and the sources " +
+      "are files of this machine, or of images; owners are kept, and files that are there are " +
+      "written anew, as cp does.",
+    "On this machine, owners are kept for root. Nothing that is there already is replaced, and " +
+      "no link is written through.",
     "With an NBD URI as DEST, IMAGE is copied to that export byte by byte, holes as zeros that " +
       "are not sent, and flushed; an export that is read-only or too small is refused before " +
       "anything is written. With a URI instead of IMAGE:PATH and without -r, the whole export is " +
@@ -28,11 +32,19 @@ export const cp = command({
   ],
   json: "lines",
   operands: [
-    { name: "IMAGE:PATH", text: "what to copy", count: "many" },
-    { name: "DEST", text: "where to, on this machine" },
+    { name: "SOURCE", text: "what to copy: IMAGE:PATH, or FILE into an image", count: "many" },
+    { name: "DEST", text: "where to: IMAGE:PATH, or a path of this machine" },
   ],
   options: {
     recursive: { type: "flag", short: "r", text: "copy directories with all that is in them" },
+    "recursive-too": { type: "flag", short: "R", text: "the same as -r" },
+    archive: { type: "flag", short: "a", text: "as -r, with extended attributes" },
+    "no-clobber": { type: "flag", short: "n", text: "in an image: what is there stays" },
+    "no-target-directory": {
+      type: "flag",
+      short: "T",
+      text: "in an image: DEST is the new name, even of a directory",
+    },
     verbose: { type: "flag", short: "v", text: "print each file that is copied" },
     ...IMAGE_OPTIONS,
   },
@@ -40,6 +52,8 @@ export const cp = command({
   examples: [
     { line: "daxkit cp disk.img:/etc/fstab .", text: "copies a file" },
     { line: "daxkit cp -r disk.img:/home ./home", text: "copies a directory" },
+    { line: "daxkit cp -a ./site/. disk.img:/srv", text: "copies what is in a directory, into it" },
+    { line: "daxkit cp -r a.img:/etc b.img:/", text: "copies from image to image" },
     { line: "daxkit cp disk.img nbd://localhost/disk", text: "copies an image to an NBD export" },
     {
       line: "daxkit cp 'nbd+unix:///?socket=/run/nbd.sock' disk.img",
@@ -55,7 +69,10 @@ export const cp = command({
     ]);
     const words = operands.slice(0, -1);
     const target = operands.at(-1) ?? "";
-    const whole = wholeCopy(words, target, values);
+    const recursive = values.recursive || values["recursive-too"] || values.archive;
+    if (isInImage(target))
+      return copyIntoImage({ ...invocation, values: { ...values, recursive } });
+    const whole = wholeCopy(words, target, { ...values, recursive });
     if (whole !== undefined) return copyImage(whole, invocation);
     checkTarget(target, words.length);
     return withImages(invocation, (images) => {
@@ -65,10 +82,11 @@ export const cp = command({
         progress.step(done.files, 0, `files, ${mebibytes(done.bytes + bytes)} MiB`);
       };
       const copy = ({ image, path, volume }: OpenedPath): void => {
-        if (!values.recursive && isDirectory(volume.tree.lstat(path).mode)) {
+        if (!recursive && isDirectory(volume.tree.lstat(path).mode)) {
           throw new DaxError("EISDIR", { syscall: "cp", path, detail: "-r copies directories" });
         }
         const { bytes } = copyOut(volume, path, target, {
+          xattrs: values.archive,
           onFile(file) {
             done.files++;
             show(0);
@@ -94,24 +112,13 @@ export const cp = command({
   },
 });
 
-/** Refuses what cannot be meant before anything is made. @throws UsageError, ENOENT, ENOTDIR */
+/** Refuses what cannot be meant before anything is made. @throws ENOENT, ENOTDIR */
 function checkTarget(target: string, sources: number): void {
   const found = statSync(target, { throwIfNoEntry: false });
-  if (found === undefined && isInImage(target)) {
-    throw new UsageError(`'${target}': files cannot be copied into an image`);
-  }
   if (sources < 2 || found?.isDirectory()) return;
   const detail = "several files are copied into a directory, which must be there";
   const code = found === undefined ? "ENOENT" : "ENOTDIR";
   throw new DaxError(code, { syscall: "cp", path: target, detail });
-}
-
-function isInImage(target: string): boolean {
-  try {
-    return splitImagePath(target).image !== target;
-  } catch {
-    return false;
-  }
 }
 
 /** A copy of all bytes. */
@@ -136,9 +143,6 @@ function wholeCopy(
   const [word = ""] = words;
   const fetching = !recursive && isNbdUri(word) && splitImagePath(word).image === word;
   if (!isNbdUri(target) && !fetching) return undefined;
-  if (isNbdUri(target) && splitImagePath(target).image !== target) {
-    throw new UsageError(`'${target}': files cannot be copied into an image`);
-  }
   if (words.length > 1) throw new UsageError("one whole image is copied at a time");
   if (recursive || partition !== undefined || offset !== undefined) {
     throw new UsageError("an export is copied whole: leave -r, --partition and --offset out");

@@ -27,15 +27,19 @@ import {
   minorOf,
 } from "../../vfs/modes.ts";
 import { type OnDamage, tolerate, walkSubtree } from "../../vfs/subtree.ts";
+import { xattrsOf } from "../../vfs/xattrs.ts";
 import { shownPath } from "../facade/paths.ts";
+import { writeHostXattr } from "../host-xattrs.ts";
 import type { Volume } from "../volume.ts";
 
 /** Bytes of a file that are copied at once. */
 const PIECE = 1 << 20;
 const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
 
-/** What a caller may want to hear of. */
+/** What is copied, and what a caller may want to hear of. */
 export interface CopyOptions {
+  /** Keep extended attributes and ACLs, as far as the host takes them. False unless given. */
+  readonly xattrs?: boolean;
   /** Hears of what was left out: `/dev/null: device left out; only root can make it`. */
   readonly onWarning?: (text: string) => void;
   /** Hears of what cannot be read, which is left out; without it the first damage ends the copy. */
@@ -58,7 +62,7 @@ export interface CopySummary {
 /**
  * Copies `path` of a volume, with all below it, to `dest` of the host: into it when it is a
  * directory, else as it. Modes, times, links, holes are kept; owners too for root, and setuid bits
- * only together with owners. Extended attributes are not copied: use a tar stream for those.
+ * only together with owners. Extended attributes are copied on request.
  * @throws ENOENT and whatever the walk says; EUCLEAN for names that are none; EEXIST for what is
  *   there already, links included; the host's own errors
  */
@@ -108,7 +112,7 @@ class Copy {
       const target = path === "" ? this.#root : join(this.#root, path);
       if (path === "" && this.#into) continue;
       tolerate(onDamage, path, () => {
-        if (leaving) this.#finish(target, inode.attributes());
+        if (leaving) this.#finish(target, inode);
         else this.#make(inode, path, target);
       });
     }
@@ -139,7 +143,7 @@ class Copy {
     }
     this.#files++;
     if (attributes.nlink > 1 && !isDirectory(inode.mode)) this.#first.set(inode.ino, target);
-    if (!isDirectory(inode.mode)) this.#finish(target, attributes);
+    if (!isDirectory(inode.mode)) this.#finish(target, inode);
   }
 
   /** Makes the file, not yet with its own mode; false when it was left out. */
@@ -226,10 +230,19 @@ class Copy {
   }
 
   /** Owner first: changing it takes setuid bits away. Times last: everything changes them. */
-  #finish(target: Buffer, { mode, uid, gid, atime, mtime }: Attributes): void {
+  #finish(target: Buffer, inode: Inode): void {
+    const { mode, uid, gid, atime, mtime } = inode.attributes();
     if (this.#owner) fs.lchownSync(target, uid, gid);
     const link = (mode & S_IFMT) === S_IFLNK;
     if (!link) fs.chmodSync(target, mode & (this.#owner ? 0o7777 : 0o1777));
+    if (this.#options.xattrs === true) this.#xattrs(target, inode);
     fs.lutimesSync(target, seconds(atime), seconds(mtime));
+  }
+
+  /** What the host does not take is left out, as cp -a does. */
+  #xattrs(target: Buffer, inode: Inode): void {
+    for (const { name, value } of xattrsOf(inode)) {
+      if (value !== undefined) writeHostXattr(target, name, value);
+    }
   }
 }

@@ -1,0 +1,97 @@
+/**
+ * `daxkit rm`.
+ *
+ * @module
+ */
+import { isDaxError } from "../../lib/errno.ts";
+import { isDirectory } from "../../vfs/modes.ts";
+import {
+  CHANGE_STATUSES,
+  type ChangedPath,
+  type Changes,
+  lastName,
+  withChanges,
+} from "../changes.ts";
+import { command } from "../command.ts";
+import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS } from "../images.ts";
+import { removeTree } from "../remove-tree.ts";
+
+export const rm = command({
+  name: "rm",
+  summary: "remove files and directories of an image",
+  description: [
+    "Removes as rm does, and asks nothing. What cannot be removed is reported; the rest goes. " +
+      "The root of an image is never removed.",
+  ],
+  json: "lines",
+  operands: [{ name: "IMAGE:PATH", text: "what to remove", count: "any" }],
+  options: {
+    recursive: { type: "flag", short: "r", text: "directories with all that is in them" },
+    "recursive-too": { type: "flag", short: "R", text: "the same as -r" },
+    directory: { type: "flag", short: "d", text: "directories that are empty" },
+    force: { type: "flag", short: "f", text: "what is not there is no error" },
+    verbose: { type: "flag", short: "v", text: "print what is removed" },
+    ...IMAGE_OPTIONS,
+  },
+  exclusive: IMAGE_EXCLUSIVE,
+  statuses: CHANGE_STATUSES,
+  examples: [
+    { line: "daxkit rm disk.img:/etc/machine-id", text: "removes a file" },
+    { line: "daxkit rm -rf disk.img:/var/cache disk.img:/tmp/x", text: "removes directories" },
+  ],
+  async run(invocation) {
+    const { values, operands } = invocation;
+    const recursive = values.recursive || values["recursive-too"];
+    return withChanges(invocation, (changes) => {
+      changes.verbose = values.verbose;
+      changes.each(operands, "cannot remove", (place) => {
+        if (isRefused(place, changes)) return;
+        remove(place, { ...values, recursive }, changes);
+      });
+    });
+  },
+});
+
+interface RemoveChoices {
+  readonly recursive: boolean;
+  readonly directory: boolean;
+  readonly force: boolean;
+}
+
+/** What rm(1) does not do, whatever it is told. */
+function isRefused({ path, word }: ChangedPath, changes: Changes): boolean {
+  const last = lastName(path);
+  if (last === "." || last === "..") {
+    changes.refuse(`refusing to remove '.' or '..' directory: skipping '${word}'`);
+    return true;
+  }
+  if (last !== "/") return false;
+  changes.refuse(`refusing to remove the root: skipping '${word}' (mkfs empties an image)`);
+  return true;
+}
+
+function remove(place: ChangedPath, choices: RemoveChoices, changes: Changes): void {
+  const { tree, path, word, image } = place;
+  const mode = modeOf(place, choices.force);
+  if (mode === undefined) return;
+  if (!isDirectory(mode)) {
+    tree.unlink(path);
+    changes.tell(`removed '${word}'`, { image, path, change: "removed" });
+  } else if (choices.recursive) {
+    removeTree(place, changes);
+  } else if (choices.directory) {
+    tree.rmdir(path);
+    changes.tell(`removed directory '${word}'`, { image, path, change: "removed" });
+  } else {
+    changes.refuse(`cannot remove '${word}': EISDIR: it is a directory; -r removes it`);
+  }
+}
+
+function modeOf({ tree, path }: ChangedPath, force: boolean): number | undefined {
+  try {
+    return tree.lstat(path, { syscall: "unlink" }).mode;
+  } catch (error) {
+    if (force && isDaxError(error, "ENOENT", "ENOTDIR")) return undefined;
+    throw error;
+  }
+}
