@@ -212,7 +212,14 @@ export { MAY_EXEC, MAY_READ, MAY_WRITE, permits } from "./vfs/permissions.ts";
 export type { Credentials } from "./vfs/permissions.ts";
 export type { RenameCallOptions } from "./vfs/renaming.ts";
 export { Watches } from "./vfs/watches.ts";
-export type { ChangeKind, Watch, WatchEvent, WatchListener, WatchOptions } from "./vfs/watches.ts";
+export type {
+  ChangeKind,
+  Subject,
+  Watch,
+  WatchEvent,
+  WatchListener,
+  WatchOptions,
+} from "./vfs/watches.ts";
 export type { FileExtent } from "./vfs/extents.ts";
 export type { FileRun } from "./vfs/file-runs.ts";
 export { Mapping } from "./vfs/mapping.ts";

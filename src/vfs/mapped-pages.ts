@@ -11,7 +11,7 @@
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { PageTags } from "../dax/page-tags.ts";
 import { denied } from "./permissions.ts";
-import type { FileRun } from "./file-runs.ts";
+import { type FileRun, runsOf } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
 import { isZeros } from "./mapping-door.ts";
 
@@ -69,6 +69,18 @@ export class MappedPages {
     const pages = Math.floor((offset + length - 1) / PAGE_SIZE) - first + 1;
     this.#tags.writeBack(first, pages, (page) => flushSpans(spans, page * PAGE_SIZE, PAGE_SIZE));
   }
+}
+
+/** Writes back and fences what lies in a range of a file, up to its end. @throws EINVAL, ENXIO */
+export function flushRange(inode: Inode, offset: number, length: number): void {
+  if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || length < 0) {
+    throw denied("EINVAL", `bytes ${offset}+${length}`);
+  }
+  const most = Math.min(length, inode.size - offset);
+  if (most <= 0) return;
+  const runs = [...runsOf(inode, offset, most)];
+  flushSpans(runs, offset, most);
+  for (const device of new Set(runs.flatMap((run) => run.device ?? []))) device.fence();
 }
 
 function flushSpans(spans: readonly FileRun[], offset: number, length: number): void {

@@ -13,6 +13,7 @@ import type { Attributes, DirectoryEntry, Inode } from "./filesystem.ts";
 import { type MapOptions, type MappedFile, Mapping } from "./mapping.ts";
 import { isDirectory } from "./modes.ts";
 import { type Location, type Mount, type MountUser, pathOf } from "./mounts.ts";
+import { flushRange } from "./mapped-pages.ts";
 import { type Credentials, FS_APPEND_FL, denied } from "./permissions.ts";
 import type { AttributeChange, FallocateMode, InodeWriting } from "./writing.ts";
 import { getXattr, listXattrs, removeXattr, setXattr } from "./xattr-rules.ts";
@@ -139,7 +140,11 @@ export class OpenFile implements MountUser {
    * Aliases the media: the bytes from `offset`, at most `length` and as many as are contiguous
    * there. Short answers are legal, callers loop; empty at the end of the file. In a hole the
    * answer is private zeros, inline bytes and bytes without dax are private copies. A view shows
-   * the media until that is closed, and is not checked: see {@link Mapping} for what is.
+   * the media until that is closed, and is not checked: see {@link Mapping} for what is. It shows
+   * blocks that were the file's when it was made; those of a file that is cut become another's.
+   *
+   * A view of a file that is open for writing may be stored to, where it is no private copy.
+   * `sync` knows nothing of that: {@link OpenFile.flush} makes it durable.
    * @throws EBADF, EISDIR, EINVAL, ENXIO, EHWPOISON, EUCLEAN
    */
   view(offset: number, length: number): Uint8Array {
@@ -283,6 +288,16 @@ export class OpenFile implements MountUser {
     this.#assertOpen("link");
     if (this.#linkable || this.inode.attributes().nlink > 0) return;
     throw denied("ENOENT", "the file was made to have no name");
+  }
+
+  /**
+   * Makes durable what was stored through views of a range: cache lines are written back, and
+   * nothing else happens. For what leads to the bytes see `sync`; it stays as it is while only
+   * bytes change. @throws EBADF when it is not open for writing, EINVAL, ENXIO, EUCLEAN
+   */
+  flush(offset: number, length: number): void {
+    if (!this.#open || this.#writing === undefined || !(offset >= 0)) this.#refuseWrite(offset);
+    inCall(this.#context("msync"), () => flushRange(this.inode, offset, length));
   }
 
   /**

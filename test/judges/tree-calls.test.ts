@@ -79,9 +79,25 @@ function differences(tree: FileTree, calls: readonly TreeCall[], theirs: Report)
   });
 }
 
+/** Files and directories whose permissions are asked for. */
+const FILES = Math.ceil(CALLS / 40);
+
 const IMAGES = ["-t ext4 -b 1024", "-t ext2 -b 4096", "-t ext4 -b 4096 -I 256 -O inline_data"];
 
 describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
+  test("permissions of everybody, by mode and access list", { timeout: 120_000 }, () => {
+    const stream = new TreeStream(new Prng(SEED + 5), false);
+    const calls = Array.from({ length: FILES }, (_, i) => stream.matrix(`f${i}`)).flat();
+    const image = madeImage("-t ext4 -b 4096", 24, "-N", "8192");
+    const kernel = callKernel(image, calls, "noatime");
+    const tree = new FileTree(mountToWrite(image));
+    expect(differences(tree, calls, kernel).slice(0, 5)).toEqual([]);
+    const granted = kernel.results.filter(
+      (result, i) => calls[i]?.op === "access" && result === "ok",
+    );
+    expect(granted.length).toBeGreaterThan(FILES);
+  });
+
   test.each(IMAGES)("%s", { timeout: 120_000 }, (options) => {
     const stream = new TreeStream(new Prng(SEED + options.length), !isHardened());
     const calls = Array.from({ length: CALLS }, () => stream.next());

@@ -113,6 +113,28 @@ export class TreeStream {
     };
   }
 
+  /** Calls that make a file or a directory of somebody, and ask for everybody what he may. */
+  matrix(path: string): TreeCall[] {
+    const dice = this.#dice;
+    const root = { ...(USERS[0] as Omit<Who, "umask">), umask: 0 };
+    const base = { ...this.next(), who: root, path, kind: 2, flags: [] };
+    const kind = dice.below(2) === 0 ? "mkdir" : "mknod";
+    const value = Buffer.from(this.#list()).toString("hex");
+    const calls: TreeCall[] = [
+      { ...base, op: kind, mode: dice.below(0o1000) },
+      { ...base, op: "chown", kind: 0, uid: dice.pick(IDS), gid: dice.pick(GROUPS) },
+    ];
+    if (dice.below(4) > 0) calls.push({ ...base, op: "setxattr", name: ACCESS, value });
+    if (dice.below(4) === 0) calls.push({ ...base, op: "chmod", mode: dice.below(0o1000) });
+    for (const user of USERS) {
+      const who = { ...user, umask: 0 };
+      for (let want = 1; want < 8; want++) calls.push({ ...base, op: "access", who, kind: want });
+      calls.push({ ...base, op: "getxattr", who, name: "user.a" });
+      if (kind === "mkdir") calls.push({ ...base, op: "stat", who, path: `${path}/below` });
+    }
+    return calls;
+  }
+
   #who(root: boolean): Who {
     const dice = this.#dice;
     const user = root || dice.below(3) === 0 ? USERS[0] : dice.pick(USERS);

@@ -55,7 +55,7 @@ test("stores through the checked door are stores to the file", () => {
   expect(codeOf(() => mapping.copyIn(2 * PAGE - 4, noise(1, 5)))).toBe("EINVAL");
 });
 
-test("a hole has pages of zeros as soon as it is mapped to be written", () => {
+test("[2.33] a hole has pages of zeros as soon as it is mapped to be written", () => {
   const { file, map, disk, tree } = mapped(300, false);
   const before = file.attributes().blocks;
   // What these blocks held before is nobody's business.

@@ -163,12 +163,19 @@ test.each(["punch", "zero", "collapse", "insert"] as const)(
 );
 
 test("stores through a view of a file that is written are stores to the file", () => {
-  const { tree, file } = opened();
+  const { tree, file, disk } = opened();
   file.write(noise(1, 4096));
   const view = file.view(0, 4096);
   view.set(noise(2, 100), 50);
   expect(same(contents(file).subarray(50, 150), noise(2, 100))).toBe(true);
   expect(same(contents(tree.open("/f")).subarray(50, 150), noise(2, 100))).toBe(true);
+  const { flushedLines, fences } = disk.device.counters;
+  file.flush(50, 100);
+  file.flush(5000, 10);
+  const { counters } = disk.device;
+  expect([counters.flushedLines - flushedLines, counters.fences - fences]).toEqual([3, 1]);
+  expect(codeOf(() => tree.open("/f").flush(0, 1))).toBe("EBADF");
+  expect(codeOf(() => file.flush(0, -1))).toBe("EINVAL");
 });
 
 test("O_SYNC and O_DSYNC: what a write returned from is on the media", () => {

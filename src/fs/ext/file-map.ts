@@ -119,6 +119,7 @@ export class FileMap {
 
   /** `count` blocks from `logical` are mapped from `physical` on now, written. */
   put(logical: number, physical: number, count: number): void {
+    this.#generation = nextGeneration();
     const segment = this.#segments[this.#place(logical) - 1];
     if (segment === undefined || logical + count > segment.limit || segment.runs > MOST_KNOWN) {
       this.forget(logical, count);
