@@ -50,6 +50,8 @@ export type { Agreement, ClientBlockSizes, ClientWishes } from "../nbd/client-ha
 export type { Ask, Talk } from "../nbd/talk.ts";
 export type { NbdAddress, NbdUri, NbdUriTls } from "../nbd/uri.ts";
 export type { MappedRun, MappedShare, SharedMapping } from "./shares.ts";
+export { redirectFs } from "./redirect-fs.ts";
+export type { RedirectOptions } from "./redirect-fs.ts";
 export { serveNbd } from "./nbd/server.ts";
 export type { NbdServer, NbdServerOptions } from "./nbd/server.ts";
 export type { NbdListen } from "./nbd/addresses.ts";

@@ -46,6 +46,8 @@ export interface OpenVolumeOptions extends ExtMountOptions, PlaceOptions {
   readonly credentials?: Credentials;
   /** Permission bits that `volume.fs` keeps from new files; the process's own mask unless given. */
   readonly umask?: number;
+  /** Where relative paths of `volume.fs` start; its root unless given. */
+  readonly workingDirectory?: () => string;
   /** Clock and tracer; the system's, silent, unless given. */
   readonly environment?: Environment;
 }

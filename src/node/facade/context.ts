@@ -6,6 +6,7 @@
 import { DaxError, type ErrnoCode, type ErrorContext, isDaxError } from "../../lib/errno.ts";
 import type { FileTree } from "../../vfs/file-tree.ts";
 import type { Filesystem, Inode } from "../../vfs/filesystem.ts";
+import type { Location } from "../../vfs/mounts.ts";
 import type { OpenFile } from "../../vfs/open-file.ts";
 import type { Credentials } from "../../vfs/permissions.ts";
 import { type PathArgument, shownPath } from "./paths.ts";
@@ -29,12 +30,15 @@ export interface FacadeOptions {
   readonly credentials?: Credentials;
   /** Permission bits that new files do not get; the process's own mask unless given. */
   readonly umask?: number;
+  /** Where relative paths start, asked anew for each call; the root unless given, or not there. */
+  readonly workingDirectory?: () => string;
 }
 
 /** What every call of a facade says to the tree. */
 export interface CallOptions {
   readonly syscall: string;
   readonly credentials?: Credentials;
+  readonly from?: Location;
 }
 
 /** One filesystem facade; descriptors of one are not open in another. */
@@ -45,11 +49,18 @@ export class Context {
   readonly #facts = new WeakMap<Filesystem, FilesystemFacts>();
   readonly credentials: Credentials | undefined;
   readonly #umask: number | undefined;
+  readonly #workingDirectory: (() => string) | undefined;
 
-  constructor(tree: FileTree, { credentials, umask }: FacadeOptions = {}) {
+  constructor(tree: FileTree, options: FacadeOptions = {}) {
     this.tree = tree;
-    this.credentials = credentials;
-    this.#umask = umask;
+    this.credentials = options.credentials;
+    this.#umask = options.umask;
+    this.#workingDirectory = options.workingDirectory;
+  }
+
+  /** Where relative paths start. */
+  get workingDirectory(): string {
+    return this.#workingDirectory?.() ?? "/";
   }
 
   /** Permission bits that new files do not get. */
@@ -60,7 +71,17 @@ export class Context {
   /** Names a call, and who makes it. */
   by(syscall: string): CallOptions {
     const { credentials } = this;
-    return credentials === undefined ? { syscall } : { syscall, credentials };
+    const who = credentials === undefined ? { syscall } : { syscall, credentials };
+    return this.#workingDirectory === undefined ? who : { ...who, from: this.#start() };
+  }
+
+  #start(): Location {
+    try {
+      return this.tree.locate(this.workingDirectory);
+    } catch (error) {
+      if (isDaxError(error)) return this.tree.root;
+      throw error;
+    }
   }
 
   /** What every inode of a filesystem shows alike. */

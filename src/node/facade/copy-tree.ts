@@ -83,9 +83,9 @@ function invalid(message: string, path: string): Error {
   return failed("ERR_FS_CP_EINVAL", "Invalid src or dest", ["EINVAL", message, path]);
 }
 
-/** True when `inner` is `outer` or below it, by their words alone. */
+/** True when `inner` is `outer` or below it, by their words alone; both are absolute. */
 function isBelow(outer: string, inner: string): boolean {
-  const [above, below] = [outer, inner].map((path) => resolve("/", path).split("/"));
+  const [above, below] = [outer, inner].map((path) => path.split("/"));
   return (above as string[]).every((part, i) => part === "" || part === below?.[i]);
 }
 
@@ -129,7 +129,8 @@ class TreeCopy {
     const source = this.#look(from);
     const target = this.#lookIfThere(to);
     if (target !== undefined) this.#checkPair(from, source, to, target);
-    if (isDirectory(source.mode) && isBelow(from, to)) throw this.#intoItself(from, to);
+    if (isDirectory(source.mode) && isBelow(this.#whole(from), this.#whole(to)))
+      throw this.#intoItself(from, to);
     return { source, target };
   }
 
@@ -155,8 +156,8 @@ class TreeCopy {
 
   /** By inodes, since links may lead a target into its source. */
   #checkAbove(from: string, source: Inode, to: string): void {
-    const home = resolve("/", dirname(from));
-    for (let above = resolve("/", dirname(to)); above !== home && above !== "/";) {
+    const home = this.#whole(dirname(from));
+    for (let above = this.#whole(dirname(to)); above !== home && above !== "/";) {
       const inode = this.#stat(above);
       if (inode === undefined) return;
       if (isSameFile(source, inode)) throw this.#intoItself(from, to);
@@ -223,7 +224,7 @@ class TreeCopy {
   #copyLink(from: string, to: string, target: Inode | undefined): void {
     const read = this.#readlink(from);
     const verbatim = this.#options.verbatimSymlinks || isAbsolute(read);
-    const source = verbatim ? read : resolve("/", dirname(from), read);
+    const source = verbatim ? read : this.#whole(join(dirname(from), read));
     if (target !== undefined && isSymlink(target.mode)) {
       this.#checkLinks(from, source, to);
       this.#unlink(to);
@@ -234,13 +235,14 @@ class TreeCopy {
   }
 
   #checkLinks(from: string, source: string, to: string): void {
-    const found = resolve("/", dirname(to), this.#readlink(to));
-    if (isBelow(source, found)) throw this.#linkIntoItself(source, found, to);
+    const read = this.#readlink(to);
+    const found = this.#whole(isAbsolute(read) ? read : join(dirname(to), read));
+    if (isBelow(this.#whole(source), found)) throw this.#linkIntoItself(source, found, to);
     const looked = this.#flavour === "sync" ? to : from;
     const { mode } = onPath(named(looked), "stat", () =>
       this.#context.tree.stat(looked, this.#context.by("stat")),
     );
-    if (!isDirectory(mode) || !isBelow(found, source)) return;
+    if (!isDirectory(mode) || !isBelow(found, this.#whole(source))) return;
     const text = `cannot overwrite ${shownPath(found)} with ${shownPath(source)}`;
     const prefix = "Cannot overwrite symlink in subdirectory of self";
     const what = ["EINVAL", text, shownPath(to)] as const;
@@ -250,6 +252,10 @@ class TreeCopy {
   #linkIntoItself(source: string, found: string, to: string): Error {
     const text = `cannot copy ${shownPath(source)} to a subdirectory of self ${shownPath(found)}`;
     return invalid(text, shownPath(to));
+  }
+
+  #whole(path: string): string {
+    return resolve(this.#context.workingDirectory, path);
   }
 
   #look(path: string): Inode {

@@ -130,7 +130,7 @@ function endless(path: string): DaxError {
 function realpath(context: Context, path: PathArgument): string {
   const { tree } = context;
   const by = (syscall: string): CallOptions => context.by(syscall);
-  let rest = resolve("/", path.path).split("/").slice(1);
+  let rest = resolve(context.workingDirectory, path.path).split("/").slice(1);
   let done = "";
   while (rest.length > 0 && rest[0] !== "") {
     const [name, ...more] = rest as [string, ...string[]];

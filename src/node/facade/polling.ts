@@ -79,7 +79,7 @@ export class Polls {
   /** `watchFile(path, options?, listener)`. */
   watch(args: readonly unknown[]): StatWatcher {
     const { path } = pathOf(args[0], "filename");
-    const key = resolve("/", path);
+    const key = resolve(this.#context.workingDirectory, path);
     const given = typeof args[1] === "object" && args[1] !== null ? args[1] : {};
     const listener: unknown = given === args[1] ? args[2] : args[1];
     const { interval = INTERVAL, persistent = true, bigint = false } = given as Given;
@@ -92,7 +92,8 @@ export class Polls {
 
   /** `unwatchFile(path, listener?)`. */
   unwatch(args: readonly unknown[]): void {
-    const key = resolve("/", pathOf(args[0], "filename").path);
+    const { workingDirectory } = this.#context;
+    const key = resolve(workingDirectory, pathOf(args[0], "filename").path);
     const poller = this.#pollers.get(key);
     if (poller === undefined) return;
     const [, listener] = args;
