@@ -40,6 +40,8 @@ export class Changes {
   readonly #invocation: ChangeInvocation;
   readonly #open: Open;
   readonly #volumes = new Map<string, Volume>();
+  /** Errors about an image itself: they name it. */
+  readonly #ofImages = new WeakSet<Error>();
 
   constructor(invocation: ChangeInvocation, open: Open) {
     this.#invocation = invocation;
@@ -57,6 +59,15 @@ export class Changes {
   }
 
   #opened(word: string, write: boolean): ChangedPath {
+    try {
+      return this.#find(word, write);
+    } catch (error) {
+      if (error instanceof Error) this.#ofImages.add(error);
+      throw error;
+    }
+  }
+
+  #find(word: string, write: boolean): ChangedPath {
     const split = splitImagePath(word);
     const key = keyOf(split.image);
     let volume = this.#volumes.get(key);
@@ -104,7 +115,10 @@ export class Changes {
   /** Reports an error and lets the command go on; its status will be 1. */
   complain(head: string, error: OperatingError): void {
     this.status = STATUS_PART;
-    if (!this.quiet) this.#invocation.terminal.message(`${head}: ${brief(error)}`);
+    if (!this.quiet)
+      this.#invocation.terminal.message(
+        `${head}: ${this.#ofImages.has(error) ? oneLine(error) : brief(error)}`,
+      );
   }
 
   /** Ends the command: reports an error that leaves nothing else to do. @throws all others */

@@ -15,6 +15,8 @@ export function parseBytes(text: string, option: string): number {
   const power = letter === "" ? 0 : LETTERS.indexOf(letter.toUpperCase()) + 1;
   const bytes = Number(digits) * base ** power;
   if (match !== null && Number.isSafeInteger(bytes)) return bytes;
+  if (match !== null)
+    throw new UsageError(`option '${option}' is '${text}'; that is above 2^53 bytes`);
   throw new UsageError(`option '${option}' is '${text}'; write bytes, or a number with K, M, G, T`);
 }
 

@@ -16,11 +16,6 @@ const MOST_ATTRIBUTES = 65_536;
 /** An attribute by its full name. */
 export type HostXattr = readonly [name: string, value: Uint8Array];
 
-/** Whether attributes can be had at all: they take foreign calls. */
-export function hasHostXattrs(): boolean {
-  return libc() !== undefined;
-}
-
 /**
  * All attributes; none where foreign calls cannot be made, or the file's home has none.
  * @throws what llistxattr and lgetxattr say

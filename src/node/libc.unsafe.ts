@@ -43,6 +43,8 @@ export interface Libc {
   lgetxattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number): number;
   /** Fills 256 bytes of `struct statx`. The path ends with a zero byte. */
   statx(fd: number, path: Uint8Array, flags: number, mask: number, into: Uint8Array): number;
+  /** `times` are two of `struct timespec`. The path ends with a zero byte. */
+  utimensat(fd: number, path: Uint8Array, times: Uint8Array, flags: number): number;
   lsetxattr(
     path: Uint8Array,
     name: Uint8Array,
@@ -124,6 +126,7 @@ function bind(koffi: Koffi): Libc {
     llistxattr: call("llistxattr", "int64_t", ["void *", "void *", "size_t"]),
     statx: call("statx", "int", ["int", "void *", "int", "uint", "void *"]),
     lgetxattr: call("lgetxattr", "int64_t", ["void *", "void *", "void *", "size_t"]),
+    utimensat: call("utimensat", "int", ["int", "void *", "void *", "int"]),
     lsetxattr: call("lsetxattr", "int", ["void *", "void *", "void *", "size_t", "int"]),
   };
   return { pageSize, ...calls, errno: () => koffi.errno() };

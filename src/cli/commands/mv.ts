@@ -4,6 +4,8 @@
  * @module
  */
 import { isDaxError } from "../../lib/errno.ts";
+import type { copyInto as CopyInto } from "../../node/image/copy-in.ts";
+import type { volumeSource as VolumeSource } from "../../node/image/copy-source.ts";
 import type { Inode } from "../../vfs/filesystem.ts";
 import { isDirectory } from "../../vfs/modes.ts";
 import {
@@ -80,19 +82,38 @@ export const mv = command({
           }
           if (values.exchange) throw new UsageError("--exchange works within one image");
           if (values["no-clobber"] && lookFor(to) !== undefined) return;
-          const node = volumeSource(from.tree, from.path);
-          copyInto(to.tree, to.path, node, {
-            recursive: true,
-            keep: true,
-            xattrs: true,
-            onTrouble: (path, error) => changes.complain(`cannot move '${path}'`, error),
-          });
-          if (changes.status === 0 && removed(from, changes)) told(from, to, changes, "renamed");
+          move(from, to, changes, { copyInto, volumeSource });
         });
       }
     });
   },
 });
+
+interface Copier {
+  readonly copyInto: typeof CopyInto;
+  readonly volumeSource: typeof VolumeSource;
+}
+
+/** Into another image: what was copied is durable there before it goes here. */
+function move(from: ChangedPath, to: ChangedPath, changes: Changes, copier: Copier): void {
+  let left = 0;
+  copier.copyInto(to.tree, to.path, copier.volumeSource(from.tree, from.path), {
+    recursive: true,
+    keep: true,
+    xattrs: true,
+    onFile(path, { shown }) {
+      const record = { image: to.image, path, change: "copied", from: `${from.image}:${shown}` };
+      changes.tell(`copied '${from.image}:${shown}' -> '${to.image}:${path}'`, record);
+    },
+    onTrouble(path, error) {
+      left++;
+      changes.complain(`cannot move to '${to.image}:${path}'`, error);
+    },
+  });
+  if (left > 0) return;
+  to.volume.sync();
+  remove(from, changes);
+}
 
 interface MoveChoices {
   readonly exchange: boolean;
@@ -142,10 +163,14 @@ function lookFor({ tree, path }: ChangedPath): Inode | undefined {
   }
 }
 
-function removed(from: ChangedPath, changes: Changes): boolean {
-  if (isDirectory(from.tree.lstat(from.path).mode)) return removeTree(from, changes);
-  from.tree.unlink(from.path);
-  return true;
+function remove(from: ChangedPath, changes: Changes): void {
+  const { tree, path, word, image } = from;
+  if (isDirectory(tree.lstat(path).mode)) {
+    removeTree(from, changes);
+    return;
+  }
+  tree.unlink(path);
+  changes.tell(`removed '${word}'`, { image, path, change: "removed" });
 }
 
 function told(from: ChangedPath, to: ChangedPath, changes: Changes, change: string): void {

@@ -12,7 +12,7 @@ import {
   lastName,
   withChanges,
 } from "../changes.ts";
-import { command } from "../command.ts";
+import { UsageError, command } from "../command.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS } from "../images.ts";
 import { removeTree } from "../remove-tree.ts";
 
@@ -41,6 +41,7 @@ export const rm = command({
   ],
   async run(invocation) {
     const { values, operands } = invocation;
+    if (operands.length === 0 && !values.force) throw new UsageError("IMAGE:PATH is missing");
     const recursive = values.recursive || values["recursive-too"];
     return withChanges(invocation, (changes) => {
       changes.verbose = values.verbose;

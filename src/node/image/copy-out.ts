@@ -9,7 +9,6 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import { daxRead } from "../../dax/file-io.ts";
-import type { Timespec } from "../../lib/environment.ts";
 import { DaxError } from "../../lib/errno.ts";
 import { encodeUtf8 } from "../../lib/utf8.ts";
 import { extentsIn } from "../../vfs/extents.ts";
@@ -29,6 +28,7 @@ import {
 import { type OnDamage, tolerate, walkSubtree } from "../../vfs/subtree.ts";
 import { xattrsOf } from "../../vfs/xattrs.ts";
 import { shownPath } from "../facade/paths.ts";
+import { setHostTimes } from "../host-times.ts";
 import { writeHostXattr } from "../host-xattrs.ts";
 import type { Volume } from "../volume.ts";
 
@@ -81,10 +81,6 @@ export function copyOut(
 
 function join(folder: Buffer, name: string): Buffer {
   return Buffer.concat([folder, Buffer.from("/"), encodeUtf8(name)]);
-}
-
-function seconds({ sec, nsec }: Timespec): number {
-  return sec + nsec / 1e9;
 }
 
 class Copy {
@@ -236,7 +232,7 @@ class Copy {
     const link = (mode & S_IFMT) === S_IFLNK;
     if (!link) fs.chmodSync(target, mode & (this.#owner ? 0o7777 : 0o1777));
     if (this.#options.xattrs === true) this.#xattrs(target, inode);
-    fs.lutimesSync(target, seconds(atime), seconds(mtime));
+    setHostTimes(target, atime, mtime);
   }
 
   /** What the host does not take is left out, as cp -a does. */

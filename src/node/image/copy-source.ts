@@ -42,11 +42,13 @@ export interface CopySource {
   isIn(tree: FileTree, ino: number): boolean;
   /** Directories: names, in order. */
   names(): readonly string[];
+  /** What has a name in a directory; links are themselves. */
   child(name: string): CopySource;
   /** Links: the target. */
   target(): string;
   /** Regular files: what is behind them while it is copied. */
   open(): OpenSource;
+  /** Extended attributes and ACLs, by their full names. */
   xattrs(): Iterable<HostXattr>;
 }
 
@@ -58,6 +60,7 @@ export interface OpenSource {
   size(): number | undefined;
   /** Copies from a place; 0 at the end. */
   read(target: Uint8Array, offset: number): number;
+  /** Lets go of it. */
   close(): void;
 }
 
