@@ -78,7 +78,7 @@ export class Polls {
 
   /** `watchFile(path, options?, listener)`. */
   watch(args: readonly unknown[]): StatWatcher {
-    const { path } = pathOf(args[0], "filename");
+    const { path } = pathOf(args[0]);
     const key = resolve(this.#context.workingDirectory, path);
     const given = typeof args[1] === "object" && args[1] !== null ? args[1] : {};
     const listener: unknown = given === args[1] ? args[2] : args[1];
@@ -93,7 +93,7 @@ export class Polls {
   /** `unwatchFile(path, listener?)`. */
   unwatch(args: readonly unknown[]): void {
     const { workingDirectory } = this.#context;
-    const key = resolve(workingDirectory, pathOf(args[0], "filename").path);
+    const key = resolve(workingDirectory, pathOf(args[0]).path);
     const poller = this.#pollers.get(key);
     if (poller === undefined) return;
     const [, listener] = args;

@@ -8,6 +8,8 @@
  */
 import { EventEmitter } from "node:events";
 import type { FSWatcher } from "node:fs";
+import { isDaxError } from "../../lib/errno.ts";
+import type { Inode } from "../../vfs/filesystem.ts";
 import type { Watch, WatchEvent } from "../../vfs/watches.ts";
 import {
   type Function_,
@@ -28,10 +30,27 @@ interface WatchSettings {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What libuv makes of inotify's events: bytes and attributes change, names are renamed. */
-function typeOf({ kind }: WatchEvent): "change" | "rename" {
-  return kind === "modify" || kind === "attributes" ? "change" : "rename";
+/**
+ * What libuv makes of inotify's events: bytes and attributes change, names are renamed. A file that
+ * is watched itself and loses a name has changed, and was renamed if it was the last.
+ */
+function typesOf({ kind, name, isDirectory }: WatchEvent, inode: Inode): readonly EventType[] {
+  if (kind === "modify" || kind === "attributes") return ["change"];
+  if (kind !== "delete" || name !== undefined || isDirectory) return ["rename"];
+  return linksOf(inode) === 0 ? ["change", "rename"] : ["change"];
 }
+
+/** Of a deleted file nothing may be known any more. */
+function linksOf(inode: Inode): number {
+  try {
+    return inode.attributes().nlink;
+  } catch (error) {
+    if (isDaxError(error, "ESTALE")) return 0;
+    throw error;
+  }
+}
+
+type EventType = "change" | "rename";
 
 /** The longest that a timer waits: it only keeps the process. */
 const LONG = 2 ** 31 - 1;
@@ -46,12 +65,13 @@ class VolumeWatcher extends EventEmitter {
     super();
     const { encoding, recursive, persistent } = settings;
     const own = nameAs(path.path.replace(/\/+$/u, "").split("/").at(-1) ?? "", encoding);
-    this.#watch = onPath(path, "watch", () =>
-      context.tree.watch(path.path, { recursive, ...context.by("watch") }, (event) => {
+    this.#watch = onPath(path, "watch", () => {
+      const inode = context.tree.stat(path.path, context.by("watch"));
+      return context.tree.watch(path.path, { recursive, ...context.by("watch") }, (event) => {
         const name = event.name === undefined ? own : nameAs(event.name, encoding);
-        setImmediate(() => this.#tell(typeOf(event), name));
-      }),
-    );
+        for (const type of typesOf(event, inode)) setImmediate(() => this.#tell(type, name));
+      });
+    });
     this.#keeper = setInterval(() => undefined, LONG);
     if (!persistent) this.#keeper.unref();
   }
@@ -77,7 +97,7 @@ class VolumeWatcher extends EventEmitter {
   /** Node keeps it for programs that called it once. */
   start(): void {}
 
-  #tell(type: "change" | "rename", name: string | Buffer): void {
+  #tell(type: EventType, name: string | Buffer): void {
     if (this.#open) this.emit("change", type, name);
   }
 }
