@@ -223,7 +223,7 @@ export type {
 export type { FileExtent } from "./vfs/extents.ts";
 export type { FileRun } from "./vfs/file-runs.ts";
 export { Mapping } from "./vfs/mapping.ts";
-export type { MapOptions, MappedFile } from "./vfs/mapping.ts";
+export type { MapOptions, MappedFile } from "./vfs/map-options.ts";
 export { formatMode, majorOf, minorOf } from "./vfs/modes.ts";
 export { Mount, MountTable, pathOf } from "./vfs/mounts.ts";
 export type { Location, MountUser, MountWriter, UnmountOptions } from "./vfs/mounts.ts";

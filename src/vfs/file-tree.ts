@@ -214,34 +214,38 @@ export class FileTree {
   }
 
   /** Makes durable what was done to the filesystem that holds a path, or to all. @throws EIO */
-  sync(path?: string): void {
+  sync(path?: string, options: CallOptions = {}): void {
     if (path === undefined) {
       for (const mount of this.mounts) mount.sync();
       return;
     }
-    const { mount } = this.locate(path, { syscall: "syncfs" });
-    inCall({ syscall: "syncfs", path }, () => mount.sync());
+    const { syscall = "syncfs" } = options;
+    const { mount } = this.locate(path, walkOptions(options, syscall));
+    inCall({ syscall, path }, () => mount.sync());
   }
 
   /**
    * Tells `listener` of changes to a file, or in a directory, that are made through this tree.
-   * @throws as {@link locate}
+   * @throws as {@link locate}; EACCES for what may not be read
    */
   watch(path: string, options: WatchOptions & CallOptions, listener: WatchListener): Watch {
-    const { inode } = this.locate(path, walkOptions(options, options.syscall ?? "watch"));
+    const { syscall = "watch", credentials } = options;
+    const { inode } = this.locate(path, walkOptions(options, syscall));
+    inCall({ syscall, path }, () => assertPermitted(inode, MAY_READ, credentials));
     return this.mounts.watches.add(inode, options, listener);
   }
 
   /** The target of a link. @throws EINVAL on anything else, and as {@link locate} */
   readlink(path: string, options: CallOptions = {}): string {
-    const inode = this.lstat(path, walkOptions(options, "readlink"));
-    if (!isSymlink(inode.mode)) throw new DaxError("EINVAL", { syscall: "readlink", path });
+    const { syscall = "readlink" } = options;
+    const inode = this.lstat(path, walkOptions(options, syscall));
+    if (!isSymlink(inode.mode)) throw new DaxError("EINVAL", { syscall, path });
     return inode.readlink();
   }
 
   /** The absolute path without links. @throws as {@link locate} */
-  realpath(path: string): string {
-    return pathOf(this.locate(path, { syscall: "realpath" }));
+  realpath(path: string, options: CallOptions = {}): string {
+    return pathOf(this.locate(path, walkOptions(options, options.syscall ?? "realpath")));
   }
 
   /** The entries of a directory, without `.` and `..`, in media order. @throws ENOTDIR */
@@ -259,8 +263,9 @@ export class FileTree {
   }
 
   /** Sizes of the filesystem that holds a path. @throws as {@link locate} */
-  statfs(path = "/"): Statfs {
-    return this.locate(path, { syscall: "statfs" }).mount.filesystem.statfs();
+  statfs(path = "/", options: CallOptions = {}): Statfs {
+    const { mount } = this.locate(path, walkOptions(options, options.syscall ?? "statfs"));
+    return mount.filesystem.statfs();
   }
 
   /** Mounts a filesystem on a directory. @throws ENOENT, ENOTDIR, EBUSY */

@@ -143,12 +143,17 @@ function make(
     const place = placeForNew(table, path, options, syscall);
     const writing = writingFor(table, place, isDirectory(wanted.mode));
     assertMayCreate(place, credentials);
-    const type = wanted.mode & S_IFMT;
-    if ((type === S_IFCHR || type === S_IFBLK) && !isPrivileged(credentials)) {
+    if (isRealDevice(wanted) && !isPrivileged(credentials)) {
       throw denied("EPERM", "device nodes are made by user 0");
     }
     return makeIn(table, place, writing, wanted, { credentials, umask });
   });
+}
+
+/** A device; character device 0 is none, but what overlays put where something was removed. */
+function isRealDevice({ mode, rdev }: Wanted): boolean {
+  const type = mode & S_IFMT;
+  return type === S_IFBLK || (type === S_IFCHR && rdev !== 0);
 }
 
 /** The directory and the name of what is to be made. */

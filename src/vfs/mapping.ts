@@ -20,41 +20,12 @@ import { copyIn, copyOut } from "../lib/memory.ts";
 import { writingOf } from "./calls.ts";
 import type { FileRun } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
+import type { MapOptions, MappedFile } from "./map-options.ts";
 import { MappedPages, makePages } from "./mapped-pages.ts";
 import { MappedSpans } from "./mapped-spans.ts";
 import { type Door, isZeros, openDoor } from "./mapping-door.ts";
 import type { Mount, MountUser } from "./mounts.ts";
 import type { InodeWriting } from "./writing.ts";
-
-/** What to map. */
-export interface MapOptions {
-  /** Bytes from the start of the file; 0 unless given. No alignment is asked. */
-  readonly offset?: number;
-  /** Bytes; to the end of the file unless given. */
-  readonly length?: number;
-  /**
-   * Makes `bytes` an array of its own even where an alias of the media would do, so that `revoke`
-   * can detach it. Needs media that can be mapped a second time.
-   */
-  readonly revocable?: boolean;
-  /**
-   * `write`: stores go to the file. All of the range is made at once: holes are allocated, and
-   * what was never written is zeroed, so that no store can fail for want of room.
-   */
-  readonly access?: "read" | "write";
-  /**
-   * What leads to the bytes is durable before the mapping exists, so that `flush` is a matter of
-   * cache lines alone (MAP_SYNC).
-   */
-  readonly sync?: boolean;
-}
-
-/** A mapped file, as a {@link Mapping} needs it. */
-export interface MappedFile {
-  readonly inode: Inode;
-  readonly mount: Mount;
-  readonly path: string;
-}
 
 /** A range of a file as memory. Made by `OpenFile.map`; it outlives the open file. */
 export class Mapping implements MountUser {
@@ -260,15 +231,18 @@ export class Mapping implements MountUser {
   }
 
   #end(state: "unmapped" | "revoked"): void {
-    // A later fsync cannot find what was stored through a mapping that is gone.
-    this.writeBack();
-    this.#state = state;
-    this.#door?.stitched?.release();
-    this.#door = undefined;
-    this.#spans.leave();
-    this.#mount.writers.delete(this);
-    this.#mount.leave(this);
-    this.inode.writing?.release();
+    try {
+      // A later fsync cannot find what was stored through a mapping that is gone.
+      this.writeBack();
+    } finally {
+      this.#state = state;
+      this.#door?.stitched?.release();
+      this.#door = undefined;
+      this.#spans.leave();
+      this.#mount.writers.delete(this);
+      this.#mount.leave(this);
+      this.inode.writing?.release();
+    }
   }
 
   /** MAP_SYNC: metadata first, and a device on which flushing is enough. */
