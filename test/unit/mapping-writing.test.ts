@@ -3,7 +3,8 @@
  * out of the caches, and nothing is stored to blocks that the file has no more.
  */
 import { expect, test } from "vitest";
-import type { MapOptions, Mapping } from "../../src/vfs/mapping.ts";
+import type { MapOptions } from "../../src/vfs/map-options.ts";
+import type { Mapping } from "../../src/vfs/mapping.ts";
 import type { OpenFile } from "../../src/vfs/open-file.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
 import { type DaxTree, daxTree } from "../support/dax-mounted.ts";

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { FileTree } from "../../src/vfs/file-tree.ts";
-import type { MapOptions, Mapping } from "../../src/vfs/mapping.ts";
+import type { MapOptions } from "../../src/vfs/map-options.ts";
+import type { Mapping } from "../../src/vfs/mapping.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
 import type { ToyDiskOptions } from "../support/toy-disk.ts";
 import { type Layout, ToyFilesystem, type ToyInode } from "../support/toy-filesystem.ts";

@@ -5,6 +5,7 @@
 import { describe, expect, test } from "vitest";
 import { FileTree } from "../../src/vfs/file-tree.ts";
 import type { OpenFile } from "../../src/vfs/open-file.ts";
+import type { MakeExtOptions } from "../../src/fs/ext/mkfs-options.ts";
 import { S_IFCHR, S_IFIFO } from "../../src/vfs/modes.ts";
 import type { WatchEvent } from "../../src/vfs/watches.ts";
 import { codeOf, noise } from "../support/bytes.ts";
@@ -306,8 +307,12 @@ describe("readers of a directory that changes", () => {
     expect(complaints(image)).toEqual([]);
   });
 
-  test("what stays is listed once, whatever comes and goes beside it", () => {
-    const { tree } = treeOf();
+  test.each<[string, MakeExtOptions]>([
+    ["an index", EXT4],
+    ["lines of entries", { ...EXT4, type: "ext2", features: "^dir_index" }],
+    ["entries in the inode first", { ...EXT4, inodeSize: 256, features: "inline_data" }],
+  ])("what stays is listed once, whatever comes and goes beside it: %s", (_, options) => {
+    const { tree } = treeOf(emptyImage(options));
     tree.mkdir("/d");
     for (let i = 0; i < 300; i++) make(tree, `/d/stays-${i}`).close();
     for (let i = 0; i < 300; i++) make(tree, `/d/goes-${i}`).close();
