@@ -17,13 +17,13 @@ import { type DataCall, DataStream } from "../support/contents-stream.ts";
 import { mountToWrite } from "../support/ext-mounted.ts";
 import { complaints } from "../support/ext-writing.ts";
 import { madeImage } from "../support/made-images.ts";
-import { callOurs } from "../support/namespace-ours.ts";
+import { callOurs, linesOfOurs } from "../support/namespace-ours.ts";
 import type { Call } from "../support/namespace-stream.ts";
 import { inSlices } from "../support/slices.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts } from "./loop-mount.ts";
-import { askKernel } from "./namespace-kernel.ts";
+import { askKernel, callKernel } from "./namespace-kernel.ts";
 
 const tools = programs(["mke2fs", "e2fsck", "python3"], "apt-get install e2fsprogs python3");
 const judge = tools.missing ? tools : loopMounts();
@@ -122,7 +122,9 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
     expect(differences).toEqual([]);
     expect(short.both).toBeGreaterThan(CALLS / 500);
     expect(short.ours).toBeLessThan(5 + short.both);
+    const lines = linesOfOurs(filesystem);
     filesystem.unmount();
+    expect(callKernel(image, []).lines).toEqual(lines);
     expect(e2fsckSays(image)).toEqual([]);
     expect(complaints(image)).toEqual([]);
     expect(e2fsckSays(theirImage)).toEqual([]);

@@ -16,15 +16,19 @@ const SCRIPT = join(import.meta.dirname, "namespace-kernel.py");
 /** What the kernel's calls gave, and what was there afterwards. */
 export interface KernelReport {
   readonly results: readonly string[];
-  readonly tree: readonly unknown[];
+  /** The tree, as `linesOfOurs` words it. */
+  readonly lines: readonly string[];
   readonly image: Uint8Array;
 }
 
-/** Makes the calls; `crash` gives the image as a crash leaves it. */
+/**
+ * Makes the calls; `crash` gives the image as a crash leaves it, with all of the journal or with
+ * what there happened to be, and then without a tree.
+ */
 export function callKernel(
   image: Uint8Array,
   calls: readonly (Call | DataCall)[],
-  crash = false,
+  crash?: "committed" | "now",
 ): KernelReport {
   const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
   writeFileSync(path, image);
@@ -33,16 +37,17 @@ export function callKernel(
   const report = withLoopMount(path, folder, "noatime", () => {
     const input = JSON.stringify({ calls, given: GIVEN, crash });
     const output = execFileSync("python3", [SCRIPT, folder], { input, maxBuffer: 2 ** 28 });
-    return JSON.parse(output.toString()) as Omit<KernelReport, "image">;
+    return JSON.parse(output.toString()) as { results: string[]; tree: unknown[] };
   });
-  return { ...report, image: new Uint8Array(readFileSync(path)) };
+  const lines = report.tree.map((line) => JSON.stringify(line)).toSorted();
+  return { results: report.results, lines, image: new Uint8Array(readFileSync(path)) };
 }
 
 /** A kernel that is asked call by call. */
 export interface AskedKernel {
   /** What a call gives. */
   ask(call: Call | DataCall): string;
-  /** The tree, as {@link KernelReport} has it, and the image as it is after unmounting. */
+  /** Unmounts; the image as it is then. */
   end(): Promise<Uint8Array>;
 }
 
