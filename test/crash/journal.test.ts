@@ -5,6 +5,7 @@
  * In CI each flush is left out in turn; `DAXKIT_LONG=1` also cuts power in every recovery.
  */
 import { describe, expect, test } from "vitest";
+import { flushSitesInSource } from "../support/ext-flushes.ts";
 import { type Extent, type Scenario, cutEverywhere } from "../support/journal-crash.ts";
 import {
   PLAIN,
@@ -67,6 +68,12 @@ describe.runIf(wanted)(`every flush is needed${hint}`, () => {
     cutEverywhere(scenario, { seen: (site) => here.add(site) }, { depth: 1, torn: "line" });
     for (const site of here) places.set(site, [...(places.get(site) ?? []), scenario]);
   }
+
+  test("all places in the journal's source are among them", () => {
+    const seen = new Set([...places.keys()].map((site) => site.replace(/ < .*$/u, "")));
+    const sites = flushSitesInSource().filter((site) => /^(?:in-place-)?journal/u.test(site));
+    expect([...seen].filter((site) => sites.includes(site)).toSorted()).toEqual(sites.toSorted());
+  });
 
   test.each([...places])("%s", (site, users) => {
     const noticed = [1, 2].some((depth) =>

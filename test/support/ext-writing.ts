@@ -69,7 +69,12 @@ export function writeTo(bytes: Uint8Array, seed = 1): Writing {
 
 /** What our own check has to say about an image, notes left out. */
 export function complaints(bytes: Uint8Array): string[] {
-  const findings = [...ext.check(new RamDisk({ name: "ram0", bytes }), still)];
+  return complaintsOf(new RamDisk({ name: "ram0", bytes }));
+}
+
+/** The same of a device. */
+export function complaintsOf(device: BlockDevice): string[] {
+  const findings = [...ext.check(device, still)];
   return findings
     .filter(({ severity }) => severity !== "note")
     .map(({ code, where, text }) => `${code} ${where}: ${text}`);

@@ -76,11 +76,12 @@ export class LogWalk {
   /** The next record, or undefined where the log ends. @throws EUCLEAN, EIO */
   next(): LogRecord | undefined {
     const at = this.#at;
-    const block = this.take();
-    if (JournalHeader.magic.get(block.view, 0) !== JBD2_MAGIC_NUMBER) return undefined;
-    const sequence = JournalHeader.sequence.get(block.view, 0);
+    // Where the log ends anything may lie, and nobody has to look at all of it.
+    const { view } = this.#log.read(at, sizeof(JournalHeader));
+    if (JournalHeader.magic.get(view, 0) !== JBD2_MAGIC_NUMBER) return undefined;
+    const sequence = JournalHeader.sequence.get(view, 0);
     if (sequence !== this.sequence) return undefined;
-    return { ...block, at, sequence, blocktype: JournalHeader.blocktype.get(block.view, 0) };
+    return { ...this.take(), at, sequence, blocktype: JournalHeader.blocktype.get(view, 0) };
   }
 
   /** The next block, whatever it holds. */

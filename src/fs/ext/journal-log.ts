@@ -115,15 +115,18 @@ export class JournalLog {
     return next >= last ? next - (last - first) : next;
   }
 
-  /** Copies journal block `n` out. @throws EUCLEAN outside the journal or over a hole, EIO */
-  read(n: number): LogBlock {
+  /**
+   * Copies journal block `n` out, or its first `length` bytes.
+   * @throws EUCLEAN outside the journal or over a hole, EIO
+   */
+  read(n: number, length?: number): LogBlock {
     if (n >= this.superblock.maxlen) {
       this.fail(
         "EUCLEAN",
         `block ${n} lies behind the journal of ${this.superblock.maxlen} blocks`,
       );
     }
-    return this.#readPhysical(n);
+    return this.#readPhysical(n, length);
   }
 
   /** Refuses the journal. */
@@ -137,10 +140,10 @@ export class JournalLog {
     });
   }
 
-  #readPhysical(n: number): LogBlock {
+  #readPhysical(n: number, length = this.#buffers.blockSize): LogBlock {
     const block = this.#map.physical(n);
     if (block === undefined) this.fail("EUCLEAN", `block ${n} of the journal file is a hole`);
-    const bytes = new Uint8Array(this.#buffers.blockSize);
+    const bytes = new Uint8Array(length);
     this.#buffers.read(block, bytes, "journal block");
     return { bytes, view: new DataView(bytes.buffer) };
   }
