@@ -14,11 +14,11 @@ import type { InodeWriting } from "./writing.ts";
 /** Options of every call that takes a path. */
 export interface CallOptions {
   /** Where a relative path starts; the root of the tree unless given. */
-  readonly from?: Location;
+  readonly from?: Location | undefined;
   /** Named in errors. */
   readonly syscall?: string;
   /** On whose behalf; nothing is checked unless given. */
-  readonly credentials?: Credentials;
+  readonly credentials?: Credentials | undefined;
 }
 
 /** Options of calls that may be about a link itself. */
@@ -44,14 +44,12 @@ export function inCall<T>(context: ErrorContext, body: () => T): T {
 }
 
 /** How to walk in a call. */
-export function walkOptions(options: FollowOptions, syscall: string): WalkOptions {
-  const { from, credentials, follow } = options;
-  return {
-    syscall,
-    ...(from === undefined ? {} : { from }),
-    ...(credentials === undefined ? {} : { credentials }),
-    ...(follow === undefined ? {} : { follow }),
-  };
+export function walkOptions(
+  { from, credentials, follow: wanted }: FollowOptions,
+  syscall: string,
+  follow = wanted,
+): WalkOptions {
+  return { syscall, from, credentials, follow };
 }
 
 /** What changes an inode. @throws EROFS */

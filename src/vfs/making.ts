@@ -123,12 +123,8 @@ function assertMayLink(inode: Inode): void {
 }
 
 /** The options of a second path. */
-export function secondOptions(options: TwoPathOptions): CallOptions {
-  const { toFrom: from = options.from, credentials } = options;
-  return {
-    ...(from === undefined ? {} : { from }),
-    ...(credentials === undefined ? {} : { credentials }),
-  };
+export function secondOptions({ from, toFrom = from, credentials }: TwoPathOptions): CallOptions {
+  return { from: toFrom, credentials };
 }
 
 function make(

@@ -63,7 +63,7 @@ export function openFile(table: MountTable, path: string, options: OpenOptions):
     if (options.unnamed === true) return openUnnamed(table, path, options, syscall);
     if (options.create === true) return openOrMake(table, path, options, syscall);
     const follow = options.noFollow !== true;
-    return openFound(walk(table, path, walkOptions({ ...options, follow }, syscall)), options);
+    return openFound(walk(table, path, walkOptions(options, syscall, follow)), options);
   });
 }
 
@@ -83,7 +83,7 @@ function openPlace(
   syscall: string,
 ): OpenFile {
   const follow = options.noFollow !== true;
-  const location = walk(table, path, walkOptions({ ...options, follow }, syscall));
+  const location = walk(table, path, walkOptions(options, syscall, follow));
   const wrong = options.directory === true && !isDirectory(location.inode.mode);
   if (wrong) throw denied("ENOTDIR");
   return new OpenFile(location, { access: "none", credentials: options.credentials });
@@ -102,7 +102,7 @@ function openUnnamed(
 ): OpenFile {
   const { credentials, mode = 0o666, umask = 0, noFollow, exclusive = false } = options;
   const follow = noFollow !== true;
-  const directory = walk(table, path, walkOptions({ ...options, follow }, syscall));
+  const directory = walk(table, path, walkOptions(options, syscall, follow));
   if (!isDirectory(directory.inode.mode)) throw denied("ENOTDIR");
   const writing = writingOf(directory.inode);
   assertPermitted(directory.inode, MAY_WRITE | MAY_EXEC, credentials);
@@ -121,7 +121,7 @@ function openOrMake(
 ): OpenFile {
   const { credentials, mode = 0o666, umask = 0, exclusive = false, noFollow } = options;
   const follow = !exclusive && noFollow !== true;
-  const walked = walkToNew(table, path, walkOptions({ ...options, follow }, syscall));
+  const walked = walkToNew(table, path, walkOptions(options, syscall, follow));
   const { place, found } = walked;
   if (found !== undefined) {
     if (exclusive) throw denied("EEXIST");

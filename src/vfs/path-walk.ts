@@ -31,11 +31,11 @@ export interface WalkOptions {
   /** Named in errors: `open`, `stat`. */
   readonly syscall: string;
   /** Whether a link in the last place is followed; a trailing slash follows in any case. */
-  readonly follow?: boolean;
+  readonly follow?: boolean | undefined;
   /** Where relative paths start; the root of the tree unless given. */
-  readonly from?: Location;
+  readonly from?: Location | undefined;
   /** Who walks: every directory on the way has to let him search it. Unchecked unless given. */
-  readonly credentials?: Credentials;
+  readonly credentials?: Credentials | undefined;
 }
 
 /** The last name of a path, which may lead nowhere yet. */

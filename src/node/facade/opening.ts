@@ -20,8 +20,31 @@ const ACCESS = ["read", "write", "readwrite", "readwrite"] as const;
 /** What a file is made with unless told otherwise. */
 export const NEW_FILE_MODE = 0o666;
 
-/** The flags of open(2) in words; those that mean nothing here (O_NOCTTY, O_DIRECT …) are left. */
+/** Flags that mean something here; the others (O_NOCTTY, O_DIRECT …) are let pass. */
+const MEANT =
+  O_ACCMODE |
+  O_CREAT |
+  O_EXCL |
+  O_TRUNC |
+  O_APPEND |
+  O_NOFOLLOW |
+  O_DIRECTORY |
+  O_SYNC |
+  O_DSYNC |
+  TMPFILE |
+  O_PATH;
+
+const known = new Map<number, OpenOptions>();
+
+/** The flags of open(2) in words; programs use a few combinations, over and over. */
 function wordsOf(flags: number): OpenOptions {
+  const meant = flags & MEANT;
+  let words = known.get(meant);
+  if (words === undefined) known.set(meant, (words = inWords(meant)));
+  return words;
+}
+
+function inWords(flags: number): OpenOptions {
   const has = (flag: number): boolean => (flags & flag) !== 0;
   return {
     access: ACCESS[flags & O_ACCMODE] ?? "read",
@@ -46,6 +69,9 @@ export function openFile(
 ): OpenFile {
   const how = context.by("open");
   if (flags === 0) return context.tree.open(path.path, how);
-  const making = (flags & (O_CREAT | TMPFILE)) !== 0 ? { mode, umask: context.umask } : {};
-  return context.tree.open(path.path, { ...wordsOf(flags), ...making, ...how });
+  const { tree } = context;
+  const words = { ...wordsOf(flags), ...how };
+  if ((flags & (O_CREAT | TMPFILE)) === 0) return tree.open(path.path, words);
+  const { umask } = context;
+  return tree.open(path.path, { ...words, mode, umask });
 }

@@ -1,0 +1,157 @@
+/**
+ * Writing through `volume.fs` as users run it (`dist/`): small files made and removed, beside memfs
+ * and beside Node's own fs on tmpfs; a directory of a million names; and the memory that a write of
+ * 10 GiB takes. Ours are calls within this process, on an ext4 image that lies on tmpfs.
+ */
+import * as fs from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type * as Daxkit from "../src/node/index.ts";
+import { makeImage, scratch } from "./images.ts";
+import { race, report } from "./measure.ts";
+
+const built = new URL("../dist/node/index.js", import.meta.url).href;
+const { openVolume } = (await import(built)) as typeof Daxkit;
+
+/** The calls that are measured, as all of them offer them. */
+type Calls = Pick<
+  typeof fs,
+  "openSync" | "writeSync" | "closeSync" | "unlinkSync" | "mkdirSync" | "statSync" | "readdirSync"
+>;
+
+const KIB = new Uint8Array(1024).fill(7);
+const root = scratch();
+
+function open(image: string) {
+  const volume = openVolume(image, { write: true });
+  return { volume, calls: volume.fs as unknown as Calls };
+}
+
+function makeAndRemove(calls: Calls, folder: string): (times: number) => void {
+  calls.mkdirSync(folder, { recursive: true });
+  let next = 0;
+  return (times) => {
+    for (let i = 0; i < times; i++) {
+      const path = `${folder}/file-${next++ % 10_000}`;
+      const fd = calls.openSync(path, "w");
+      calls.writeSync(fd, KIB);
+      calls.closeSync(fd);
+      calls.unlinkSync(path);
+    }
+  };
+}
+
+function smallFiles(): void {
+  const memfs = createRequire(import.meta.url)("memfs") as { readonly fs: Calls };
+  const { volume, calls } = open(makeImage(join(root, "small"), "512M"));
+  const subjects = [
+    { name: "daxkit", run: makeAndRemove(calls, "/folder") },
+    { name: "memfs", run: makeAndRemove(memfs.fs, "/folder") },
+    { name: "tmpfs", run: makeAndRemove(fs, join(root, "folder")) },
+  ];
+  // All of the code on these long ways is compiled before anything is timed.
+  for (const { run } of subjects) run(60_000);
+  const [ours = 0, memory = 0, tmpfs = 0] = race(...subjects);
+  volume.close();
+  const peers = `${micros(memory)} of memfs and ${micros(tmpfs)} of node:fs on tmpfs`;
+  report({
+    what: "make, write 1 KiB, close and unlink a file, journalled, against memfs",
+    figure: `${(memory / ours).toFixed(2)}x`,
+    target: "at least 0.5x",
+    met: memory / ours >= 0.5,
+    detail: `${micros(ours)} against ${peers}; memfs keeps objects, no filesystem`,
+  });
+  report({
+    what: "the same, against node:fs on tmpfs",
+    figure: `${(tmpfs / ours).toFixed(2)}x`,
+    target: "at least 1x",
+    met: tmpfs / ours >= 1,
+    detail: "ours are no system calls",
+  });
+}
+
+const MANY = 1_000_000;
+/** Names that a figure is taken over, at the start and at the end. */
+const WINDOW = 50_000;
+
+/** Microseconds of processor that each of `count` calls takes. */
+function costOf(count: number, call: (i: number) => void): number {
+  const before = process.cpuUsage();
+  for (let i = 0; i < count; i++) call(i);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / count;
+}
+
+function largeDirectory(): void {
+  const { volume, calls } = open(makeImage(join(root, "names"), "2G"));
+  const make = (name: string): void => calls.closeSync(calls.openSync(name, "w"));
+  const lookUp = (folder: string, names: number) => (i: number) => {
+    calls.statSync(`${folder}/name-${(i * 7919) % names}`);
+  };
+  // A first folder, so that nothing is measured while it is compiled.
+  calls.mkdirSync("/warm");
+  for (let i = 0; i < WINDOW; i++) make(`/warm/name-${i}`);
+  costOf(WINDOW, lookUp("/warm", WINDOW));
+  calls.mkdirSync("/many");
+  const early = costOf(WINDOW, (i) => make(`/many/name-${i}`));
+  const earlyLookup = costOf(WINDOW, lookUp("/many", WINDOW));
+  const earlyList = costOf(1, () => calls.readdirSync("/many")) / WINDOW;
+  for (let i = WINDOW; i < MANY - WINDOW; i++) make(`/many/name-${i}`);
+  const late = costOf(WINDOW, (i) => make(`/many/name-${MANY - WINDOW + i}`));
+  const lateLookup = costOf(WINDOW, lookUp("/many", MANY));
+  const lateList = costOf(1, () => calls.readdirSync("/many")) / MANY;
+  volume.close();
+  for (const [what, before, after] of [
+    ["create", early, late],
+    ["look up", earlyLookup, lateLookup],
+    ["list", earlyList, lateList],
+  ] as const) {
+    report({
+      what: `a directory of 1,000,000 names: ${what}`,
+      figure: `${(after / before).toFixed(2)}x`,
+      target: "at most 2x of the first 50,000",
+      met: after / before <= 2,
+      detail: `${before.toFixed(2)} us a name at first, ${after.toFixed(2)} us at the end`,
+    });
+  }
+}
+
+/** Bytes of memory of this process that no file stands behind. */
+function anonymous(): number {
+  const found = /^RssAnon:\s+(\d+) kB/mu.exec(fs.readFileSync("/proc/self/status", "utf8"));
+  return Number(found?.[1] ?? Number.NaN) * 1024;
+}
+
+function longWrite(): void {
+  const GIB = 2 ** 30;
+  const { volume, calls } = open(makeImage(join(root, "long"), "11G"));
+  const piece = new Uint8Array(1 << 20).fill(3);
+  const before = anonymous();
+  const fd = calls.openSync("/long", "w");
+  let most = 0;
+  for (let at = 0; at < 10 * GIB; at += piece.length) {
+    calls.writeSync(fd, piece);
+    if (at % GIB === 0) most = Math.max(most, anonymous() - before);
+  }
+  most = Math.max(most, anonymous() - before);
+  calls.closeSync(fd);
+  volume.close();
+  report({
+    what: "memory that a write of 10 GiB takes, over the media",
+    figure: `${(most / 2 ** 20).toFixed(0)} MiB`,
+    target: "below 100 MiB",
+    met: most < 100 * 2 ** 20,
+    detail: "anonymous memory of the process, looked at after each GiB",
+  });
+}
+
+function micros(nanoseconds: number): string {
+  return `${(nanoseconds / 1000).toFixed(2)} us`;
+}
+
+smallFiles();
+largeDirectory();
+// The image takes as much memory as is written to it.
+const { bavail, bsize } = fs.statfsSync(root);
+if (bavail * bsize > 12 * 2 ** 30) longWrite();
+else process.stderr.write(`${root} has no room for 10 GiB: their memory is not measured\n`);
