@@ -2,6 +2,8 @@
  * Contents of files that we write and cut at random, beside a naive model, and what e2fsck says
  * afterwards.
  */
+import { closeSync, mkdirSync, openSync, readSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { createPmem } from "../../src/drivers/pmem.ts";
@@ -10,12 +12,15 @@ import { seededEnvironment } from "../../src/lib/environment.ts";
 import { Prng } from "../../src/lib/prng.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import type { BlockDevice } from "../../src/block/block-device.ts";
+import { same } from "../support/bytes.ts";
 import { DataStream } from "../support/data-stream.ts";
 import { complaints } from "../support/ext-writing.ts";
 import { MADE_IMAGES, madeImage } from "../support/made-images.ts";
 import { inSlices } from "../support/slices.ts";
+import { places, scratch } from "../support/scratch.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
+import { loopMounts, withLoopMount } from "./loop-mount.ts";
 
 const e2fsprogs = programs(["mke2fs", "e2fsck"], "apt-get install e2fsprogs");
 const STEPS = Number(process.env["DAXKIT_DATA_STEPS"] ?? 150);
@@ -39,8 +44,31 @@ const devices: Readonly<Record<string, (bytes: Uint8Array<ArrayBuffer>) => Block
   },
 };
 
+const kernel = e2fsprogs.missing ? e2fsprogs : loopMounts();
+
+/** The kernel reads every file, and finds the bytes of the model. */
+function kernelAgrees(image: Uint8Array, stream: DataStream): void {
+  const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
+  writeFileSync(path, image);
+  const folder = `${path}.mount`;
+  mkdirSync(folder);
+  withLoopMount(path, folder, "ro", () => {
+    for (const [name, model] of stream.models) {
+      const file = join(folder, name);
+      expect(statSync(file).size).toBe(model.size);
+      const fd = openSync(file, "r");
+      for (const [offset, length] of model.written()) {
+        const bytes = new Uint8Array(length);
+        readSync(fd, bytes, 0, length, offset);
+        expect(same(bytes, model.read(offset, length))).toBe(true);
+      }
+      closeSync(fd);
+    }
+  });
+}
+
 /** What a stream of calls leaves is right, and says how many calls found no room. */
-function run(image: Uint8Array, kind: string, options: ExtMountOptions, reach: number): number {
+function run(image: Uint8Array, kind: string, options: ExtMountOptions, reach: number): DataStream {
   const device = (devices[kind] as (bytes: Uint8Array) => BlockDevice)(image);
   const environment = seededEnvironment(SEED);
   const filesystem = ext.mount(device, { write: true, ...options }, environment);
@@ -51,7 +79,7 @@ function run(image: Uint8Array, kind: string, options: ExtMountOptions, reach: n
   stream.check(ext.mount(device, {}, environment));
   expect(e2fsckSays(image)).toEqual([]);
   expect(complaints(image)).toEqual([]);
-  return stream.refused;
+  return stream;
 }
 
 describe.skipIf(e2fsprogs.missing).each(inSlices(Object.entries(IMAGES), 4))(
@@ -60,11 +88,14 @@ describe.skipIf(e2fsprogs.missing).each(inSlices(Object.entries(IMAGES), 4))(
     const size = options.includes("65536") ? 64 : 16;
 
     test.each(Object.keys(devices))("%s: what is written is there", (kind) => {
-      expect(run(madeImage(options, size), kind, {}, 1 << 21)).toBe(0);
+      const image = madeImage(options, size);
+      const stream = run(image, kind, {}, 1 << 21);
+      expect(stream.refused).toBe(0);
+      if (!kernel.missing && !options.includes("-b 65536")) kernelAgrees(image, stream);
     });
 
     test("sparse, until it is full", () => {
-      const refused = run(madeImage(options, size), "disk", { data: "writeback" }, 2 ** 33);
+      const { refused } = run(madeImage(options, size), "disk", { data: "writeback" }, 2 ** 33);
       expect(refused).toBeGreaterThanOrEqual(0);
     });
   },

@@ -53,17 +53,21 @@ export function dataWork(
   return { disk, versions };
 }
 
-/** What is wrong with the files that a recovery found; 0: none was promised yet. */
+/**
+ * What is wrong with the files that a recovery found; 0: none was promised yet. `repaired`: there
+ * was no journal, and a repair may have made a file longer, up to the last block that it has.
+ */
 export function dataComplaints(
   filesystem: Filesystem,
   versions: readonly Models[],
   promised: number,
+  repaired = false,
 ): string[] {
   const found: string[] = [];
   if (promised === 0) return found;
   for (const name of (versions[0] as Models).keys()) {
     const since = versions.slice(promised - 1).map((models) => models.get(name) as SparseBytes);
-    found.push(...fileComplaints(filesystem, name, since));
+    found.push(...fileComplaints(filesystem, name, since, repaired));
   }
   return found;
 }
@@ -72,18 +76,24 @@ function fileComplaints(
   filesystem: Filesystem,
   name: string,
   since: readonly SparseBytes[],
+  repaired: boolean,
 ): string[] {
   const inode = filesystem.root.lookup(name);
   if (inode === undefined) return [`${name} is gone`];
   const { size } = inode;
   const sizes = since.map((version) => version.size);
   const grown = sizes.some((now, i) => i > 0 && size > (sizes[i - 1] as number) && size < now);
-  if (!grown && !sizes.includes(size)) return [`${name}: ${size} bytes; promised ${sizes[0]}`];
+  const longer = repaired && size > Math.min(...sizes);
+  if (!grown && !longer && !sizes.includes(size))
+    return [`${name}: ${size} bytes; promised ${sizes[0]}`];
   const bytes = new Uint8Array(size);
   daxRead(inode, bytes, 0);
   const candidates = since.map((version) => version.read(0, size));
   // Zeros come in front of what a file that was cut and grows writes into its last block.
-  const bad = bytes.findIndex((byte, i) => candidates.every((one) => (one[i] ?? 0) !== byte));
+  const bad = bytes.findIndex((byte, i) => {
+    if (longer && candidates.some((one) => one[i] === undefined)) return byte === STALE;
+    return candidates.every((one) => (one[i] ?? 0) !== byte);
+  });
   if (bad < 0) return [];
   const may = new Set(candidates.map((one) => one[bad]));
   return [`${name}: byte ${bad} of ${size} is ${bytes[bad]}, not ${[...may].join(" or ")}`];
