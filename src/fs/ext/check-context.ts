@@ -68,6 +68,8 @@ export interface GivenToCheck {
   readonly dirty: boolean;
   readonly fastCommits: boolean;
   readonly findings: Findings;
+  /** Seconds since 1970. */
+  readonly now: number;
   /** Hears how far the long passes are: `ext.check` with `pass`, `done` and `total`. */
   readonly trace?: Tracer;
 }
@@ -82,6 +84,8 @@ export class CheckContext {
   readonly raw: DataView;
   /** The journal was replayed, or is to be: the superblock's totals may be stale. */
   readonly dirty: boolean;
+  /** Seconds since 1970, by whoever checks. */
+  readonly now: number;
   /** Fast commits were replayed, which leave the links of directories as they were. */
   readonly fastCommits: boolean;
 
@@ -96,6 +100,7 @@ export class CheckContext {
   readonly inodesUsed: SparseBits;
   readonly inodesDirectory: SparseBits;
   readonly inodesRegular: SparseBits;
+  readonly inodesSymlink: SparseBits;
   /** Inodes that are to be deleted or truncated at the next mount. */
   readonly orphans: SparseBits;
   /** Groups whose inode table cannot be read. */
@@ -114,6 +119,8 @@ export class CheckContext {
   readonly valueInodes = new NumberTable();
   /** What users, groups and projects use. */
   readonly quota: QuotaUsage;
+  /** How each encrypted inode is encrypted. */
+  readonly policies = new Map<number, string>();
   largeFiles = 0;
   largeDirectories = 0;
 
@@ -122,6 +129,7 @@ export class CheckContext {
     this.buffers = buffers;
     this.raw = given.raw;
     this.dirty = given.dirty;
+    this.now = given.now;
     this.fastCommits = given.fastCommits;
     this.findings = given.findings;
     this.trace = given.trace ?? silent;
@@ -132,6 +140,7 @@ export class CheckContext {
     this.inodesUsed = new SparseBits(inodesPerGroup);
     this.inodesDirectory = new SparseBits(inodesPerGroup);
     this.inodesRegular = new SparseBits(inodesPerGroup);
+    this.inodesSymlink = new SparseBits(inodesPerGroup);
     this.orphans = new SparseBits(inodesPerGroup);
     this.tablesLost = new SparseBits(4096);
     this.quota = new QuotaUsage(superblock);

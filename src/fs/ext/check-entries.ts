@@ -9,15 +9,22 @@ import {
   EXT4_FT_SYMLINK,
   Ext4DirEntry2 as DE,
 } from "../../format/ext-directory.ts";
-import { EXT4_ENCRYPT_FL, EXT4_ROOT_INO } from "../../format/ext-inode.ts";
-import { EXT4_FEATURE_INCOMPAT_FILETYPE } from "../../format/ext-superblock.ts";
-import { decodeUtf8 } from "../../lib/utf8.ts";
+import { EXT4_CASEFOLD_FL, EXT4_ROOT_INO } from "../../format/ext-inode.ts";
+import {
+  EXT4_FEATURE_INCOMPAT_CASEFOLD,
+  EXT4_FEATURE_INCOMPAT_FILETYPE,
+  Ext4SuperBlock as SB,
+} from "../../format/ext-superblock.ts";
+import { decodeUtf8, encodeUtf8 } from "../../lib/utf8.ts";
 import type { CheckContext } from "./check-context.ts";
+import { checkEncryptedEntry } from "./check-encryption.ts";
 import type { CheckedInode } from "./check-inode-record.ts";
 import { readInode } from "./check-inode-table.ts";
 import { hashName } from "./hash.ts";
 
 const HEADER = 8;
+/** `encodingFlags`: names must be right in the encoding. */
+const EXT4_ENC_STRICT_MODE_FL = 1;
 
 /** One entry, as far as it can be believed. */
 interface Entry {
@@ -52,6 +59,13 @@ export class EntryCheck {
     this.#context = context;
     this.#inode = inode;
     this.#index = index;
+  }
+
+  /** Names that differ only in case are the same here. */
+  get #folds(): boolean {
+    return (
+      this.#inode.has(EXT4_CASEFOLD_FL) && this.#context.incompat(EXT4_FEATURE_INCOMPAT_CASEFOLD)
+    );
   }
 
   /** Checks the entries that fill `bytes`. */
@@ -109,7 +123,8 @@ export class EntryCheck {
 
   #hash(name: Uint8Array, place: EntryPlace): void {
     const { hashSeed } = this.#context.superblock;
-    const hashed = hashName(name, place.version ?? -1, hashSeed);
+    const text = this.#folds ? folded(name) : name;
+    const hashed = text && hashName(text, place.version ?? -1, hashSeed);
     if (hashed !== undefined) place.note?.(hashed.hash);
   }
 
@@ -120,7 +135,10 @@ export class EntryCheck {
     if (position >= 2 && !this.#ordinary(entry, where)) return;
     if (!this.#target(entry, where)) return;
     this.#nameFaults(entry, where);
-    if (position >= 2) this.#childDirectory(entry, where);
+    if (position >= 2) {
+      checkEncryptedEntry(this.#context, this.#inode.ino, entry, where);
+      this.#childDirectory(entry, where);
+    }
     const name = decodeUtf8(entry.name);
     if (names.has(name)) {
       this.#context.error(
@@ -210,10 +228,16 @@ export class EntryCheck {
   }
 
   #nameFaults(entry: Entry, where: string): void {
-    if (this.#inode.has(EXT4_ENCRYPT_FL)) return;
+    const context = this.#context;
+    if (context.policies.has(this.#inode.ino)) return;
+    const strict = SB.encodingFlags.get(context.raw, 0) & EXT4_ENC_STRICT_MODE_FL;
+    if (strict !== 0 && this.#folds && !isUtf8(entry.name)) {
+      const text = `the name ${quoted(entry.name)} is no UTF-8, in a directory without case`;
+      context.error("ext.directory.name", where, text);
+    }
     if (!entry.name.includes(0) && !entry.name.includes(47)) return;
     const text = `the name ${quoted(entry.name)} holds a slash or a zero byte`;
-    this.#context.error("ext.directory.name", where, text);
+    context.error("ext.directory.name", where, text);
   }
 
   /** A directory has one parent. */
@@ -248,6 +272,17 @@ function isListable(context: CheckContext, ino: number): boolean {
   if (ino < firstIno || !context.isInode(ino)) return false;
   const hidden = [usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum];
   return !hidden.includes(ino);
+}
+
+/** A name without case; undefined where that takes the tables of Unicode. Other bytes stay. */
+function folded(name: Uint8Array): Uint8Array | undefined {
+  if (name.some((byte) => byte >= 0x80)) return isUtf8(name) ? undefined : name;
+  return name.map((byte) => (byte >= 0x41 && byte <= 0x5a ? byte + 0x20 : byte));
+}
+
+function isUtf8(name: Uint8Array): boolean {
+  const again = encodeUtf8(decodeUtf8(name));
+  return again.length === name.length && again.every((byte, i) => byte === name[i]);
 }
 
 /** A name as messages show it. */

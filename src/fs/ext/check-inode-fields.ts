@@ -16,6 +16,7 @@ import {
   Ext4Extent,
   Ext4ExtentHeader,
   Ext4Inode as DI,
+  Ext4InodeExtra as DX,
 } from "../../format/ext-inode.ts";
 import {
   EXT4_FEATURE_COMPAT_IMAGIC_INODES,
@@ -107,6 +108,29 @@ export function checkExtraSize(context: CheckContext, inode: CheckedInode): bool
   const text = `extra_isize is ${extraSize}, expected 0 or a multiple of 4 up to ${most}`;
   context.error("ext.inode.extra", inode.where, text);
   return false;
+}
+
+/** Until the year 2242 a date from 2310 on is one before 1970 that an old Linux wrote wrongly. */
+const LATEST_PLAUSIBLE = 2 * 2 ** 32;
+const EPOCH_BITS = 3;
+
+/** Times of an inode that has room for them. */
+export function checkExtraTimes(context: CheckContext, inode: CheckedInode): void {
+  const { view, extraSize } = inode;
+  const most = inode.bytes.length - EXT4_GOOD_OLD_INODE_SIZE;
+  if (extraSize >= most - 4 || context.now >= LATEST_PLAUSIBLE) return;
+  const extra = EXT4_GOOD_OLD_INODE_SIZE;
+  const times = [
+    ["atime", DI.atime.get(view, 0), DX.atimeExtra],
+    ["ctime", DI.ctime.get(view, 0), DX.ctimeExtra],
+    ["mtime", DI.mtime.get(view, 0), DX.mtimeExtra],
+    ["crtime", DX.crtime.get(view, extra), DX.crtimeExtra],
+  ] as const;
+  for (const [name, seconds, field] of times) {
+    if (seconds < 2 ** 31 || (field.get(view, extra) & EPOCH_BITS) !== EPOCH_BITS) continue;
+    const text = `${name} is after 2310, as old kernels wrote dates before 1970`;
+    context.error("ext.inode.time", inode.where, text);
+  }
 }
 
 /** What is neither a regular file nor a directory. @throws EIO */

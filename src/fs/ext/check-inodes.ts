@@ -12,6 +12,7 @@ import {
   EXT4_RESIZE_INO,
   EXT4_ROOT_INO,
   EXT4_USR_QUOTA_INO,
+  Ext4Inode as DI,
 } from "../../format/ext-inode.ts";
 import {
   EXT4_FEATURE_COMPAT_ORPHAN_FILE,
@@ -21,8 +22,15 @@ import {
 } from "../../format/ext-superblock.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { checkBlocks } from "./check-blocks.ts";
+import { checkEncryption } from "./check-encryption.ts";
 import { type CheckContext, hex } from "./check-context.ts";
-import { checkFields, checkFlags, checkExtraSize, checkKind } from "./check-inode-fields.ts";
+import {
+  checkExtraSize,
+  checkExtraTimes,
+  checkFields,
+  checkFlags,
+  checkKind,
+} from "./check-inode-fields.ts";
 import type { CheckedInode } from "./check-inode-record.ts";
 import { allInodes } from "./check-inode-table.ts";
 import { walkMap } from "./check-map.ts";
@@ -143,9 +151,15 @@ class InodePass {
       const text = "the list of bad blocks has mode, owner, links or attributes, expected none";
       context.error("ext.inode.reserved", inode.where, text);
     }
+    const claim = (block: number, count: number): boolean => {
+      if (context.claim(block, count)) return true;
+      const text = `bad blocks from ${block} on (${count}) are in use, by the filesystem or twice`;
+      context.error("ext.inode.reserved", inode.where, text);
+      return false;
+    };
     walkMap(context, inode, {
-      node: (block) => context.claim(block, 1),
-      data: (_logical, block, count) => void context.claim(block, count),
+      node: (block) => claim(block, 1),
+      data: (_logical, block, count) => void claim(block, count),
       problem: (code, text) => context.error(code, inode.where, text),
     });
     context.inodesUsed.add(inode.ino - 1);
@@ -171,7 +185,8 @@ class InodePass {
       checkBlocks(this.#context, inode, NO_VALUES, false);
       return false;
     }
-    if (inode.links !== 0 || inode.blockCount !== 0 || inode.blockWord(0) !== 0) {
+    const sectors = DI.blocksLo.get(inode.view, 0);
+    if (inode.links !== 0 || sectors !== 0 || inode.blockWord(0) !== 0) {
       const text = `no ${what} is in use, but its inode is not empty`;
       this.#context.error("ext.inode.reserved", inode.where, text);
     }
@@ -206,6 +221,9 @@ class InodePass {
     checkFields(context, inode);
     const believed = checkExtraSize(context, inode);
     const values = believed ? checkInodeAttributes(context, inode) : NO_VALUES;
+    if (believed) checkExtraTimes(context, inode);
+    checkEncryption(context, inode);
+    if (inode.isSymlink) context.inodesSymlink.add(index);
     if (inode.isDirectory) {
       context.inodesDirectory.add(index);
       context.directories.push(inode.ino);

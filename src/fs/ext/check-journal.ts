@@ -12,6 +12,7 @@ import {
 import type { Environment } from "../../lib/environment.ts";
 import { isDaxError } from "../../lib/errno.ts";
 import type { Findings } from "./check-context.ts";
+import { checkJournalFields } from "./check-journal-fields.ts";
 import { hasCompat, hasIncompat } from "./features.ts";
 import type { JournalStatistics } from "./journal-replay.ts";
 import { openJournal, replayInto } from "./recovery.ts";
@@ -35,11 +36,15 @@ export function checkJournal(
     const volume = new Volume(superblock, buffers, env.trace);
     const log = openJournal(volume);
     const { start, errno } = log.superblock;
+    checkJournalFields(volume, findings);
+    const recover = hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER);
     if (errno !== 0) {
       const text = `Linux aborted it with error ${errno | 0}`;
-      findings.warning("ext.journal.aborted", WHERE, text);
+      // Behind a journal that is to be replayed nothing is known to be wrong yet.
+      if (recover) findings.warning("ext.journal.aborted", WHERE, text);
+      else findings.error("ext.journal.aborted", WHERE, text);
     }
-    if (hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) {
+    if (recover) {
       const statistics = replayInto(volume, log);
       noteReplay(findings, statistics);
       return statistics.fastCommitTags > 0;

@@ -79,7 +79,8 @@ function openForCheck(
   const buffers = new Buffers(device, before.blockSize);
   const fastCommits = checkJournal(before, buffers, env, findings);
   const dirty = hasIncompat(before, EXT4_FEATURE_INCOMPAT_RECOVER);
-  const given = { dirty, fastCommits, findings, trace: env.trace };
+  const now = env.clock.now().sec;
+  const given = { dirty, fastCommits, findings, now, trace: env.trace };
   if (buffers.overlaid === 0) {
     return new CheckContext(before, buffers, { ...given, raw });
   }

@@ -45,7 +45,7 @@ export class ReplayEditor {
     this.superblock = superblock;
     this.buffers = buffers;
     const raw = new DataView(new ArrayBuffer(1024));
-    const given = { raw, dirty: true, fastCommits: true, findings: new Findings() };
+    const given = { raw, dirty: true, fastCommits: true, findings: new Findings(), now: 0 };
     this.context = new CheckContext(superblock, buffers, given);
   }
 

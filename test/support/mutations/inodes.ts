@@ -1,6 +1,7 @@
 /**
  * Damage to inodes' own fields.
  */
+import { Ext4GroupDesc as GD } from "../../../src/format/ext-group.ts";
 import { Ext4Inode as DI, Ext4InodeExtra as DX } from "../../../src/format/ext-inode.ts";
 import type { Mutation } from "./target.ts";
 
@@ -262,6 +263,27 @@ export const inodes: readonly Mutation[] = [
       t.set(8, DI.mode, 0x41a4);
       return true;
     },
+  },
+  {
+    name: "a bad block where the filesystem itself is",
+    code: "ext.inode.reserved",
+    edit: (t) => t.setMapWord(1, 0, t.getGroup(0, GD.inodeTableLo)),
+  },
+  {
+    name: "a date after 2310",
+    code: "ext.inode.time",
+    edit: (t) => {
+      if (t.superblock.inodeSize === 128) return false;
+      const ino = t.ino("a/f9");
+      t.set(ino, DI.atime, 0x9000_0000);
+      t.setExtra(ino, DX.atimeExtra, 3);
+      return true;
+    },
+  },
+  {
+    name: "encrypted without a word how",
+    code: "ext.inode.encryption",
+    edit: (t) => t.change("a/f9", DI.flags, (flags) => flags | 0x800),
   },
   {
     name: "bad blocks inode with a mode",

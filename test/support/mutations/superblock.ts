@@ -3,6 +3,7 @@
  */
 import { Ext4Inode as DI } from "../../../src/format/ext-inode.ts";
 import { Ext4SuperBlock as SB } from "../../../src/format/ext-superblock.ts";
+import { JournalSuperblock } from "../../../src/format/jbd2.ts";
 import type { Mutation } from "./target.ts";
 
 export const superblock: readonly Mutation[] = [
@@ -111,6 +112,55 @@ export const superblock: readonly Mutation[] = [
     edit: (t) => {
       if (t.get(t.ino("a/f2"), DI.fileAclLo) === 0) return false;
       t.setSuper(SB.featureCompat, t.getSuper(SB.featureCompat) & ~8);
+      return true;
+    },
+  },
+  {
+    name: "log_groups_per_flex",
+    code: "ext.super.value",
+    edit: (t) => t.setSuper(SB.logGroupsPerFlex, 40),
+  },
+  {
+    name: "desc_size without 64bit",
+    code: "ext.super.value",
+    edit: (t) => {
+      if ((t.getSuper(SB.featureIncompat) & 0x80) !== 0) return false;
+      t.setSuper(SB.descSize, 48);
+      return true;
+    },
+  },
+  {
+    name: "a feature that came to nothing",
+    code: "ext.super.features",
+    edit: (t) => t.setSuper(SB.featureRoCompat, t.getSuper(SB.featureRoCompat) | 0x800),
+  },
+  {
+    name: "metadata_csum_seed without metadata_csum",
+    code: "ext.super.features",
+    edit: (t) => {
+      if (t.superblock.metadataCsum || t.getSuper(SB.revLevel) === 0) return false;
+      t.setSuper(SB.featureIncompat, t.getSuper(SB.featureIncompat) | 0x2000);
+      return true;
+    },
+  },
+  {
+    name: "journal longer than its blocks",
+    code: "ext.journal",
+    edit: (t) => {
+      if ((t.getSuper(SB.featureCompat) & 4) === 0) return false;
+      t.setSuper(SB.jnlBackupType, 0);
+      t.set(8, DI.sizeLo, t.get(8, DI.sizeLo) * 2);
+      return true;
+    },
+  },
+  {
+    name: "journal with fields of another version",
+    code: "ext.journal",
+    edit: (t) => {
+      if ((t.getSuper(SB.featureCompat) & 4) === 0) return false;
+      const at = t.firstBlock(8) * t.superblock.blockSize;
+      if (JournalSuperblock.checksumType.get(t.view, at) !== 0) return false;
+      JournalSuperblock.blocktype.set(t.view, at, 3);
       return true;
     },
   },
