@@ -69,8 +69,19 @@ export const CHECK_IMAGES: Readonly<Record<string, CheckImage>> = {
     mke2fs: "-t ext4 -b 1024 -O ea_inode,large_dir",
     debugfs: [...ATTRIBUTES, "ea_set -f BIG d1/f5 user.big", "ea_set -f BIG d1/f6 user.big"],
   },
-  "ext4-orphan": { size: "4M", mke2fs: "-t ext4 -b 1024 -O orphan_file,metadata_csum_seed,mmp" },
+  "ext4-orphan": { size: "4M", mke2fs: "-t ext4 -b 1024 -O orphan_file,metadata_csum_seed" },
+  "ext4-mmp": { size: "4M", mke2fs: "-t ext4 -b 1024 -O mmp" },
   "ext4-quota": { size: "4M", mke2fs: "-t ext4 -b 1024 -O quota,project" },
+  "ext4-casefold": {
+    size: "4M",
+    mke2fs: "-t ext4 -b 1024 -O casefold",
+    debugfs: ["sif many flags 0x40081000", "sif d1 flags 0x40080000"],
+  },
+  "ext4-encrypt": {
+    size: "4M",
+    mke2fs: "-t ext4 -b 1024 -O encrypt",
+    debugfs: ["sif d3/f3 flags 0x80800", "ea_set -f CONTEXT d3/f3 c"],
+  },
   "ext4-512": { size: "8M", mke2fs: "-t ext4 -b 2048 -I 512 -O ^has_journal", debugfs: ATTRIBUTES },
 };
 
@@ -114,7 +125,11 @@ export function makeCheckImage(
   execFileSync("mke2fs", words, { stdio: "pipe" });
   const big = join(folder, "big-value");
   writeFileSync(big, Buffer.alloc(5000, "v"));
-  const commands = debugfs.map((line) => line.replace("BIG", big).replace("LONG", "x".repeat(200)));
+  const context = join(folder, "context");
+  writeFileSync(context, Buffer.concat([Buffer.from([1, 1, 4, 3]), Buffer.alloc(24, 9)]));
+  const commands = debugfs.map((line) =>
+    line.replace("BIG", big).replace("LONG", "x".repeat(200)).replace("CONTEXT", context),
+  );
   if (commands.length > 0) {
     spawnSync("debugfs", ["-w", "-f", "-", path], { input: commands.join("\n") });
   }

@@ -15,7 +15,10 @@ import { Ext4SuperBlock } from "../../src/format/ext-superblock.ts";
 import { Ext4XattrHeader } from "../../src/format/ext-xattr.ts";
 import { descriptorBlock } from "../../src/fs/ext/geometry.ts";
 import { descriptorChecksum } from "../../src/fs/ext/groups.ts";
-import { type Superblock, parseSuperblock } from "../../src/fs/ext/superblock.ts";
+import { RamDisk } from "../../src/block/ram-disk.ts";
+import { Findings } from "../../src/fs/ext/check-context.ts";
+import { parseForCheck } from "../../src/fs/ext/check-superblock.ts";
+import type { Superblock } from "../../src/fs/ext/superblock.ts";
 import { crc32c, crc32cLe32 } from "../../src/lib/crc32c.ts";
 import type { Field } from "../../src/lib/struct.ts";
 
@@ -30,7 +33,10 @@ export class ExtEditor {
   constructor(bytes: Uint8Array<ArrayBuffer>) {
     this.bytes = bytes;
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    this.superblock = parseSuperblock(this.view, 1024, bytes.length);
+    const raw = new DataView(bytes.slice(1024, 2048).buffer);
+    const parsed = parseForCheck(raw, new RamDisk({ name: "ram0", bytes }), new Findings());
+    if (parsed === undefined) throw new Error("the image has no superblock to go by");
+    this.superblock = parsed;
   }
 
   block(block: number): Uint8Array<ArrayBuffer> {
