@@ -16,7 +16,7 @@ export interface CallOptions {
   /** Where a relative path starts; the root of the tree unless given. */
   readonly from?: Location | undefined;
   /** Named in errors. */
-  readonly syscall?: string;
+  readonly syscall?: string | undefined;
   /** On whose behalf; nothing is checked unless given. */
   readonly credentials?: Credentials | undefined;
 }
@@ -24,13 +24,13 @@ export interface CallOptions {
 /** Options of calls that may be about a link itself. */
 export interface FollowOptions extends CallOptions {
   /** Whether a link in the last place is followed. */
-  readonly follow?: boolean;
+  readonly follow?: boolean | undefined;
 }
 
 /** Options of calls with two paths. */
 export interface TwoPathOptions extends CallOptions {
   /** Where the second path starts when it is relative; as `from` unless given. */
-  readonly toFrom?: Location;
+  readonly toFrom?: Location | undefined;
 }
 
 /** Runs a call; its errors say where they were met. */

@@ -167,7 +167,7 @@ export class FileTree {
   truncate(path: string, size: number, options: CallOptions = {}): void {
     const { syscall = "truncate", credentials } = options;
     inCall({ syscall, path }, () => {
-      const location = this.locate(path, walkOptions(options, syscall));
+      const location = walk(this.mounts, path, walkOptions(options, syscall));
       location.mount.assertLoose(location.inode, size);
       changeSize(location.inode, size, credentials);
       this.mounts.watches.tell("modify", location);
@@ -220,7 +220,7 @@ export class FileTree {
       return;
     }
     const { syscall = "syncfs" } = options;
-    const { mount } = this.locate(path, walkOptions(options, syscall));
+    const { mount } = walk(this.mounts, path, walkOptions(options, syscall));
     inCall({ syscall, path }, () => mount.sync());
   }
 
@@ -230,7 +230,7 @@ export class FileTree {
    */
   watch(path: string, options: WatchOptions & CallOptions, listener: WatchListener): Watch {
     const { syscall = "watch", credentials } = options;
-    const { inode } = this.locate(path, walkOptions(options, syscall));
+    const { inode } = walk(this.mounts, path, walkOptions(options, syscall));
     inCall({ syscall, path }, () => assertPermitted(inode, MAY_READ, credentials));
     return this.mounts.watches.add(inode, options, listener);
   }
@@ -245,7 +245,7 @@ export class FileTree {
 
   /** The absolute path without links. @throws as {@link locate} */
   realpath(path: string, options: CallOptions = {}): string {
-    return pathOf(this.locate(path, walkOptions(options, options.syscall ?? "realpath")));
+    return pathOf(walk(this.mounts, path, walkOptions(options, options.syscall ?? "realpath")));
   }
 
   /** The entries of a directory, without `.` and `..`, in media order. @throws ENOTDIR */
@@ -254,7 +254,7 @@ export class FileTree {
     syscall = "scandir",
     options: CallOptions = {},
   ): Generator<DirectoryEntry> {
-    const { inode } = this.locate(path, walkOptions(options, syscall));
+    const { inode } = walk(this.mounts, path, walkOptions(options, syscall));
     if (!isDirectory(inode.mode)) throw new DaxError("ENOTDIR", { syscall, path });
     inCall({ syscall, path }, () => assertPermitted(inode, MAY_READ, options.credentials));
     for (const entry of inode.readdir(0)) {
@@ -264,7 +264,7 @@ export class FileTree {
 
   /** Sizes of the filesystem that holds a path. @throws as {@link locate} */
   statfs(path = "/", options: CallOptions = {}): Statfs {
-    const { mount } = this.locate(path, walkOptions(options, options.syscall ?? "statfs"));
+    const { mount } = walk(this.mounts, path, walkOptions(options, options.syscall ?? "statfs"));
     return mount.filesystem.statfs();
   }
 
@@ -293,7 +293,7 @@ export class FileTree {
     body: (inode: Inode, credentials: Credentials | undefined) => T,
   ): T {
     const { syscall = name, credentials } = options;
-    const { inode } = this.locate(path, walkOptions(options, syscall));
+    const { inode } = walk(this.mounts, path, walkOptions(options, syscall));
     return inCall({ syscall, path }, () => body(inode, credentials));
   }
 
@@ -305,7 +305,7 @@ export class FileTree {
     body: (inode: Inode, credentials: Credentials | undefined) => void,
   ): void {
     const { syscall = name, credentials } = options;
-    const location = this.locate(path, walkOptions(options, syscall));
+    const location = walk(this.mounts, path, walkOptions(options, syscall));
     inCall({ syscall, path }, () => body(location.inode, credentials));
     this.mounts.watches.tell("attributes", location);
   }

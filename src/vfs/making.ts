@@ -12,7 +12,14 @@ import { S_IFCHR, S_IFBLK, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from "./
 import { S_IFSOCK, isDirectory } from "./modes.ts";
 import type { Location, MountTable } from "./mounts.ts";
 import type { OpenFile } from "./open-file.ts";
-import { type NamedPlace, checkPath, lookUp, walk, walkToName } from "./path-walk.ts";
+import {
+  type NamedPlace,
+  type WalkOptions,
+  checkPath,
+  lookUp,
+  walk,
+  walkToName,
+} from "./path-walk.ts";
 import {
   type Credentials,
   FS_APPEND_FL,
@@ -92,7 +99,7 @@ export function makeLink(
   const { syscall = "link", follow = false, credentials } = options;
   const source = typeof existing === "string" ? existing : existing.path;
   inCall({ syscall, path: source, dest: path }, () => {
-    const { inode, mount } = sourceOf(table, existing, { ...options, follow }, syscall);
+    const { inode, mount } = sourceOf(table, existing, walkOptions(options, syscall, follow));
     const place = placeForNew(table, path, secondOptions(options), syscall);
     const writing = writingFor(table, place, false);
     if (mount !== place.directory.mount) throw denied("EXDEV", "the two are on different mounts");
@@ -106,10 +113,9 @@ export function makeLink(
 function sourceOf(
   table: MountTable,
   existing: string | OpenFile,
-  options: FollowOptions,
-  syscall: string,
+  options: WalkOptions,
 ): Pick<Location, "inode" | "mount"> {
-  if (typeof existing === "string") return walk(table, existing, walkOptions(options, syscall));
+  if (typeof existing === "string") return walk(table, existing, options);
   existing.assertLinkable();
   return existing;
 }
@@ -198,17 +204,19 @@ export function makeIn(
 
 /** What the filesystem is told to make. */
 export function newFile(directory: Inode, wanted: Wanted, { credentials, umask }: Maker): NewFile {
-  const isLink = (wanted.mode & S_IFMT) === S_IFLNK;
+  const { mode, rdev, target } = wanted;
+  const isLink = (mode & S_IFMT) === S_IFLNK;
   return {
-    ...wanted,
-    mode: isLink ? wanted.mode : modeOfNew(directory, wanted.mode, umask, credentials),
+    mode: isLink ? mode : modeOfNew(directory, mode, umask, credentials),
     uid: credentials?.uid ?? 0,
     gid: credentials?.gid ?? 0,
+    rdev,
+    target,
   };
 }
 
 /** A name has come: the tree knows it, and so does whoever watches. */
 function appeared(table: MountTable, { directory, name }: NamedPlace, inode: Inode): void {
   table.names.added(directory.inode, name, inode.ino);
-  table.watches.tellName("create", directory, name, subjectOf(inode));
+  if (!table.watches.isEmpty) table.watches.tellName("create", directory, name, subjectOf(inode));
 }

@@ -51,11 +51,12 @@ export class OpenFile implements MountUser {
   readonly #sync: "all" | "data" | undefined;
   readonly #credentials: Credentials | undefined;
   readonly #linkable: boolean;
-  readonly #views: FileViews;
   /** What changes the bytes; undefined when it was not opened for that. */
   readonly #writing: InodeWriting | undefined;
   #open = true;
   #position = 0;
+  /** Made when somebody looks; most files are closed before. */
+  #views: FileViews | undefined;
 
   /** @throws EROFS when it is to be written and the filesystem is not */
   constructor(location: Location, mode: OpenMode = {}) {
@@ -73,7 +74,6 @@ export class OpenFile implements MountUser {
     this.#sync = sync;
     this.#credentials = credentials;
     this.#linkable = linkable;
-    this.#views = new FileViews(inode);
     inode.writing?.hold();
     mount.join(this);
   }
@@ -150,7 +150,7 @@ export class OpenFile implements MountUser {
    */
   view(offset: number, length: number): Uint8Array {
     if (!this.#open || !this.#reads) this.#refuseRead(offset);
-    return this.#views.again(offset, length) ?? this.#viewSlowly(offset, length);
+    return this.#views?.again(offset, length) ?? this.#viewSlowly(offset, length);
   }
 
   /**
@@ -366,7 +366,7 @@ export class OpenFile implements MountUser {
   /** @throws EBUSY when views were handed out, unless the media closes next */
   revoke(mediaCloses = false): void {
     if (!this.#open) return;
-    if (this.#views.handedOut && !mediaCloses) {
+    if (this.#views?.handedOut === true && !mediaCloses) {
       const detail = "its views alias the media and cannot be taken back; close it first";
       throw new DaxError("EBUSY", { syscall: "umount", path: this.path, detail });
     }
@@ -375,7 +375,7 @@ export class OpenFile implements MountUser {
 
   #end(): void {
     this.#open = false;
-    this.#views.forget();
+    this.#views?.forget();
     this.mount.leave(this);
     this.inode.writing?.release();
   }
@@ -392,7 +392,7 @@ export class OpenFile implements MountUser {
       throw this.#error("EINVAL", "mmap");
     }
     try {
-      return this.#views.at(offset, length);
+      return (this.#views ??= new FileViews(this.inode)).at(offset, length);
     } catch (error) {
       throw this.#placed(error, "mmap");
     }

@@ -21,9 +21,9 @@ export interface NewFile {
   /** Of a directory with the setgid bit it is that directory's instead. */
   readonly gid: number;
   /** Device nodes: the number as Linux's 64-bit `makedev`. */
-  readonly rdev?: number;
+  readonly rdev?: number | undefined;
   /** Symbolic links: the target, encoded as names are. */
-  readonly target?: string;
+  readonly target?: string | undefined;
 }
 
 /** What chmod, chown and utimensat change; what is absent stays. ctime follows by itself. */

@@ -132,6 +132,18 @@ test("behind the raw door any byte may be new: a flush takes all that it is aske
   }
 });
 
+test("behind the raw door fsync takes all of the mapping, and waits for it, each time", () => {
+  const { map, disk, file } = mapped(16);
+  map().bytes.set(noise(1, 5), 5);
+  file.sync();
+  const { flushedLines, fences } = disk.device.counters;
+  // Nothing of the filesystem has changed since, so nobody else would wait for these lines.
+  file.sync("data");
+  const { counters } = disk.device;
+  expect(counters.flushedLines - flushedLines).toBe((16 * PAGE) / 64);
+  expect(counters.fences - fences).toBeGreaterThanOrEqual(1);
+});
+
 test("MAP_SYNC: what leads to the bytes is durable before the mapping is there", () => {
   const { disk, map, tree } = mapped(8, false);
   const mapping = map({ sync: true });
