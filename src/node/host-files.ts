@@ -6,10 +6,11 @@
  */
 import * as fs from "node:fs";
 import type { Timespec } from "../lib/environment.ts";
+import { DaxError } from "../lib/errno.ts";
 import type { Range } from "../lib/range-set.ts";
 import { decodeUtf8 } from "../lib/utf8.ts";
 import { majorOf, minorOf } from "../vfs/modes.ts";
-import { type Libc, libc } from "./libc.unsafe.ts";
+import { type Libc, addressOf, libc } from "./libc.unsafe.ts";
 import { systemError, typed } from "./system-error.ts";
 
 /** What lstat tells. */
@@ -27,7 +28,7 @@ export interface HostStat {
   readonly ctime: Timespec;
   readonly major: number;
   readonly minor: number;
-  /** The same for all names of one file. */
+  /** The same for all names of one file; empty for one that has no other. */
   readonly identity: string;
 }
 
@@ -39,29 +40,39 @@ const SEEK_HOLE = 4;
 const ENOTSUP = 95;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const O_CLOEXEC = 0o2000000;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_BYTES = 256;
 const SLASH = 0x2f;
 const TWO_32 = 2 ** 32;
+/** Bytes of a path that a call takes, the zero behind it among them. */
+const PATH_MAX = 4096;
 /** What a system keeps of one file's attributes, in bytes, at most. */
 const MOST_ATTRIBUTES = 65_536;
+const NO_ATTRIBUTES: readonly HostAttribute[] = [];
+const NO_DATA: readonly Range[] = [];
 
-/** A path as the system takes it: bytes with a zero behind them. */
+/** A place in the tree of directories: a name in another place, or where it all starts. */
 export class HostPath {
-  /** With the zero. */
-  readonly bytes: Buffer;
+  readonly parent: HostPath | undefined;
+  /** Bytes. */
+  readonly name: Uint8Array;
 
-  constructor(bytes: Buffer) {
-    this.bytes = bytes;
+  constructor(parent: HostPath | undefined, name: Uint8Array) {
+    this.parent = parent;
+    this.name = name;
   }
 
   static of(path: string): HostPath {
-    return new HostPath(Buffer.from(`${path}\0`));
+    return new HostPath(undefined, Buffer.from(path));
   }
 
   /** As `node:fs` takes it. */
   get plain(): Buffer {
-    return this.bytes.subarray(0, -1);
+    const names: Uint8Array[] = [this.name];
+    for (let at = this.parent; at !== undefined; at = at.parent)
+      names.push(Uint8Array.of(SLASH), at.name);
+    return Buffer.concat(names.toReversed());
   }
 
   /** For errors. */
@@ -71,76 +82,151 @@ export class HostPath {
 
   /** A name in this directory. */
   child(name: Uint8Array): HostPath {
-    const length = this.bytes.length;
-    const bytes = Buffer.allocUnsafe(length + name.length + 1);
-    this.bytes.copy(bytes);
-    bytes[length - 1] = SLASH;
-    bytes.set(name, length);
-    bytes[length + name.length] = 0;
-    return new HostPath(bytes);
+    return new HostPath(this, name);
   }
 }
 
 /** Asks this machine about its files. */
 export class HostFiles {
-  readonly #libc: Libc | undefined = libc();
-  readonly #buffer = Buffer.alloc(MOST_ATTRIBUTES);
-  readonly #statx = Buffer.alloc(STATX_BYTES);
-  readonly #view = new DataView(this.#statx.buffer, this.#statx.byteOffset, STATX_BYTES);
+  readonly #fast: FastCalls | undefined;
+
+  constructor() {
+    const c = libc();
+    this.#fast = c === undefined ? undefined : new FastCalls(c);
+  }
 
   /** Of what a path names; a link itself, unless it is to be followed. @throws as lstat(2) */
   stat(path: HostPath, follow = false): HostStat {
-    const c = this.#libc;
-    if (c === undefined) return plainStat(path, follow);
+    return this.#fast === undefined ? plainStat(path, follow) : this.#fast.stat(path, follow);
+  }
+
+  /** Names in a directory, as bytes. @throws as readdir(3) */
+  names(path: HostPath): Buffer[] {
+    return calling(path, () => fs.readdirSync(path.plain, { encoding: "buffer" }));
+  }
+
+  /** Where a link leads. @throws as readlink(2) */
+  target(path: HostPath): Buffer {
+    return calling(path, () => fs.readlinkSync(path.plain, { encoding: "buffer" }));
+  }
+
+  /** Where a file holds data; everywhere when nobody can tell, or there are no holes. */
+  data(path: HostPath, { size, blocks }: HostStat): readonly Range[] {
+    if (size === 0) return NO_DATA;
+    const fast = this.#fast;
+    if (fast === undefined || blocks * 512 >= size) return [{ start: 0, length: size }];
+    return fast.data(path, size);
+  }
+
+  /** None where foreign calls cannot be made, or the file's home has none. @throws EACCES, EIO */
+  attributes(path: HostPath): readonly HostAttribute[] {
+    return this.#fast?.attributes(path) ?? NO_ATTRIBUTES;
+  }
+
+  /** Fills `target` from byte `offset` on; fewer bytes at the file's end. @throws as read(2) */
+  read(path: HostPath, offset: number, target: Uint8Array): number {
+    const fast = this.#fast;
+    return fast === undefined ? plainRead(path, offset, target) : fast.read(path, offset, target);
+  }
+}
+
+/** The same by foreign calls, which know more, and cost less. */
+class FastCalls {
+  readonly #libc: Libc;
+  readonly #path = Buffer.alloc(PATH_MAX);
+  readonly #list = Buffer.alloc(MOST_ATTRIBUTES);
+  readonly #statx = new Uint8Array(STATX_BYTES);
+  readonly #view = new DataView(this.#statx.buffer);
+  readonly #pathAt = addressOf(this.#path);
+  readonly #listAt = addressOf(this.#list);
+  readonly #statxAt = addressOf(this.#statx);
+  /** The directory whose path stands in `#path`, and its length with a slash behind it. */
+  #directory: HostPath | undefined;
+  #length = 0;
+
+  constructor(c: Libc) {
+    this.#libc = c;
+  }
+
+  /** The address of a path; it stands there until the next one is asked for. */
+  #address(path: HostPath): number {
+    const { parent, name } = path;
+    if (parent !== this.#directory || parent === undefined) this.#enter(parent);
+    const stop = this.#length + name.length;
+    if (stop >= PATH_MAX) {
+      const detail = `a path of ${stop} bytes; the system takes ${PATH_MAX - 1}`;
+      throw new DaxError("ENAMETOOLONG", { syscall: "open", path: path.shown, detail });
+    }
+    this.#path.set(name, this.#length);
+    this.#path[stop] = 0;
+    return this.#pathAt;
+  }
+
+  #enter(directory: HostPath | undefined): void {
+    this.#directory = directory;
+    this.#length = 0;
+    if (directory === undefined) return;
+    const bytes = directory.plain;
+    if (bytes.length + 1 < PATH_MAX) {
+      this.#path.set(bytes);
+      this.#path[bytes.length] = SLASH;
+    }
+    this.#length = bytes.length + 1;
+  }
+
+  stat(path: HostPath, follow: boolean): HostStat {
     const flags = follow ? 0 : AT_SYMLINK_NOFOLLOW;
-    const done = c.statx(AT_FDCWD, path.bytes, flags, STATX_BASIC_STATS, this.#statx);
+    const at = this.#address(path);
+    const done = this.#libc.statx(AT_FDCWD, at, flags, STATX_BASIC_STATS, this.#statxAt);
     if (done === 0) return this.#decoded();
-    throw systemError(c.errno(), { syscall: follow ? "stat" : "lstat", path: path.shown });
+    throw this.#error(path, follow ? "stat" : "lstat");
   }
 
   #decoded(): HostStat {
     const view = this.#view;
-    const wide = (at: number): number =>
-      view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
-    const time = (at: number): Timespec => ({
-      sec: view.getUint32(at, true) + view.getInt32(at + 4, true) * TWO_32,
-      nsec: view.getUint32(at + 8, true),
-    });
     const nlink = view.getUint32(16, true);
     return {
       mode: view.getUint16(28, true),
       uid: view.getUint32(20, true),
       gid: view.getUint32(24, true),
       nlink,
-      size: wide(40),
-      blocks: wide(48),
-      atime: time(64),
-      mtime: time(112),
-      ctime: time(96),
+      size: wide(view, 40),
+      blocks: wide(view, 48),
+      atime: timeAt(view, 64),
+      mtime: timeAt(view, 112),
+      ctime: timeAt(view, 96),
       major: view.getUint32(128, true),
       minor: view.getUint32(132, true),
-      // Only files with several names are ever looked for.
-      identity: nlink > 1 ? this.#statx.toString("latin1", 32, 40) + wide(136) : "",
+      identity: nlink > 1 ? `${wide(view, 136)}:${view.getBigUint64(32, true)}` : "",
     };
   }
 
-  /** Names in a directory, as bytes. @throws as readdir(3) */
-  names(path: HostPath): Buffer[] {
-    return typed(path.shown, () => fs.readdirSync(path.plain, { encoding: "buffer" }));
+  attributes(path: HostPath): readonly HostAttribute[] {
+    const at = this.#address(path);
+    const length = this.#libc.listxattrAt(at, this.#listAt, MOST_ATTRIBUTES);
+    if (length === 0) return NO_ATTRIBUTES;
+    if (length < 0) return this.#absent(path);
+    const names = this.#list.toString("latin1", 0, length).split("\0");
+    const file = Buffer.concat([path.plain, Buffer.alloc(1)]);
+    return names.flatMap((each) => (each === "" ? [] : this.#attribute(path, file, each)));
   }
 
-  /** Where a link leads. @throws as readlink(2) */
-  target(path: HostPath): Buffer {
-    return typed(path.shown, () => fs.readlinkSync(path.plain, { encoding: "buffer" }));
+  #attribute(path: HostPath, file: Buffer, name: string): readonly HostAttribute[] {
+    const own = Buffer.from(`${name}\0`, "latin1");
+    const length = this.#libc.lgetxattr(file, own, this.#list, MOST_ATTRIBUTES);
+    if (length < 0) return this.#absent(path);
+    return [[own.subarray(0, -1), Uint8Array.from(this.#list.subarray(0, length))]];
   }
 
-  /** Where a file holds data; everywhere when nobody can tell, or there are no holes. */
-  data(path: HostPath, { size, blocks }: HostStat): Range[] {
-    const whole = size === 0 ? [] : [{ start: 0, length: size }];
+  #absent(path: HostPath): readonly HostAttribute[] {
+    const errno = this.#libc.errno();
+    if (errno === ENOTSUP) return NO_ATTRIBUTES;
+    throw systemError(errno, { syscall: "llistxattr", path: path.shown });
+  }
+
+  data(path: HostPath, size: number): Range[] {
     const c = this.#libc;
-    if (c === undefined || blocks * 512 >= size) return whole;
-    const fd = typed(path.shown, () => fs.openSync(path.plain, "r"));
-    try {
+    return this.#opened(path, (fd) => {
       const data: Range[] = [];
       for (let at = 0; at < size;) {
         const start = c.lseek(fd, at, SEEK_DATA);
@@ -151,40 +237,65 @@ export class HostFiles {
         at = past;
       }
       return data;
+    });
+  }
+
+  read(path: HostPath, offset: number, target: Uint8Array): number {
+    const c = this.#libc;
+    const fd = c.openAt(this.#address(path), O_CLOEXEC);
+    if (fd < 0) throw this.#error(path, "open");
+    let done = 0;
+    let last = 1;
+    while (last > 0 && done < target.length) {
+      const rest = done === 0 ? target : target.subarray(done);
+      last = c.preadAt(fd, rest, rest.length, offset + done);
+      if (last > 0) done += last;
+    }
+    const error = last < 0 ? this.#error(path, "read") : undefined;
+    c.close(fd);
+    if (error !== undefined) throw error;
+    return done;
+  }
+
+  #opened<T>(path: HostPath, body: (fd: number) => T): T {
+    const fd = this.#libc.openAt(this.#address(path), O_CLOEXEC);
+    if (fd < 0) throw this.#error(path, "open");
+    try {
+      return body(fd);
     } finally {
-      fs.closeSync(fd);
+      this.#libc.close(fd);
     }
   }
 
-  /** None where foreign calls cannot be made, or the file's home has none. @throws EACCES, EIO */
-  attributes(path: HostPath): readonly HostAttribute[] {
-    const c = this.#libc;
-    if (c === undefined) return [];
-    const length = c.llistxattr(path.bytes, this.#buffer, MOST_ATTRIBUTES);
-    if (length === 0) return [];
-    if (length < 0) return absent(c, path);
-    const names = this.#buffer.toString("latin1", 0, length).split("\0");
-    return names.flatMap((each) => (each === "" ? [] : this.#attribute(c, path, each)));
-  }
-
-  #attribute(c: Libc, path: HostPath, name: string): readonly HostAttribute[] {
-    const own = Buffer.from(`${name}\0`, "latin1");
-    const length = c.lgetxattr(path.bytes, own, this.#buffer, MOST_ATTRIBUTES);
-    if (length < 0) return absent(c, path);
-    return [[own.subarray(0, -1), Uint8Array.from(this.#buffer.subarray(0, length))]];
+  #error(path: HostPath, syscall: string): DaxError {
+    return systemError(this.#libc.errno(), { syscall, path: path.shown });
   }
 }
 
-function absent(c: Libc, path: HostPath): [] {
-  const errno = c.errno();
-  if (errno === ENOTSUP) return [];
-  throw systemError(errno, { syscall: "llistxattr", path: path.shown });
+function wide(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * TWO_32;
+}
+
+function timeAt(view: DataView, at: number): Timespec {
+  const sec = view.getUint32(at, true) + view.getInt32(at + 4, true) * TWO_32;
+  return { sec, nsec: view.getUint32(at + 8, true) };
+}
+
+/** Runs a call of `node:fs`; errors are typed, and only then the path is made to be shown. */
+function calling<T>(path: HostPath, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    return typed(path.shown, () => {
+      throw error;
+    });
+  }
 }
 
 /** Without foreign calls. */
 function plainStat(path: HostPath, follow: boolean): HostStat {
   const call = follow ? fs.statSync : fs.lstatSync;
-  const stat = typed(path.shown, () => call(path.plain, { bigint: true }));
+  const stat = calling(path, () => call(path.plain, { bigint: true }));
   const rdev = Number(stat.rdev);
   return {
     mode: Number(stat.mode),
@@ -198,7 +309,7 @@ function plainStat(path: HostPath, follow: boolean): HostStat {
     ctime: timespec(stat.ctimeNs),
     major: majorOf(rdev),
     minor: minorOf(rdev),
-    identity: `${stat.dev}:${stat.ino}`,
+    identity: stat.nlink > 1n ? `${stat.dev}:${stat.ino}` : "",
   };
 }
 
@@ -207,9 +318,8 @@ function timespec(ns: bigint): Timespec {
   return { sec: Number((ns - BigInt(nsec)) / 1_000_000_000n), nsec };
 }
 
-/** Fills `target` from a file's byte `offset` on; what is not there stays. @throws as read(2) */
-export function readHostFile(path: HostPath, offset: number, target: Uint8Array): number {
-  try {
+function plainRead(path: HostPath, offset: number, target: Uint8Array): number {
+  return calling(path, () => {
     const fd = fs.openSync(path.plain, "r");
     try {
       let done = 0;
@@ -222,9 +332,5 @@ export function readHostFile(path: HostPath, offset: number, target: Uint8Array)
     } finally {
       fs.closeSync(fd);
     }
-  } catch (error) {
-    return typed(path.shown, () => {
-      throw error;
-    });
-  }
+  });
 }

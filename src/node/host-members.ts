@@ -10,7 +10,7 @@ import { encodeUtf8 } from "../lib/utf8.ts";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from "../vfs/modes.ts";
 import type { TarKind, TarMember } from "../vfs/tar-members.ts";
 import type { TarHandler } from "../vfs/tar-reader.ts";
-import { HostFiles, HostPath, type HostStat, readHostFile } from "./host-files.ts";
+import { HostFiles, HostPath, type HostStat } from "./host-files.ts";
 
 /** Bytes of a file that are read at once. */
 const PIECE = 2 ** 20;
@@ -116,7 +116,7 @@ class Teller {
     for (const { start, length } of data) {
       for (let done = 0; done < length; done += PIECE) {
         const piece = this.#buffer.subarray(0, Math.min(PIECE, length - done));
-        const count = readHostFile(path, start + done, piece);
+        const count = this.#files.read(path, start + done, piece);
         this.#handler.data(piece.fill(0, count), start + done);
       }
     }

@@ -6,9 +6,11 @@
  */
 import { attributeOf } from "../fs/ext/mkfs-attributes.ts";
 import type { NewChild, NewNode } from "../fs/ext/mkfs-tree.ts";
+import type { Timespec } from "../lib/environment.ts";
 import { DaxError } from "../lib/errno.ts";
+import type { Range } from "../lib/range-set.ts";
 import { isDevice, isDirectory, isRegular, isSymlink } from "../vfs/modes.ts";
-import { HostFiles, HostPath, type HostStat, readHostFile } from "./host-files.ts";
+import { HostFiles, HostPath, type HostStat } from "./host-files.ts";
 
 /**
  * Reads the tree under a directory.
@@ -20,6 +22,43 @@ export function hostTree(path: string): NewNode {
   const stat = files.stat(top, true);
   if (isDirectory(stat.mode)) return new Reader(files).node(top, stat);
   throw new DaxError("ENOTDIR", { syscall: "mkfs", path, detail: "a tree starts at a directory" });
+}
+
+const NO_ATTRIBUTES: NewNode["attributes"] = [];
+const NO_DATA: readonly Range[] = [];
+
+/** A regular file; there may be very many. */
+class HostFile implements NewNode {
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly atime: Timespec;
+  readonly mtime: Timespec;
+  readonly ctime: Timespec;
+  readonly attributes: NewNode["attributes"];
+  readonly size: number;
+  readonly data: readonly Range[];
+  readonly #files: HostFiles;
+  readonly #path: HostPath;
+
+  constructor(files: HostFiles, path: HostPath, stat: HostStat, attributes: NewNode["attributes"]) {
+    this.mode = stat.mode;
+    this.uid = stat.uid;
+    this.gid = stat.gid;
+    this.atime = stat.atime;
+    this.mtime = stat.mtime;
+    this.ctime = stat.ctime;
+    this.attributes = attributes;
+    this.size = stat.size;
+    this.data = files.data(path, stat);
+    this.#files = files;
+    this.#path = path;
+  }
+
+  /** What got shorter since reads as zeros. */
+  read(offset: number, target: Uint8Array): void {
+    this.#files.read(this.#path, offset, target);
+  }
 }
 
 class Reader {
@@ -41,33 +80,27 @@ class Reader {
   }
 
   #make(path: HostPath, stat: HostStat): NewNode {
-    const { mode, uid, gid, atime, mtime, ctime, size, major, minor } = stat;
     const attributes = this.#attributes(path);
-    const base = { mode, uid, gid, atime, mtime, ctime, attributes };
-    if (isRegular(mode)) {
-      const data = this.#files.data(path, stat);
-      const read = (offset: number, target: Uint8Array): void =>
-        void readHostFile(path, offset, target);
-      return { ...base, size, data, read };
-    }
-    const empty = { ...base, size: 0, data: [] };
-    if (isDirectory(mode)) return { ...empty, children: this.#children(path) };
-    if (isSymlink(mode)) return { ...empty, target: this.#files.target(path) };
-    return isDevice(mode) ? { ...empty, device: { major, minor } } : empty;
+    if (isRegular(stat.mode)) return new HostFile(this.#files, path, stat, attributes);
+    const { mode, uid, gid, atime, mtime, ctime, major, minor } = stat;
+    const base = { mode, uid, gid, atime, mtime, ctime, attributes, size: 0, data: NO_DATA };
+    if (isDirectory(mode)) return { ...base, children: this.#children(path) };
+    if (isSymlink(mode)) return { ...base, target: this.#files.target(path) };
+    return isDevice(mode) ? { ...base, device: { major, minor } } : base;
   }
 
   #children(path: HostPath): NewChild[] {
-    return this.#files.names(path).map((name) => {
+    const children: NewChild[] = [];
+    for (const name of this.#files.names(path)) {
       const own = path.child(name);
-      return { name, node: this.node(own, this.#files.stat(own)) };
-    });
+      children.push({ name, node: this.node(own, this.#files.stat(own)) });
+    }
+    return children;
   }
 
   #attributes(path: HostPath): NewNode["attributes"] {
     const all = this.#files.attributes(path);
-    if (all.length === 0) return NONE;
+    if (all.length === 0) return NO_ATTRIBUTES;
     return all.flatMap(([name, value]) => attributeOf(name, value) ?? []);
   }
 }
-
-const NONE: NewNode["attributes"] = [];

@@ -41,8 +41,6 @@ export interface Libc {
   /** Paths and names end with a zero byte. */
   llistxattr(path: Uint8Array, list: Uint8Array, size: number): number;
   lgetxattr(path: Uint8Array, name: Uint8Array, value: Uint8Array, size: number): number;
-  /** Fills 256 bytes of `struct statx`. The path ends with a zero byte. */
-  statx(fd: number, path: Uint8Array, flags: number, mask: number, into: Uint8Array): number;
   /** `times` are two of `struct timespec`. The path ends with a zero byte. */
   utimensat(fd: number, path: Uint8Array, times: Uint8Array, flags: number): number;
   lsetxattr(
@@ -52,6 +50,12 @@ export interface Libc {
     size: number,
     flags: number,
   ): number;
+  /** Those that are made for very many files take addresses: a path's, that ends with a zero. */
+  statx(fd: number, path: number, flags: number, mask: number, into: number): number;
+  listxattrAt(path: number, list: number, size: number): number;
+  openAt(path: number, flags: number): number;
+  preadAt(fd: number, into: Uint8Array, length: number, offset: number): number;
+  close(fd: number): number;
   /** Of the last failed call. */
   errno(): number;
 }
@@ -124,7 +128,11 @@ function bind(koffi: Koffi): Libc {
     sigaction: call("sigaction", "int", ["int", "void *", "void *"]),
     getauxval: call("getauxval", "ulong", ["ulong"]),
     llistxattr: call("llistxattr", "int64_t", ["void *", "void *", "size_t"]),
-    statx: call("statx", "int", ["int", "void *", "int", "uint", "void *"]),
+    statx: call("statx", "int", ["int", pointer, "int", "uint", pointer]),
+    listxattrAt: call("llistxattr", "int64_t", [pointer, pointer, "size_t"]),
+    openAt: call("open", "int", [pointer, "int"]),
+    preadAt: call("pread", "int64_t", ["int", "void *", "size_t", "int64_t"]),
+    close: call("close", "int", ["int"]),
     lgetxattr: call("lgetxattr", "int64_t", ["void *", "void *", "void *", "size_t"]),
     utimensat: call("utimensat", "int", ["int", "void *", "void *", "int"]),
     lsetxattr: call("lsetxattr", "int", ["void *", "void *", "void *", "size_t", "int"]),

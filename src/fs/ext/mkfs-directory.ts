@@ -14,7 +14,7 @@ import { crc32c } from "../../lib/crc32c.ts";
 import { sizeof } from "../../lib/struct.ts";
 import { encodeUtf8 } from "../../lib/utf8.ts";
 import { hasIncompat } from "./features.ts";
-import { inodeSeed } from "./mkfs-inode.ts";
+import { inodeSeed } from "./mkfs-maps.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** A subdirectory under its name. */

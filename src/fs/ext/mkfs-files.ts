@@ -26,7 +26,7 @@ import {
   EXT4_FEATURE_RO_COMPAT_QUOTA,
 } from "../../format/ext-superblock.ts";
 import { crc32c } from "../../lib/crc32c.ts";
-import { RangeSet } from "../../lib/range-set.ts";
+import type { Range } from "../../lib/range-set.ts";
 import { encodeUtf8 } from "../../lib/utf8.ts";
 import { S_IFDIR, S_IFREG } from "../../vfs/modes.ts";
 import { hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
@@ -40,15 +40,16 @@ import {
   placeAttributes,
 } from "./mkfs-fill.ts";
 import { directoryBlock } from "./mkfs-directory.ts";
+import type { NewInode } from "./mkfs-inode.ts";
 import {
   type FileMap,
   type MappedRun,
-  type NewInode,
   type PlannedBlock,
   allocatePieces,
   doubleIndirectOnly,
+  mapBytes,
   wordsBlock,
-} from "./mkfs-inode.ts";
+} from "./mkfs-maps.ts";
 import { planDirectory } from "./mkfs-htree.ts";
 import { type JournalSize, journalGoal, journalSize, journalSuperblock } from "./mkfs-journal.ts";
 import { type MakeExtOptions, type QuotaType, inBlocks, noRoom, refuse } from "./mkfs-options.ts";
@@ -58,11 +59,13 @@ import { type Usage, quotaFile } from "./mkfs-quota.ts";
 import type { Space } from "./mkfs-space.ts";
 import type { Superblock } from "./superblock.ts";
 
-/** Blocks that are written through, and what fills a part of them, which is zeros before. */
+/** Blocks of a file: `bytes` bytes from `offset` on, which `node` reads, and zeros behind them. */
 export interface DataRun {
   readonly start: number;
   readonly length: number;
-  readonly fill: (at: number, into: Uint8Array) => void;
+  readonly node: NewNode;
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 /** Everything that goes into the new filesystem besides tables and superblocks. */
@@ -174,10 +177,10 @@ class Planner {
   }
 
   #allocate(ino: number, goal: number, count: number): FileMap {
-    return this.#allocatePieces(ino, goal, new RangeSet([{ start: 0, length: count }]));
+    return this.#allocatePieces(ino, goal, count === 0 ? [] : [{ start: 0, length: count }]);
   }
 
-  #allocatePieces(ino: number, goal: number, pieces: RangeSet): FileMap {
+  #allocatePieces(ino: number, goal: number, pieces: readonly Range[]): FileMap {
     const { superblock, space } = this.#wishes;
     const nodeGoal = groupStart(superblock, 0);
     const wishes = { superblock, space, ino, extents: this.#extents, nodeGoal };
@@ -339,7 +342,7 @@ class Planner {
     this.#contents.zeroes.push(...map.runs);
     const block = (map.runs[0] as MappedRun).start;
     this.#contents.blocks.push({ block, bytes: () => journalSuperblock(sb, size) });
-    this.#contents.journal = { size, backup: journalBackup(map.block, bytes) };
+    this.#contents.journal = { size, backup: journalBackup(mapBytes(map.block), bytes) };
   }
 
   #mmp(): void {

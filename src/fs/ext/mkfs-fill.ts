@@ -7,7 +7,7 @@
 import { EXT4_INDEX_FL, EXT4_ROOT_INO, Ext4InodeExtra } from "../../format/ext-inode.ts";
 import { EXT4_XATTR_MAGIC } from "../../format/ext-xattr.ts";
 import { EXT4_FEATURE_RO_COMPAT_DIR_NLINK } from "../../format/ext-superblock.ts";
-import { RangeSet } from "../../lib/range-set.ts";
+import { type Range, RangeSet } from "../../lib/range-set.ts";
 import { sizeof } from "../../lib/struct.ts";
 import { S_IFMT, S_IFLNK, S_IFREG, isDevice, isDirectory } from "../../vfs/modes.ts";
 import { typeOfMode } from "./directory-types.ts";
@@ -16,10 +16,11 @@ import { groupStart } from "./geometry.ts";
 import { I_BLOCK_SIZE } from "./inode-record.ts";
 import type { Contents } from "./mkfs-files.ts";
 import { type DirectoryEntry, planDirectory } from "./mkfs-htree.ts";
-import type { FileMap, NewInode } from "./mkfs-inode.ts";
+import type { NewInode } from "./mkfs-inode.ts";
+import type { FileMap } from "./mkfs-maps.ts";
 import { refuse } from "./mkfs-options.ts";
 import type { Space } from "./mkfs-space.ts";
-import { type NewNode, type Numbered, childrenOf } from "./mkfs-tree.ts";
+import type { NewNode, Numbered } from "./mkfs-tree.ts";
 import type { Superblock } from "./superblock.ts";
 import { fitsBlock, listLength, sealBlock, writeBlock, writeList } from "./xattr-layout.ts";
 
@@ -28,7 +29,7 @@ export interface FillHost {
   readonly superblock: Superblock;
   readonly space: Space;
   readonly contents: Contents;
-  allocate(ino: number, goal: number, pieces: RangeSet): FileMap;
+  allocate(ino: number, goal: number, pieces: readonly Range[]): FileMap;
   /** Seconds since 1970, when it is made. */
   readonly time: number;
   add(inode: NewInode): void;
@@ -54,7 +55,7 @@ export function entriesOf(
   one: Numbered,
   numbered: ReadonlyMap<NewNode, Numbered>,
 ): DirectoryEntry[] {
-  return childrenOf(one.node, one.ino === EXT4_ROOT_INO).map(({ name, node }) => ({
+  return one.children.map(({ name, node }) => ({
     name,
     ino: (numbered.get(node) as Numbered).ino,
     type: typeOfMode(node.mode),
@@ -116,7 +117,7 @@ class Filler {
     const entries = entriesOf(one, this.#numbered);
     const plan = planDirectory(superblock, one.ino, one.parent, entries);
     const count = plan.blocks.length;
-    const map = this.#allocate(one.ino, new RangeSet([{ start: 0, length: count }]));
+    const map = this.#allocate(one.ino, [{ start: 0, length: count }]);
     for (const run of map.runs) {
       for (let i = 0; i < run.length; i++) {
         const bytes = plan.blocks[run.logical + i] as () => Uint8Array;
@@ -152,27 +153,27 @@ class Filler {
     for (const { logical, start, length } of map.runs) {
       const offset = logical * blockSize;
       const bytes = Math.min(length * blockSize, node.size - offset);
-      contents.data.push({
-        start,
-        length,
-        fill: (at, into) => fillFrom(node, offset, bytes, at, into),
-      });
+      contents.data.push({ start, length, node, offset, bytes });
     }
     this.#add(one, { ...map, size: node.size });
   }
 
   /** Blocks that hold data, in whole clusters. */
-  #pieces({ data, size }: NewNode): RangeSet {
+  #pieces({ data, size }: NewNode): readonly Range[] {
     const { blockSize, clusterRatio } = this.#host.superblock;
     const unit = blockSize * clusterRatio;
-    const pieces = new RangeSet();
     const blocks = Math.ceil(size / blockSize);
+    const only = data[0];
+    if (data.length === 1 && only?.start === 0 && only.length === size) {
+      return blocks === 0 ? [] : [{ start: 0, length: blocks }];
+    }
+    const pieces = new RangeSet();
     for (const { start, length } of data) {
       const first = Math.floor(start / unit) * clusterRatio;
       const after = Math.min(blocks, Math.ceil((start + length) / unit) * clusterRatio);
       if (after > first) pieces.add(first, after - first);
     }
-    return pieces;
+    return [...pieces];
   }
 
   #symlink(one: Numbered): void {
@@ -188,7 +189,7 @@ class Filler {
       this.#add(one, { block, size: target.length });
       return;
     }
-    const map = this.#allocate(one.ino, new RangeSet([{ start: 0, length: 1 }]));
+    const map = this.#allocate(one.ino, [{ start: 0, length: 1 }]);
     const bytes = (): Uint8Array => {
       const block = new Uint8Array(blockSize);
       block.set(target);
@@ -198,7 +199,7 @@ class Filler {
     this.#add(one, { ...map, size: target.length });
   }
 
-  #allocate(ino: number, pieces: RangeSet): FileMap {
+  #allocate(ino: number, pieces: readonly Range[]): FileMap {
     const map = this.#host.allocate(ino, this.#at, pieces);
     const last = map.runs.at(-1);
     if (last !== undefined) this.#at = last.start + last.length;
@@ -226,18 +227,6 @@ class Filler {
       time: this.#host.time,
     });
   }
-}
-
-/** Fills `into` from byte `at` of a run, which has `bytes` bytes of the file from `offset` on. */
-function fillFrom(
-  node: NewNode,
-  offset: number,
-  bytes: number,
-  at: number,
-  into: Uint8Array,
-): void {
-  const length = Math.min(into.length, bytes - at);
-  if (length > 0) node.read?.(offset + at, into.subarray(0, length));
 }
 
 /** Small numbers in the first word, as ever; others in the second. */

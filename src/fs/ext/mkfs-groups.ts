@@ -90,7 +90,7 @@ export class GroupMaker {
     if ((this.#flags(group) & EXT4_BG_INODE_UNINIT) !== 0) return undefined;
     const { blockSize, inodesPerGroup } = this.#wishes.superblock;
     const bytes = new Uint8Array(blockSize);
-    for (const bit of this.#inodes.get(group)?.used ?? []) setBits(bytes, bit, bit + 1);
+    for (const bit of this.#inodes.get(group)?.used ?? []) setBit(bytes, bit);
     setBits(bytes, inodesPerGroup, blockSize * 8);
     return bytes;
   }

@@ -30,7 +30,7 @@ import { storedLength } from "./directory-entries.ts";
 import { entryLength } from "./entry-area.ts";
 import { hasCompat, hasIncompat } from "./features.ts";
 import { hashName } from "./hash.ts";
-import { inodeSeed } from "./mkfs-inode.ts";
+import { inodeSeed } from "./mkfs-maps.ts";
 import { refuse } from "./mkfs-options.ts";
 import type { Superblock } from "./superblock.ts";
 
@@ -71,6 +71,7 @@ interface Child {
   readonly block: number;
 }
 
+const ENTRY_BYTES = sizeof(DE);
 const DOT = Uint8Array.of(0x2e);
 const DOT_DOT = Uint8Array.of(0x2e, 0x2e);
 
@@ -157,7 +158,8 @@ class Planner {
     DE.recLen.set(view, at, storedLength(length, this.#sb.blockSize));
     DE.nameLen.set(view, at, entry.name.length);
     DE.fileType.set(view, at, this.#typed ? entry.type : 0);
-    for (const [i, byte] of entry.name.entries()) view.setUint8(at + sizeof(DE) + i, byte);
+    const { name } = entry;
+    for (let i = 0; i < name.length; i++) view.setUint8(at + ENTRY_BYTES + i, name[i] as number);
   }
 
   #leaf(entries: readonly DirectoryEntry[]): Uint8Array {

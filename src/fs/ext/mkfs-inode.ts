@@ -1,30 +1,14 @@
 /**
- * Inodes as they are first written, and the runs of blocks that they map.
+ * Inodes as they are first written.
  *
  * @module
  */
-import {
-  EXT4_DIND_BLOCK,
-  EXT4_EXTENTS_FL,
-  EXT4_EXT_MAGIC,
-  EXT4_IND_BLOCK,
-  EXT4_N_BLOCKS,
-  EXT4_NDIR_BLOCKS,
-  Ext4Extent as EX,
-  Ext4ExtentHeader as EH,
-  Ext4ExtentIdx as EI,
-  Ext4ExtentTail,
-  Ext4Inode as DI,
-  Ext4InodeExtra as DX,
-} from "../../format/ext-inode.ts";
+import { Ext4Inode as DI, Ext4InodeExtra as DX } from "../../format/ext-inode.ts";
 import { EXT4_GOOD_OLD_INODE_SIZE } from "../../format/ext-superblock.ts";
-import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
+import { crc32c } from "../../lib/crc32c.ts";
 import type { Timespec } from "../../lib/environment.ts";
-import type { RangeSet } from "../../lib/range-set.ts";
 import { sizeof } from "../../lib/struct.ts";
-import { I_BLOCK_SIZE } from "./inode-record.ts";
-import { refuse } from "./mkfs-options.ts";
-import type { Space } from "./mkfs-space.ts";
+import { ExtentRoot, inodeSeed } from "./mkfs-maps.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** Times that come from elsewhere. */
@@ -46,8 +30,8 @@ export interface NewInode {
   /** Units of 512 bytes. */
   readonly sectors: number;
   readonly flags: number;
-  /** The 60 bytes of the map. */
-  readonly block?: Uint8Array | undefined;
+  /** The 60 bytes of the map, or what makes them. */
+  readonly block?: Uint8Array | ExtentRoot | undefined;
   /** Seconds since 1970. */
   readonly time: number;
   /** Times of their own, for what is copied. */
@@ -61,6 +45,7 @@ export interface NewInode {
 }
 
 const EXTRA = EXT4_GOOD_OLD_INODE_SIZE;
+const EXTRA_BYTES = sizeof(DX);
 
 /** The epoch bits of a time behind 2038. */
 function epochOf(seconds: number): number {
@@ -72,318 +57,74 @@ function extraOf({ sec, nsec }: Timespec): number {
   return epochOf(sec) + nsec * 4;
 }
 
-/** Where the checksums of an inode of generation 0 and of its blocks start. */
-export function inodeSeed(superblock: Superblock, ino: number): number {
-  return crc32cLe32(crc32cLe32(superblock.checksumSeed, ino), 0);
-}
+// Hot: there is one for each file of a tree.
+const {
+  mode,
+  uid: uidLo,
+  gid: gidLo,
+  sizeLo,
+  sizeHigh,
+  linksCount,
+  blocksLo,
+  flags: flagWord,
+} = DI;
+const { blocksHigh, fileAclLo, fileAclHigh, uidHigh, gidHigh, checksumLo, block: blockWords } = DI;
+const { atime: atimeWord, ctime: ctimeWord, mtime: mtimeWord } = DI;
+const { extraIsize, ctimeExtra, mtimeExtra, atimeExtra, crtime, crtimeExtra, checksumHi } = DX;
 
-/** Fills `bytes`, `inode_size` zeros, with an inode and its checksum. */
-export function encodeInode(superblock: Superblock, inode: NewInode, bytes: Uint8Array): void {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const { time, uid = 0, gid = 0 } = inode;
-  DI.mode.set(view, 0, inode.mode);
-  DI.uid.set(view, 0, uid & 0xffff);
-  DI.uidHigh.set(view, 0, uid >>> 16);
-  DI.gid.set(view, 0, gid & 0xffff);
-  DI.gidHigh.set(view, 0, gid >>> 16);
-  DI.sizeLo.set(view, 0, inode.size >>> 0);
-  DI.sizeHigh.set(view, 0, Math.floor(inode.size / 2 ** 32));
-  DI.linksCount.set(view, 0, inode.links);
-  DI.blocksLo.set(view, 0, inode.sectors >>> 0);
-  DI.blocksHigh.set(view, 0, Math.floor(inode.sectors / 2 ** 32));
-  DI.flags.set(view, 0, inode.flags);
-  if (inode.block !== undefined) DI.block.set(view, 0, inode.block);
-  const still = { sec: time, nsec: 0 };
-  const times = inode.times ?? { atime: still, ctime: still, mtime: still };
-  for (const name of ["atime", "ctime", "mtime"] as const)
-    DI[name].set(view, 0, times[name].sec >>> 0);
-  DI.fileAclLo.set(view, 0, (inode.fileAcl ?? 0) >>> 0);
-  DI.fileAclHigh.set(view, 0, Math.floor((inode.fileAcl ?? 0) / 2 ** 32));
-  if (inode.bare !== true && bytes.length > EXTRA) encodeExtra(view, time, times);
-  if (inode.attributes !== undefined) bytes.set(inode.attributes, EXTRA + sizeof(DX));
-  stampInode(superblock, inode.ino, bytes, inode.bare !== true);
-}
-
-function encodeExtra(view: DataView, time: number, times: CopiedTimes): void {
-  DX.extraIsize.set(view, EXTRA, sizeof(DX));
-  DX.ctimeExtra.set(view, EXTRA, extraOf(times.ctime));
-  DX.mtimeExtra.set(view, EXTRA, extraOf(times.mtime));
-  DX.atimeExtra.set(view, EXTRA, extraOf(times.atime));
-  DX.crtimeExtra.set(view, EXTRA, epochOf(time));
-  DX.crtime.set(view, EXTRA, time >>> 0);
-}
-
-function stampInode(superblock: Superblock, ino: number, bytes: Uint8Array, full: boolean): void {
-  if (!superblock.metadataCsum) return;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const checksum = crc32c(inodeSeed(superblock, ino), bytes);
-  DI.checksumLo.set(view, 0, checksum & 0xffff);
-  if (full && bytes.length > EXTRA) DX.checksumHi.set(view, EXTRA, checksum >>> 16);
-}
-
-/** A run of a file: `length` blocks from the file's block `logical` on. */
-export interface MappedRun {
-  readonly logical: number;
-  readonly start: number;
-  readonly length: number;
-}
-
-/** Content of a block that is still to be written; made when its turn comes. */
-export interface PlannedBlock {
-  readonly block: number;
-  readonly bytes: () => Uint8Array;
-}
-
-/** The map of a file. */
-export interface FileMap {
-  /** The 60 bytes of the inode. */
-  readonly block: Uint8Array;
-  readonly flags: number;
-  readonly sectors: number;
-  readonly runs: readonly MappedRun[];
-  /** Nodes of the extent tree, or indirect blocks. */
-  readonly nodes: readonly PlannedBlock[];
-}
-
-/** Whose blocks are mapped, and how. */
-export interface MapWishes {
-  readonly superblock: Superblock;
-  readonly space: Space;
-  readonly ino: number;
-  readonly extents: boolean;
-  /** Where nodes of an extent tree go. */
-  readonly nodeGoal: number;
-}
-
-/** Takes and maps those blocks of a file that are in `pieces`, from `goal` on. @throws ENOSPC */
-export function allocatePieces(wishes: MapWishes, goal: number, pieces: RangeSet): FileMap {
-  return wishes.extents
-    ? new ExtentMapper(wishes).map(goal, pieces)
-    : new BlockMapper(wishes, pieces).map(goal);
-}
-
-/** Blocks of a file are counted in 32 bits. */
-const MAX_LOGICAL = 2 ** 32;
-/** Longest written extent, in blocks. */
-const LONGEST = 32768;
-
-function encodeHeader(view: DataView, entries: number, max: number, depth: number): void {
-  EH.magic.set(view, 0, EXT4_EXT_MAGIC);
-  EH.entries.set(view, 0, entries);
-  EH.max.set(view, 0, max);
-  EH.depth.set(view, 0, depth);
-}
-
-function encodeExtent(view: DataView, at: number, run: MappedRun): void {
-  EX.block.set(view, at, run.logical);
-  EX.len.set(view, at, run.length);
-  EX.startLo.set(view, at, run.start >>> 0);
-  EX.startHi.set(view, at, Math.floor(run.start / 2 ** 32));
-}
-
-function encodeIndex(view: DataView, at: number, run: MappedRun): void {
-  EI.block.set(view, at, run.logical);
-  EI.leafLo.set(view, at, run.start >>> 0);
-  EI.leafHi.set(view, at, Math.floor(run.start / 2 ** 32));
-}
-
-class ExtentMapper {
-  readonly #wishes: MapWishes;
-  readonly #nodes: PlannedBlock[] = [];
-  /** Entries of a node outside the inode. */
-  readonly #max: number;
-  /** Blocks of leaves, taken when the runs before them had no more room. */
-  readonly #leaves: number[] = [];
-
-  constructor(wishes: MapWishes) {
-    this.#wishes = wishes;
-    this.#max = Math.floor((wishes.superblock.blockSize - sizeof(EH)) / sizeof(EX));
-  }
-
-  map(goal: number, pieces: RangeSet): FileMap {
-    const { superblock } = this.#wishes;
-    if (pieces.overlaps(MAX_LOGICAL, 2 ** 48)) {
-      refuse("a file has 2^32 blocks or more; make larger blocks");
-    }
-    const runs = this.#allocate(goal, pieces);
-    let entries: readonly MappedRun[] = runs;
-    let depth = 0;
-    while (entries.length > 4) entries = this.#level(entries, depth++);
-    const block = new Uint8Array(I_BLOCK_SIZE);
-    encodeNode(new DataView(block.buffer), entries, 4, depth);
-    const clusters = runs.reduce(
-      (sum, { length }) => sum + Math.ceil(length / superblock.clusterRatio),
-      this.#nodes.length,
-    );
-    const sectors = (clusters * superblock.clusterSize) / 512;
-    return { block, flags: EXT4_EXTENTS_FL, sectors, runs, nodes: this.#nodes };
-  }
-
-  #allocate(goal: number, pieces: RangeSet): MappedRun[] {
-    const { superblock, space } = this.#wishes;
-    const longest = LONGEST - (LONGEST % superblock.clusterRatio);
-    const runs: MappedRun[] = [];
-    let at = goal;
-    for (const piece of pieces) {
-      const after = piece.start + piece.length;
-      for (let logical = piece.start; logical < after;) {
-        const { start, length } = space.take(at, Math.min(after - logical, longest));
-        if (this.#isFull(runs.length)) this.#leaves.push(space.takeOne(at - 1));
-        runs.push({ logical, start, length });
-        logical += length;
-        at = start + length;
-      }
-    }
-    return runs;
-  }
-
-  /** Whether so many runs fill the inode, or all leaves. */
-  #isFull(runs: number): boolean {
-    return runs === 4 || (runs > 4 && runs % this.#max === 0);
-  }
-
-  /** Puts the entries of one level into blocks, and returns the entries of the level above. */
-  #level(entries: readonly MappedRun[], depth: number): MappedRun[] {
-    const { superblock, space, nodeGoal, ino } = this.#wishes;
-    const max = this.#max;
-    const above: MappedRun[] = [];
-    for (let first = 0; first < entries.length; first += max) {
-      const here = entries.slice(first, first + max);
-      const start = (depth === 0 ? this.#leaves.shift() : undefined) ?? space.takeOne(nodeGoal);
-      this.#nodes.push({ block: start, bytes: () => nodeBlock(superblock, ino, here, max, depth) });
-      above.push({ logical: (here[0] as MappedRun).logical, start, length: 0 });
-    }
-    return above;
-  }
-}
-
-function encodeNode(
-  view: DataView,
-  entries: readonly MappedRun[],
-  max: number,
-  depth: number,
-): void {
-  encodeHeader(view, entries.length, max, depth);
-  const encode = depth === 0 ? encodeExtent : encodeIndex;
-  for (const [i, run] of entries.entries()) encode(view, sizeof(EH) + i * sizeof(EX), run);
-}
-
-function nodeBlock(
+/**
+ * Fills the `inode_size` zeros of `bytes` from `at` on with an inode and its checksum; `view` shows
+ * all of `bytes`.
+ */
+export function encodeInode(
   superblock: Superblock,
-  ino: number,
-  entries: readonly MappedRun[],
-  max: number,
-  depth: number,
-): Uint8Array {
-  const bytes = new Uint8Array(superblock.blockSize);
-  const view = new DataView(bytes.buffer);
-  encodeNode(view, entries, max, depth);
-  const tail = sizeof(EH) + max * sizeof(EX);
-  if (superblock.metadataCsum && tail + sizeof(Ext4ExtentTail) <= bytes.length) {
-    const checksum = crc32c(inodeSeed(superblock, ino), bytes.subarray(0, tail));
-    Ext4ExtentTail.checksum.set(view, tail, checksum);
-  }
-  return bytes;
+  inode: NewInode,
+  bytes: Uint8Array,
+  view: DataView,
+  at: number,
+): void {
+  const { time, uid = 0, gid = 0 } = inode;
+  const { inodeSize } = superblock;
+  mode.set(view, at, inode.mode);
+  uidLo.set(view, at, uid & 0xffff);
+  uidHigh.set(view, at, uid >>> 16);
+  gidLo.set(view, at, gid & 0xffff);
+  gidHigh.set(view, at, gid >>> 16);
+  sizeLo.set(view, at, inode.size >>> 0);
+  sizeHigh.set(view, at, Math.floor(inode.size / 2 ** 32));
+  linksCount.set(view, at, inode.links);
+  blocksLo.set(view, at, inode.sectors >>> 0);
+  blocksHigh.set(view, at, Math.floor(inode.sectors / 2 ** 32));
+  flagWord.set(view, at, inode.flags);
+  const { block } = inode;
+  if (block instanceof ExtentRoot) block.encode(view, at + blockWords.offset);
+  else if (block !== undefined) bytes.set(block, at + blockWords.offset);
+  const { times } = inode;
+  atimeWord.set(view, at, (times?.atime.sec ?? time) >>> 0);
+  ctimeWord.set(view, at, (times?.ctime.sec ?? time) >>> 0);
+  mtimeWord.set(view, at, (times?.mtime.sec ?? time) >>> 0);
+  fileAclLo.set(view, at, (inode.fileAcl ?? 0) >>> 0);
+  fileAclHigh.set(view, at, Math.floor((inode.fileAcl ?? 0) / 2 ** 32));
+  const full = inode.bare !== true && inodeSize > EXTRA;
+  if (full) encodeExtra(view, at + EXTRA, time, times);
+  if (inode.attributes !== undefined) bytes.set(inode.attributes, at + EXTRA + EXTRA_BYTES);
+  if (!superblock.metadataCsum) return;
+  const sum = crc32c(inodeSeed(superblock, inode.ino), bytes.subarray(at, at + inodeSize));
+  checksumLo.set(view, at, sum & 0xffff);
+  if (full) checksumHi.set(view, at + EXTRA, sum >>> 16);
 }
 
-/** An indirect block while it fills. */
-interface Indirect {
-  readonly block: number;
-  readonly words: number[];
-}
-
-/** Direct and indirect blocks; every indirect block lies just before what it maps. */
-class BlockMapper {
-  readonly #wishes: MapWishes;
-  readonly #perBlock: number;
-  readonly #nodes: Indirect[] = [];
-  readonly #runs: MappedRun[] = [];
-  readonly #words: number[] = Array.from({ length: EXT4_N_BLOCKS }, () => 0);
-  readonly #pieces: RangeSet;
-  #at = 0;
-
-  constructor(wishes: MapWishes, pieces: RangeSet) {
-    this.#wishes = wishes;
-    this.#pieces = pieces;
-    this.#perBlock = wishes.superblock.blockSize / 4;
-  }
-
-  map(goal: number): FileMap {
-    this.#at = goal;
-    this.#fill(this.#words, 0, EXT4_NDIR_BLOCKS);
-    let first = EXT4_NDIR_BLOCKS;
-    for (let level = 1; level <= 3; level++) {
-      this.#words[EXT4_IND_BLOCK + level - 1] = this.#subtree(level, first);
-      first += this.#perBlock ** level;
-    }
-    if (this.#pieces.overlaps(first, MAX_LOGICAL)) {
-      refuse(`a file has data behind its block ${first}; such files need the extent feature`);
-    }
-    const { superblock } = this.#wishes;
-    const block = new Uint8Array(I_BLOCK_SIZE);
-    const view = new DataView(block.buffer);
-    for (const [i, word] of this.#words.entries()) view.setUint32(i * 4, word, true);
-    const blocks = this.#pieces.total + this.#nodes.length;
-    return {
-      block,
-      flags: 0,
-      sectors: (blocks * superblock.blockSize) / 512,
-      runs: this.#runs,
-      nodes: this.#nodes.map(({ block: at, words }) => ({
-        block: at,
-        bytes: () => wordsBlock(superblock.blockSize, words),
-      })),
-    };
-  }
-
-  /** The block that maps the file from its block `first` on; 0 where there is only a hole. */
-  #subtree(level: number, first: number): number {
-    const below = this.#perBlock ** (level - 1);
-    if (!this.#pieces.overlaps(first, below * this.#perBlock)) return 0;
-    const node: Indirect = { block: this.#takeNode(), words: [] };
-    this.#nodes.push(node);
-    if (level === 1) {
-      this.#fill(node.words, first, this.#perBlock);
-      return node.block;
-    }
-    for (let i = 0; i < this.#perBlock; i++) {
-      node.words.push(this.#subtree(level - 1, first + i * below));
-    }
-    return node.block;
-  }
-
-  #takeNode(): number {
-    const block = this.#wishes.space.takeOne(this.#at);
-    this.#at = block + 1;
-    return block;
-  }
-
-  #fill(words: number[], first: number, count: number): void {
-    for (let i = words.length; i < count; i++) words.push(0);
-    for (const piece of this.#pieces.intersect(first, count)) {
-      const after = piece.start + piece.length;
-      for (let logical = piece.start; logical < after;) {
-        const { start, length } = this.#wishes.space.take(this.#at, after - logical);
-        for (let i = 0; i < length; i++) words[logical - first + i] = start + i;
-        this.#runs.push({ logical, start, length });
-        this.#at = start + length;
-        logical += length;
-      }
-    }
-  }
-}
-
-/** A block of block numbers. */
-export function wordsBlock(blockSize: number, words: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(blockSize);
-  const view = new DataView(bytes.buffer);
-  for (const [i, word] of words.entries()) view.setUint32(i * 4, word, true);
-  return bytes;
-}
-
-/** Only a double indirect block. */
-export function doubleIndirectOnly(block: number): Uint8Array {
-  const bytes = new Uint8Array(I_BLOCK_SIZE);
-  new DataView(bytes.buffer).setUint32(EXT4_DIND_BLOCK * 4, block, true);
-  return bytes;
+function encodeExtra(
+  view: DataView,
+  at: number,
+  time: number,
+  times: CopiedTimes | undefined,
+): void {
+  extraIsize.set(view, at, EXTRA_BYTES);
+  const still = epochOf(time);
+  ctimeExtra.set(view, at, times === undefined ? still : extraOf(times.ctime));
+  mtimeExtra.set(view, at, times === undefined ? still : extraOf(times.mtime));
+  atimeExtra.set(view, at, times === undefined ? still : extraOf(times.atime));
+  crtimeExtra.set(view, at, still);
+  crtime.set(view, at, time >>> 0);
 }

@@ -6,7 +6,7 @@
 import { EXT4_ORPHAN_BLOCK_MAGIC, Ext4OrphanBlockTail as OT } from "../../format/ext-group.ts";
 import { crc32c, crc32cLe32 } from "../../lib/crc32c.ts";
 import { sizeof } from "../../lib/struct.ts";
-import { inodeSeed } from "./mkfs-inode.ts";
+import { inodeSeed } from "./mkfs-maps.ts";
 import { type MakeExtOptions, inBlocks, refuse } from "./mkfs-options.ts";
 import type { Superblock } from "./superblock.ts";
 

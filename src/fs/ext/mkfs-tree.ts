@@ -44,11 +44,14 @@ export interface Numbered {
   readonly ino: number;
   readonly parent: number;
   links: number;
+  /** Of a directory: names in the order of their bytes. */
+  readonly children: readonly NewChild[];
 }
 
 /** What only the maker of a filesystem puts into its root. */
 const LOST_AND_FOUND = encodeUtf8("lost+found");
 const MOST_LINKS = 65_000;
+const NOTHING: readonly NewChild[] = [];
 
 /** Whether a name in the root is that of what every filesystem has already. */
 export function isLostAndFound(name: Uint8Array): boolean {
@@ -70,14 +73,16 @@ export function numberTree(
   const all = new Map<NewNode, Numbered>();
   const waiting: Numbered[] = [];
   const enter = (node: NewNode, ino: number, parent: number): void => {
-    const numbered = { node, ino, parent, links: isDirectory(node.mode) ? 2 : 1 };
+    const directory = isDirectory(node.mode);
+    const children = directory ? childrenOf(node, ino === rootInode) : NOTHING;
+    const numbered = { node, ino, parent, links: directory ? 2 : 1, children };
     all.set(node, numbered);
-    if (isDirectory(node.mode)) waiting.push(numbered);
+    if (directory) waiting.push(numbered);
   };
   enter(root, rootInode, rootInode);
   for (let next = 0; next < waiting.length; next++) {
     const directory = waiting[next] as Numbered;
-    for (const { name, node } of childrenOf(directory.node, directory.ino === rootInode)) {
+    for (const { name, node } of directory.children) {
       const known = all.get(node);
       if (isDirectory(node.mode)) directory.links++;
       if (known === undefined) enter(node, take(), directory.ino);
@@ -91,7 +96,7 @@ export function numberTree(
 }
 
 /** The names that a directory gets, in the order of their bytes. @throws EINVAL */
-export function childrenOf({ children = [] }: NewNode, root: boolean): NewChild[] {
+function childrenOf({ children = [] }: NewNode, root: boolean): NewChild[] {
   const kept = root ? children.filter(({ name }) => !isLostAndFound(name)) : [...children];
   kept.sort((a, b) => compareBytes(a.name, b.name));
   for (const [i, { name, node }] of kept.entries()) {

@@ -178,6 +178,7 @@ export class ExtPlan {
     this.#zero(writer);
     this.#writeContents(writer);
     for (const run of this.#contents.data) writer.data(run);
+    writer.endData();
     this.#writeGroups(writer);
     this.#writeDescriptors(writer);
     writer.superblock(this.#maker.bytes(0));
@@ -218,6 +219,7 @@ export class ExtPlan {
   #writeInodes(writer: Writer, inodes: readonly NewInode[]): void {
     const { inodeSize, inodesPerGroup, blockSize } = this.superblock;
     const chunk = new Uint8Array(Math.max(INODES_AT_ONCE, inodeSize));
+    const view = new DataView(chunk.buffer);
     for (let next = 0; next < inodes.length;) {
       const { ino } = inodes[next] as NewInode;
       const group = Math.floor((ino - 1) / inodesPerGroup);
@@ -226,8 +228,8 @@ export class ExtPlan {
       let count = 0;
       chunk.fill(0);
       for (; count < most && inodes[next]?.ino === ino + count; count++) {
-        const bytes = chunk.subarray(count * inodeSize, (count + 1) * inodeSize);
-        encodeInode(this.superblock, inodes[next++] as NewInode, bytes);
+        const inode = inodes[next++] as NewInode;
+        encodeInode(this.superblock, inode, chunk, view, count * inodeSize);
       }
       const table = (this.#tables.inodeTable[group] as number) * blockSize;
       writer.bytes(table + within * inodeSize, chunk.subarray(0, count * inodeSize));
@@ -338,6 +340,9 @@ class Writer {
   readonly #blockSize: number;
   readonly #zeroed: boolean;
   readonly #buffer = new Uint8Array(DATA_AT_ONCE);
+  /** Blocks in the buffer: from which on, and how many. */
+  #first = 0;
+  #count = 0;
 
   constructor(device: BlockDevice, blockSize: number, zeroed: boolean) {
     this.#device = device;
@@ -366,16 +371,30 @@ class Writer {
     this.#device.write((block * this.#blockSize) / SECTOR_SIZE, bytes);
   }
 
-  /** Data through a buffer of bounded size. */
-  data({ start, length, fill }: DataRun): void {
-    const per = this.#blockSize / SECTOR_SIZE;
-    const most = Math.max(1, Math.floor(DATA_AT_ONCE / this.#blockSize));
-    for (let done = 0; done < length; done += most) {
-      const count = Math.min(most, length - done);
-      const bytes = this.#buffer.subarray(0, count * this.#blockSize).fill(0);
-      fill(done * this.#blockSize, bytes);
-      this.#device.write((start + done) * per, bytes);
+  /** Data through a buffer of bounded size, in which runs that lie side by side are collected. */
+  data({ start, length, node, offset, bytes }: DataRun): void {
+    const most = Math.floor(DATA_AT_ONCE / this.#blockSize);
+    for (let done = 0; done < length;) {
+      if (start + done !== this.#first + this.#count || this.#count === most) this.endData();
+      if (this.#count === 0) this.#first = start + done;
+      const count = Math.min(most - this.#count, length - done);
+      const from = this.#count * this.#blockSize;
+      const until = from + count * this.#blockSize;
+      const at = done * this.#blockSize;
+      const data = Math.min(until, from + Math.max(0, bytes - at));
+      this.#buffer.fill(0, from, until);
+      if (data > from) node.read?.(offset + at, this.#buffer.subarray(from, data));
+      this.#count += count;
+      done += count;
     }
+  }
+
+  /** Writes what is collected. */
+  endData(): void {
+    if (this.#count === 0) return;
+    const bytes = this.#buffer.subarray(0, this.#count * this.#blockSize);
+    this.#device.write((this.#first * this.#blockSize) / SECTOR_SIZE, bytes);
+    this.#count = 0;
   }
 
   bytes(at: number, bytes: Uint8Array): void {
