@@ -22,7 +22,7 @@ import { convertBlocks, mapBlocks, mapCredits, mapRevokes, removeBlocks } from "
 import { assertMutable, refusal } from "./new-names.ts";
 import { isKnownPlain } from "./privileges.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
-import { zeroTail } from "./tail.ts";
+import { settleCut, zeroTail } from "./tail.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /**
@@ -134,6 +134,7 @@ function extend(
   offset: number,
 ): number {
   const { record } = state;
+  if (offset + source.length > record.size) settleCut(writing, state);
   const copies = 2 * mapCredits(record) + SUPERBLOCK_CREDITS + 1;
   const step = (handle: Handle) => extendStep(writing, handle, state, { source, offset });
   const result = writing.operate(copies, step, mapRevokes(record));

@@ -13,7 +13,7 @@ import type { InodeState } from "./inode-state.ts";
 import { claim } from "./map-context.ts";
 import { type BlockRange, convertBlocks, mapBlocks, mapCredits, mapRevokes } from "./map-writer.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
-import { zeroTail } from "./tail.ts";
+import { settleCut, zeroTail } from "./tail.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /** Runs that one transaction gets at most: without a journal nothing else bounds it. */
@@ -77,6 +77,7 @@ function sizeAfter(
 
 /** From the front, so that ENOSPC and a power cut leave what the kernel would leave. */
 function fillBlocks(writing: ExtWriting, state: InodeState, job: Job): void {
+  if (job.size !== undefined) settleCut(writing, state);
   const { record } = state;
   const [from, to] = job.blocks;
   for (let at = from; at < to;) {

@@ -33,6 +33,8 @@ export class InodeState {
   transaction = 0;
   /** The last of these that changed more than times: what reading its data back takes. */
   dataTransaction = 0;
+  /** The last transaction in which it was cut within a block. */
+  cutIn = 0;
   /** The clock's tick at which it was written to last. */
   writtenAt = -1;
   /** The last run that was found to be the file's own, and no part of the filesystem. */

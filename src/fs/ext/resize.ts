@@ -16,7 +16,7 @@ import { mapCredits } from "./map-writer.ts";
 import { assertFree, refusal } from "./new-names.ts";
 import { ORPHAN_CREDITS } from "./orphans.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
-import { zeroTail, zeroTailWhenCommitted } from "./tail.ts";
+import { settleCut, zeroTail, zeroTailWhenCommitted } from "./tail.ts";
 import { truncateStep } from "./truncate.ts";
 import type { ExtWriting } from "./writing.ts";
 
@@ -50,6 +50,7 @@ function assertSize({ editor }: ExtWriting, { record }: InodeState, size: number
 }
 
 function grow(writing: ExtWriting, state: InodeState, size: number): void {
+  settleCut(writing, state);
   writing.operate(SUPERBLOCK_CREDITS + 1, (handle) => {
     zeroTail(writing, state);
     writing.contents.join(handle);

@@ -42,6 +42,7 @@ export function zeroTailWhenCommitted(
 ): void {
   const { size } = state.record;
   if (size % writing.editor.volume.superblock.blockSize === 0) return;
+  state.cutIn = handle.transaction;
   handle.onCommitted(() => {
     // Whoever made it grow since has zeroed what was behind the end.
     if (state.retired || state.record.size !== size) return;
@@ -52,4 +53,12 @@ export function zeroTailWhenCommitted(
       if (!isDaxError(error)) throw error;
     }
   });
+}
+
+/**
+ * To be called before a file grows, with no handle open: as long as a cut is not durable a power
+ * cut brings back what lay behind the end, and it must not be zeros by then. @throws EIO, EROFS
+ */
+export function settleCut({ journal }: ExtWriting, { cutIn }: InodeState): void {
+  if (cutIn > journal.committed) journal.commitThrough(cutIn);
 }
