@@ -2,6 +2,7 @@
 import * as nodeFs from "node:fs";
 import { text } from "node:stream/consumers";
 import { afterAll, describe, expect, test } from "vitest";
+import { fillMissing, fillMissingPromises } from "../../src/node/facade/unsupported.ts";
 import { makePair } from "../support/facade-pair.ts";
 import { type AnyFs, failure } from "../support/fs-outcome.ts";
 
@@ -23,39 +24,21 @@ test("has everything that this version of Node has", () => {
   expect(namesOf(nodeFs.promises).filter((name) => !(name in ours.promises))).toEqual([]);
 });
 
-const refused = (name: string): object => ({ code: "ENOTSUP", syscall: name });
+test("what only another version of Node has says so, with its name", async () => {
+  const unknown = { newCall: () => 1, stat: () => 1 };
+  const facade: Record<string, unknown> = { stat: "kept" };
+  fillMissing(facade, unknown);
+  expect(() => (facade["newCall"] as Call)()).toThrow(/^ENOTSUP.*newCall.*does not have it/u);
+  expect(facade["stat"]).toBe("kept");
+  const promises: Record<string, unknown> = {};
+  fillMissingPromises(promises, unknown);
+  await expect((promises["newCall"] as Call)()).rejects.toMatchObject({ code: "ENOTSUP" });
+});
 
-describe("ENOTSUP, with what to do", () => {
-  test.each(["globSync", "glob"])("%s throws", (name) => {
-    const call = (mine as Record<string, unknown>)[name] as Call;
-    expect(() => call(`${root}/dir`)).toThrow(expect.objectContaining(refused(name)));
-    expect(() => call(`${root}/dir`)).toThrow(/tinyglobby/u);
-  });
-
-  test("glob passes it on", async () => {
-    const glob = (mine as Record<string, unknown>)["glob"] as Call;
-    const error = await new Promise((resolve) => {
-      glob("**", resolve);
-    });
-    expect(error).toMatchObject(refused("glob"));
-  });
-
-  test("promises.glob says it where it would give its first", async () => {
-    const call = (mine.promises as Record<string, unknown>)["glob"] as Call;
-    const first = (call(root) as AsyncIterator<unknown>).next();
-    await expect(first).rejects.toMatchObject(refused("glob"));
-  });
-
-  test("promises.lchmod rejects as on Linux", async () => {
-    const call = (mine.promises as Record<string, unknown>)["lchmod"] as Call;
-    const real = await nodeFs.promises.lchmod(root, 0o600).catch(failure);
-    expect(await (call(root, 0o600) as Promise<unknown>).catch(failure)).toEqual(real);
-  });
-
-  test("unwatchFile stops nothing", () => {
-    const call = (mine as Record<string, unknown>)["unwatchFile"] as Call;
-    expect(call(root)).toBe(undefined);
-  });
+test("promises.lchmod rejects as on Linux", async () => {
+  const call = (mine.promises as Record<string, unknown>)["lchmod"] as Call;
+  const real = await nodeFs.promises.lchmod(root, 0o600).catch(failure);
+  expect(await (call(root, 0o600) as Promise<unknown>).catch(failure)).toEqual(real);
 });
 
 describe("classes and blobs are those of the volume", () => {

@@ -2,13 +2,17 @@
  * What changes through `volume.fs`, against `node:fs` on a folder of the host: the same calls, in
  * every flavour, must give the same values and errors to the letter, and leave the same tree.
  */
+import { execFileSync, spawnSync } from "node:child_process";
 import * as nodeFs from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makeVolume } from "../../src/node/make-volume.ts";
+import { openVolume } from "../../src/node/volume.ts";
 import { run } from "../support/facade-pair.ts";
 import { type AnyFs, type Flavour, outcome } from "../support/fs-outcome.ts";
 import { type WritablePair, complaintsOf, makeWritablePair } from "../support/writable-pair.ts";
 import { bodies } from "../support/facade-bodies.ts";
-import { programs } from "./judge.ts";
+import { makeFolder } from "../support/host-tree.ts";
+import { probed, programs } from "./judge.ts";
 import { fill, snapshot } from "../support/facade-tree.ts";
 import { WHOLE } from "../support/slices.ts";
 
@@ -233,6 +237,29 @@ describe.each(Object.entries(table))("%s", (title, calls) => {
     }
     expect(complaints(pair)).toBe("");
   });
+});
+
+const mounting = probed(
+  () => process.getuid?.() === 0 && spawnSync("mount", ["--version"]).status === 0,
+  "run as root, who may mount",
+);
+
+test.skipIf(mounting.missing)(`an image that Linux has mounted${mounting.hint}`, () => {
+  const folder = makeFolder();
+  const [image, mountpoint] = [`${folder}/image`, `${folder}/mount`];
+  makeVolume(image, { size: { bytes: 2 ** 23 } });
+  nodeFs.mkdirSync(mountpoint);
+  execFileSync("mount", ["-o", "loop", image, mountpoint]);
+  try {
+    expect(() => openVolume(image, { write: true })).toThrow(
+      new RegExp(`^EBUSY.*mounted on ${mountpoint} through /dev/loop`, "u"),
+    );
+    openVolume(image).close();
+  } finally {
+    execFileSync("umount", [mountpoint]);
+  }
+  openVolume(image, { write: true }).close();
+  nodeFs.rmSync(folder, { recursive: true });
 });
 
 describe("bodies", () => {

@@ -188,6 +188,44 @@ describe("how it ends", () => {
   });
 });
 
+describe("a disk that is full", () => {
+  const full = "ENOSPC: no space left on device, write";
+
+  test("says so in every flavour, and is clean afterwards", async () => {
+    const { media, volume } = makeRamVolume({}, {}, 2 ** 20);
+    const { fs: ours } = volume;
+    const big = Buffer.alloc(2 ** 21, 1);
+    expect(why(() => ours.writeFileSync("/big", big))).toBe(full);
+    expect(ours.statSync("/big").size).toBeGreaterThan(0);
+    await expect(ours.promises.writeFile("/big2", big)).rejects.toMatchObject({ message: full });
+    const stream = ours.createWriteStream("/big3");
+    stream.end(big);
+    const [error] = (await once(stream, "error")) as [Error];
+    expect(error).toMatchObject({ message: full, code: "ENOSPC", errno: -28, syscall: "write" });
+    const fd = ours.openSync("/big3", "a");
+    expect(why(() => ours.writeSync(fd, Buffer.alloc(8192)))).toBe(full);
+    ours.closeSync(fd);
+    for (const name of ["/big", "/big2", "/big3"]) ours.unlinkSync(name);
+    ours.writeFileSync("/small", "there is room again");
+    volume.close();
+    expect(findings(media)).toEqual([]);
+  });
+
+  test("of its inodes, too", () => {
+    const { media, volume } = makeRamVolume({ inodes: 16 });
+    const made = [];
+    const error = why(() => {
+      for (let i = 0; ; i++) {
+        volume.fs.writeFileSync(`/file-${i}`, "x");
+        made.push(i);
+      }
+    });
+    expect(error).toBe(`ENOSPC: no space left on device, open '/file-${made.length}'`);
+    volume.close();
+    expect(findings(media)).toEqual([]);
+  });
+});
+
 describe("on behalf of somebody", () => {
   test("modes are checked, and what is made is theirs", () => {
     const { media, volume } = makeRamVolume();

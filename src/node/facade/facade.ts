@@ -19,8 +19,10 @@ import { Context, type FacadeOptions } from "./context.ts";
 import { copyFile } from "./copy-file.ts";
 import { cp } from "./copy-tree.ts";
 import { Directory } from "./directory.ts";
+import { temporaryLater, temporarySync } from "./disposable.ts";
 import { equipHandles, handleOf, isHandle } from "./file-handle.ts";
 import { existsWithCallback, promised, synchronous, withCallback } from "./flavours.ts";
+import { globLater, globOf } from "./glob.ts";
 import { LISTING, NATIVE_REALPATH } from "./listing.ts";
 import { type Mmap, mmap } from "./mapping-files.ts";
 import { NAMING } from "./naming.ts";
@@ -159,8 +161,8 @@ function promisesOf(context: Context): VolumePromises {
   calls["lchmod"] = async () => {
     throw notImplemented("lchmod");
   };
+  calls["glob"] = (...args: unknown[]) => globLater(context, args);
   calls["watch"] = (...args: unknown[]) => watchLater(context, args);
-  fillMissingPromises(calls);
   return calls as unknown as VolumePromises;
 }
 
@@ -204,7 +206,7 @@ export function makeFacade(tree: FileTree, options: FacadeOptions = {}): Facade 
   ] as const) {
     Object.assign(facade[name] as object, { native: make(context, NATIVE_REALPATH) });
   }
-  Object.assign(facade, streamsOf(facade), {
+  Object.assign(facade, streamsOf(facade), globOf(context), {
     Dir: Directory,
     mmapSync: (...args: unknown[]) => mmap(context, args),
     openAsBlob: (path: unknown, given: unknown) => blobOf(context, path, given),
@@ -212,7 +214,11 @@ export function makeFacade(tree: FileTree, options: FacadeOptions = {}): Facade 
     watch: (...args: unknown[]) => watch(context, args),
     watchFile: (...args: unknown[]) => polls.watch(args),
   });
+  facade["mkdtempDisposableSync"] = temporarySync(facade as unknown as VolumeFs);
+  const { promises } = facade as unknown as { promises: Record<string, unknown> };
+  promises["mkdtempDisposable"] = temporaryLater(facade as unknown as VolumeFs);
   fillMissing(facade);
+  fillMissingPromises(promises);
   const closeAll = (): void => {
     polls.close();
     context.closeAll();
