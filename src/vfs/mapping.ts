@@ -171,6 +171,12 @@ export class Mapping implements MountUser {
     this.#store(at, this.#bytesOfWord(4));
   }
 
+  /** Stores 4 bytes, signed; big-endian unless told otherwise. @throws as {@link copyIn} */
+  setInt32(at: number, value: number, littleEndian = false): void {
+    this.#word.setInt32(0, value, littleEndian);
+    this.#store(at, this.#bytesOfWord(4));
+  }
+
   /** Stores 8 bytes; big-endian unless told otherwise. @throws as {@link copyIn} */
   setBigUint64(at: number, value: bigint, littleEndian = false): void {
     this.#word.setBigUint64(0, value, littleEndian);

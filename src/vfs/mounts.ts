@@ -58,6 +58,14 @@ export function pathOf(location: Location): string {
   return path === "" ? "/" : path;
 }
 
+const writers = new WeakMap<Filesystem, Set<MountWriter>>();
+
+function writersOf(filesystem: Filesystem): Set<MountWriter> {
+  const known = writers.get(filesystem) ?? new Set<MountWriter>();
+  writers.set(filesystem, known);
+  return known;
+}
+
 /** One filesystem at one place of the tree. */
 export class Mount {
   readonly filesystem: Filesystem;
@@ -67,14 +75,15 @@ export class Mount {
   readonly root: Location;
   /** Who wants to hear of changes; all mounts of a tree share it. */
   readonly watches: Watches;
-  /** Mappings through which files are written. */
-  readonly writers = new Set<MountWriter>();
+  /** Mappings through which files are written; all trees over a filesystem share it. */
+  readonly writers: Set<MountWriter>;
   readonly #users = new Set<MountUser>();
   #live = true;
 
   /** @throws ENXIO when the device is gone already */
   constructor(filesystem: Filesystem, at: Location | undefined, watches = new Watches()) {
     this.watches = watches;
+    this.writers = writersOf(filesystem);
     // While it is mounted the device is in use: removing it answers EBUSY, or waits.
     filesystem.device.dax?.device.enter();
     this.filesystem = filesystem;

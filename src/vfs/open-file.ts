@@ -189,8 +189,7 @@ export class OpenFile implements MountUser {
   /** As `pwrite` at the position, which moves behind what was written. */
   write(source: Uint8Array): number {
     const count = this.pwrite(source, this.#position);
-    if (count > 0)
-      this.#position = (this.#append ? this.inode.size - count : this.#position) + count;
+    if (count > 0) this.#position = this.#append ? this.inode.size : this.#position + count;
     return count;
   }
 
@@ -320,7 +319,7 @@ export class OpenFile implements MountUser {
 
   /** The extents of the file, as FIEMAP lists them. @throws EBADF, EUCLEAN */
   extents(): Generator<FileExtent> {
-    this.#assertOpen("fiemap");
+    this.#assertUsable("fiemap");
     return extentsIn(this.inode, 0, this.inode.size);
   }
 
@@ -329,7 +328,7 @@ export class OpenFile implements MountUser {
    * @throws EBADF, EINVAL for a position before the start, ENXIO for data or holes past the end
    */
   seek(offset: number, whence: Whence): number {
-    this.#assertOpen("lseek");
+    this.#assertUsable("lseek");
     const target = this.#seekTarget(offset, whence);
     if (!Number.isSafeInteger(target) || target < 0) throw this.#error("EINVAL", "lseek");
     this.#position = target;
@@ -341,7 +340,7 @@ export class OpenFile implements MountUser {
    * the last one. @throws EBADF, ENOTDIR, EUCLEAN
    */
   readdir(count = Number.POSITIVE_INFINITY): DirectoryEntry[] {
-    this.#assertOpen("getdents64");
+    this.#assertUsable("getdents64");
     if (!this.isDirectory) throw this.#error("ENOTDIR", "getdents64");
     const entries: DirectoryEntry[] = [];
     if (count <= 0) return entries;
@@ -421,7 +420,7 @@ export class OpenFile implements MountUser {
   }
 
   #refuseRead(offset: number): never {
-    this.#assertOpen("read");
+    this.#assertUsable("read");
     if (this.isDirectory) throw new DaxError("EISDIR", { syscall: "read" });
     if (!this.#reads) throw new DaxError("EBADF", { syscall: "read" });
     const detail = `offset ${offset}`;

@@ -3,6 +3,7 @@
  * out of the caches, and nothing is stored to blocks that the file has no more.
  */
 import { expect, test } from "vitest";
+import { FileTree } from "../../src/vfs/file-tree.ts";
 import type { MapOptions } from "../../src/vfs/map-options.ts";
 import type { Mapping } from "../../src/vfs/mapping.ts";
 import type { OpenFile } from "../../src/vfs/open-file.ts";
@@ -52,6 +53,8 @@ test("stores through the checked door are stores to the file", () => {
   mapping.copyIn(2000, noise(5, 5000));
   expect(same(contents(file), expected)).toBe(true);
   expect(mapping.getUint32(8)).toBe(0xdead_beef);
+  mapping.setInt32(8, -5, true);
+  expect(mapping.getInt32(8, true)).toBe(-5);
   expect(codeOf(() => mapping.setUint8(2 * PAGE, 1))).toBe("EINVAL");
   expect(codeOf(() => mapping.copyIn(2 * PAGE - 4, noise(1, 5)))).toBe("EINVAL");
 });
@@ -210,6 +213,21 @@ test("blocks of a raw array that may be stored to stay the file's until it is un
   bytes.set(noise(6, 100));
   mapping.unmap();
   expect(tree.statfs().bfree).toBeGreaterThan(0);
+});
+
+test("a second tree over the filesystem knows of the mapping, too", () => {
+  const { map, tree, disk } = mapped(4);
+  const { filesystem } = tree.mounts.root;
+  const other = new FileTree(filesystem);
+  const mapping = map();
+  mapping.setUint8(0, 1);
+  const { flushedLines } = disk.device.counters;
+  other.open("/f").sync("data");
+  expect(disk.device.counters.flushedLines - flushedLines).toBeGreaterThanOrEqual(PAGE / 64);
+  expect(mapping.bytes[0]).toBe(1);
+  expect(codeOf(() => other.truncate("/f", 0))).toBe("EBUSY");
+  mapping.unmap();
+  other.truncate("/f", 0);
 });
 
 test("a store to what was punched under a mapping gets a page", () => {

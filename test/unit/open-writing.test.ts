@@ -81,6 +81,10 @@ test("what it was not opened for is EBADF, and after close everything", () => {
   expect(codeOf(() => place.read(byte))).toBe("EBADF");
   expect(codeOf(() => place.view(0, 1))).toBe("EBADF");
   expect(codeOf(() => place.sync())).toBe("EBADF");
+  expect(codeOf(() => place.seek(0, "end"))).toBe("EBADF");
+  const folder = tree.open("/", { path: true });
+  expect(codeOf(() => folder.readdir())).toBe("EBADF");
+  expect(codeOf(() => folder.read(byte))).toBe("EBADF");
   expect(place.attributes().size).toBe(0);
 });
 

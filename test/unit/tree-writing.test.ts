@@ -120,6 +120,21 @@ describe("names", () => {
     expect(tree.stat("l", { from: b }).attributes().nlink).toBe(1);
   });
 
+  test("names are bytes: 255 of them, whatever they say in UTF-8", () => {
+    const { tree } = treeOf();
+    const odd = "a\udcff\udc80b";
+    const longest = "\udcff".repeat(255);
+    tree.mkdir(`/${odd}`);
+    tree.rename(`/${odd}`, `/${longest}`);
+    tree.symlink(longest, "/l");
+    make(tree, "/l/f").close();
+    expect(names(tree, "/")).toEqual(["l", "lost+found", longest].toSorted());
+    expect([tree.realpath("/l/f"), tree.readlink("/l")]).toEqual([`/${longest}/f`, longest]);
+    expect(codeOf(() => tree.mkdir(`/${longest}\udcff`))).toBe("ENAMETOOLONG");
+    expect(codeOf(() => tree.mkdir(`/${"ü".repeat(128)}`))).toBe("ENAMETOOLONG");
+    expect(codeOf(() => tree.mkdir("/a\0b"))).toBe("EINVAL");
+  });
+
   test("nothing is made in a directory that was removed, nor listed", () => {
     const { tree } = treeOf();
     tree.mkdir("/d");
