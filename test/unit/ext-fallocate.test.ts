@@ -123,6 +123,15 @@ describe("refusals", () => {
     expect(inode.size).toBe(100_000);
   });
 
+  test("insert would push blocks out that lie behind the end", () => {
+    const { filesystem: other } = onRam(8, { blockSize: 1024 });
+    const file = makeFile(other);
+    file.writing.write(new Uint8Array(9000).fill(1), 0);
+    file.writing.fallocate("allocate", (2 ** 32 - 5) * 1024, 4096, true);
+    expect(codeOf(() => file.writing.fallocate("insert", 2048, 8192))).toBe("EINVAL");
+    expect(file.inode.size).toBe(9000);
+  });
+
   test.each<[string, number, string]>([
     ["a fifo", S_IFIFO, "ESPIPE"],
     ["a device", S_IFCHR, "ENODEV"],

@@ -279,7 +279,8 @@ export function shiftLeft(
 /**
  * Moves all blocks of the file from `from` on so many blocks backwards. `limit` is where an earlier
  * call came to. Returns how far it came: `from` when all is done.
- * @throws EFBIG, ENOSPC with nothing changed; EUCLEAN, EBADMSG, EIO
+ * @throws EINVAL when blocks would come to lie behind the last that a file can have, ENOSPC with
+ *   nothing changed; EUCLEAN, EBADMSG, EIO
  */
 export function shiftRight(
   context: MapContext,
@@ -311,7 +312,7 @@ function prepareShift(tree: ExtentTree, { ino }: InodeRecord, by: number, from: 
   const next = last === undefined ? 0 : last.logical + last.count;
   if (next > from && next + by >= MAX_LOGICAL_BLOCKS) {
     const detail = `inode ${ino} would end behind block ${MAX_LOGICAL_BLOCKS - 1}`;
-    throw new DaxError("EFBIG", { syscall: "fallocate", detail });
+    throw new DaxError("EINVAL", { syscall: "fallocate", detail });
   }
   const leaf = tree.leaf(from);
   const crosses = ({ logical, count }: Extent) => logical < from && logical + count > from;

@@ -167,7 +167,7 @@ export function collapseBlocks(
 /**
  * Moves all that is mapped from `from` on `by` blocks backwards, which leaves a hole. `limit` is
  * {@link MAX_LOGICAL_BLOCKS} at first, then what the call before returned; `from`: all is done.
- * @throws ENOSPC, EFBIG with nothing moved, ENOTSUP for a block map, EUCLEAN, EBADMSG, EIO, EROFS
+ * @throws ENOSPC, EINVAL with nothing moved, ENOTSUP for a block map, EUCLEAN, EBADMSG, EIO, EROFS
  */
 export function insertBlocks(
   context: MapContext,
