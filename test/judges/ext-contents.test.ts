@@ -8,6 +8,11 @@
  *   not to (`extent_max_zeroout_kb`), so that data and holes can be compared.
  * - It calls cached pages data, and finds no data in files with block maps before they have
  *   blocks; files are written and dropped from its cache before it is asked.
+ * - Linux 6.18 loses data of files that have just moved out of their inodes: write 16 bytes at 35,
+ *   append 3072, write 2048 at 57630, and read 67978 from 8195 on: zeros, from then on and on the
+ *   disk. It does not with `nodelalloc`, which is what it is given.
+ * - When `insert` is refused because of blocks behind the end, the file has grown already, and
+ *   stays so; ours does not. Nothing is allocated so far behind the end.
  * - With bigalloc it miscounts the blocks of some inodes by a cluster, which e2fsck then says of
  *   its image.
  */
@@ -39,12 +44,20 @@ interface Kind {
   readonly options: string;
   readonly blockSize: number;
   readonly clusterSize?: number;
+  readonly mount?: string;
 }
+
+/** See above: what moved out of an inode has its blocks at once. */
+const SAFE = { mount: "noatime,nodelalloc" };
 
 const KINDS: Readonly<Record<string, Kind>> = {
   "ext2, 1k": { options: "-t ext2 -b 1024", blockSize: 1024 },
   "ext4, 1k": { options: "-t ext4 -b 1024", blockSize: 1024 },
-  "ext4, inline data": { options: "-t ext4 -b 1024 -I 256 -O inline_data", blockSize: 1024 },
+  "ext4, inline data": {
+    options: "-t ext4 -b 1024 -I 256 -O inline_data",
+    blockSize: 1024,
+    ...SAFE,
+  },
   bigalloc: { options: "-t ext4 -b 1024 -C 4096 -O bigalloc", blockSize: 1024, clusterSize: 4096 },
   "ext4, 4k, orphan file": { options: "-t ext4 -b 4096 -O orphan_file", blockSize: 4096 },
   ext3: { options: "-t ext3 -b 1024", blockSize: 1024 },
@@ -62,6 +75,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   "inline data, long inodes": {
     options: "-t ext4 -b 4096 -I 1024 -O inline_data",
     blockSize: 4096,
+    ...SAFE,
   },
   "bigalloc, 4k": {
     options: "-t ext4 -b 4096 -C 65536 -O bigalloc",
@@ -90,7 +104,7 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
   test.each(inSlices(Object.entries(KINDS), 4))("%s", { timeout: 600_000 }, (name, kind) => {
     const calls = callsOf(kind, SEED + name.length);
     const image = madeImage(kind.options, 64, "-N", "4096");
-    const kernel = callKernel(image, calls);
+    const kernel = callKernel(image, calls, kind);
     const filesystem = mountToWrite(image);
     const differences: unknown[] = [];
     for (const [i, call] of calls.entries()) {
@@ -114,7 +128,9 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
   );
   test.each(inSlices(journalled, 4))("%s: a crash", { timeout: 600_000 }, (name, kind) => {
     const calls = callsOf(kind, SEED + name.length + 50);
-    const { image } = callKernel(madeImage(kind.options, 64, "-N", "4096"), calls, "now");
+    const { image } = callKernel(madeImage(kind.options, 64, "-N", "4096"), calls, {
+      crash: "now",
+    });
     // What Linux makes of it when it mounts it, and what we do.
     const theirs = callKernel(image, []);
     expect(theirs.lines.length).toBeGreaterThan(FILES_LEFT);

@@ -79,7 +79,7 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
     (_, options) => {
       const calls = [...ORPHAN, ...callsOf(SEED + options.length + 50)];
       const image = madeImage(options, 24, ...(options.includes("-N") ? [] : ["-N", "4096"]));
-      const kernel = callKernel(image, calls, "committed");
+      const kernel = callKernel(image, calls, { crash: "committed" });
       const points: string[] = [];
       const trace = { event: (point: string) => points.push(point) };
       const filesystem = mountToWrite(kernel.image, {}, seededEnvironment(1, trace));

@@ -21,6 +21,13 @@ export interface KernelReport {
   readonly image: Uint8Array;
 }
 
+/** How the kernel is asked. */
+export interface KernelOptions {
+  readonly crash?: "committed" | "now";
+  /** Options of mount(8): `noatime` unless given. */
+  readonly mount?: string;
+}
+
 /**
  * Makes the calls; `crash` gives the image as a crash leaves it, with all of the journal or with
  * what there happened to be, and then without a tree.
@@ -28,13 +35,13 @@ export interface KernelReport {
 export function callKernel(
   image: Uint8Array,
   calls: readonly (Call | DataCall)[],
-  crash?: "committed" | "now",
+  { crash, mount = "noatime" }: KernelOptions = {},
 ): KernelReport {
   const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
   writeFileSync(path, image);
   const folder = `${path}.mount`;
   mkdirSync(folder);
-  const report = withLoopMount(path, folder, "noatime", () => {
+  const report = withLoopMount(path, folder, mount, () => {
     const input = JSON.stringify({ calls, given: GIVEN, crash });
     const output = execFileSync("python3", [SCRIPT, folder], { input, maxBuffer: 2 ** 28 });
     return JSON.parse(output.toString()) as { results: string[]; tree: unknown[] };
