@@ -32,6 +32,7 @@ export class DataStream {
   readonly #deletes: boolean;
   readonly #lengths: readonly number[];
   readonly #files: { inode: Inode; readonly name: string; model: SparseBytes }[] = [];
+  #last: { readonly name: string; readonly inode: Inode };
   /** Calls that space or limits refused, or cut short. */
   refused = 0;
 
@@ -49,6 +50,7 @@ export class DataStream {
       const name = `file${i}`;
       this.#files.push({ inode: this.#make(name), name, model: new SparseBytes() });
     }
+    this.#last = prng.pick(this.#files);
   }
 
   /** What each file should hold now. */
@@ -56,9 +58,15 @@ export class DataStream {
     return new Map(this.#files.map(({ name, model }) => [name, model.clone()]));
   }
 
+  /** Which file the last call was about. */
+  get last(): { readonly name: string; readonly inode: Inode } {
+    return this.#last;
+  }
+
   /** One call. @throws whatever it should not */
   step(): void {
     const file = this.#prng.pick(this.#files);
+    this.#last = file;
     const kind = this.#prng.below(20);
     if (kind < 11) this.#write(file.inode, file.model);
     else if (kind < 14) this.#truncate(file.inode, file.model);
@@ -70,6 +78,19 @@ export class DataStream {
       file.inode = this.#make(file.name);
       file.model = new SparseBytes();
     }
+  }
+
+  /** Zeros, holes and blocks in advance, inside a file: what writes then meet. */
+  fallocate(): void {
+    const { inode, model } = this.#prng.pick(this.#files);
+    const offset = this.#prng.below(model.size + 1);
+    const length = 1 + this.#prng.below(100_000);
+    const mode = this.#prng.pick(["allocate", "punch", "zero"] as const);
+    const done = this.#attempt(() => {
+      writingOf(inode).fallocate(mode, offset, length, true);
+      return true;
+    });
+    if (done === true && mode !== "allocate") model.zero(offset, length);
   }
 
   /** Compares every byte of every file, as this mount or another one reads it. */
@@ -116,7 +137,8 @@ export class DataStream {
     try {
       return body();
     } catch (error) {
-      if (error instanceof DaxError && ["ENOSPC", "EFBIG"].includes(error.code)) return undefined;
+      if (error instanceof DaxError && ["ENOSPC", "EFBIG", "EOPNOTSUPP"].includes(error.code))
+        return undefined;
       throw error;
     }
   }
