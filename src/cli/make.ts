@@ -10,7 +10,9 @@ import { CREATORS, type CreatorOs, type MakeExtOptions } from "../fs/ext/mkfs-op
 import type { Environment } from "../lib/environment.ts";
 import { isDaxError } from "../lib/errno.ts";
 import { encodeUtf8 } from "../lib/utf8.ts";
-import type { MakeVolumeOptions } from "../node/make-volume.ts";
+import { isNbdUri } from "../nbd/uri.ts";
+import type * as makingModule from "../node/make-image.ts";
+import type { MakeVolumeOptions } from "../node/make-image.ts";
 import type { OpenTarTree } from "../node/tar-tree.ts";
 import { type Command, type Invocation, STATUS_OK, UsageError, command } from "./command.ts";
 import { environmentOf } from "./environment.ts";
@@ -137,6 +139,7 @@ const OPTIONS = {
 
 type MakeInvocation = Invocation<typeof OPTIONS>;
 type Kind = "ext2" | "ext3" | "ext4";
+type Making = typeof makingModule;
 
 /** The command that makes one kind. */
 export function makeCommand(kind: Kind): Command {
@@ -202,11 +205,11 @@ async function makeWith(
   tree: Pick<MakeVolumeOptions, "tree">,
   environment: Environment,
 ): Promise<number> {
-  const [{ makeVolume, planVolume }, extended] = await Promise.all([
-    import("../node/make-volume.ts"),
+  const [path = "", size] = operands;
+  const [{ makeImage, planImage }, extended] = await Promise.all([
+    makersOf(path),
     import("../fs/ext/mkfs-extended.ts"),
   ]);
-  const [path = "", size] = operands;
   const summary = usage(() => {
     const sized = size === undefined ? {} : { size: extended.parseBlockCount(size, "SIZE") };
     const options: MakeVolumeOptions = {
@@ -216,7 +219,7 @@ async function makeWith(
       environment,
       mayOverwrite: (what) => !json && ask(`${path} holds ${what}. Overwrite it? (y,N) `, out),
     };
-    return values["dry-run"] ? planVolume(path, options) : makeVolume(path, options);
+    return values["dry-run"] ? planImage(path, options) : makeImage(path, options);
   });
   if (values.label !== undefined && encodeUtf8(values.label).length > LONGEST_LABEL) {
     terminal.message(`the label is too long, and cut to '${summary.label}'`, "warning");
@@ -224,6 +227,13 @@ async function makeWith(
   if (json) out.json({ file: path, made: !values["dry-run"], ...summary });
   else if (!values.quiet) show(path, summary, values, out);
   return STATUS_OK;
+}
+
+/** What makes a filesystem there; most of the time no server is spoken to. */
+async function makersOf(path: string): Promise<Pick<Making, "makeImage" | "planImage">> {
+  if (!isNbdUri(path)) return import("../node/make-image.ts");
+  const { makeVolume, planVolume } = await import("../node/make-volume.ts");
+  return { makeImage: makeVolume, planImage: planVolume };
 }
 
 /** With `-d`, what is in a directory or an archive. */

@@ -38,7 +38,7 @@ export type { Fillable, TarSource } from "./fill.ts";
 export { openTarTree } from "./tar-tree.ts";
 export type { OpenTarTree, TarTreeWishes } from "./tar-tree.ts";
 export { makeVolume, planVolume } from "./make-volume.ts";
-export type { MakeVolumeOptions } from "./make-volume.ts";
+export type { MakeVolumeOptions } from "./make-image.ts";
 export { readStoredSuperblock, tuneVolume } from "./tune-volume.ts";
 export type { StoredSuperblock, TuneVolumeOptions } from "./tune-volume.ts";
 export type { DevicePlace } from "./on-device.ts";

@@ -15,7 +15,7 @@ import { isNbdUri } from "../nbd/uri.ts";
 import { systemEnvironment } from "./environment.ts";
 import { closeUnlocked, lockExclusively } from "./file-lock.ts";
 import { openFileMedia } from "./file-media.ts";
-import { checkMounted, named, setFileSize } from "./make-volume.ts";
+import { checkMounted, named, setFileSize } from "./make-image.ts";
 import { openNbdMedia } from "./nbd/client-media.ts";
 import { type DevicePlace, onDevice } from "./on-device.ts";
 import { typed } from "./system-error.ts";

@@ -6,7 +6,8 @@ import { spawnSync } from "node:child_process";
 import * as nodeFs from "node:fs";
 import { copyOut } from "../../src/lib/memory.ts";
 import { RamMedia } from "../../src/media/ram.ts";
-import { type MakeVolumeOptions, makeVolume } from "../../src/node/make-volume.ts";
+import type { MakeVolumeOptions } from "../../src/node/make-image.ts";
+import { makeVolume } from "../../src/node/make-volume.ts";
 import { type OpenVolumeOptions, type Volume, openVolume } from "../../src/node/volume.ts";
 import { makeFolder } from "./host-tree.ts";
 
