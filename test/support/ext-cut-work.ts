@@ -8,6 +8,7 @@ import { makeExt } from "../../src/fs/ext/mkfs.ts";
 import type { MakeExtOptions } from "../../src/fs/ext/mkfs-options.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { Prng } from "../../src/lib/prng.ts";
+import { changeData } from "./ext-cut-data.ts";
 import { CutDisk } from "./cut-disk.ts";
 import { plainFile, writingOf } from "./ext-mounted.ts";
 import { callOurs, linesOfOurs } from "./namespace-ours.ts";
@@ -43,12 +44,13 @@ export function treeOf(filesystem: ExtFilesystem): string {
   return linesOfOurs(filesystem).join("\n");
 }
 
-/** Calls of every kind; some files are deleted while they are held. */
+/** Calls of every kind, on names, attributes and contents; some files are deleted while they are held. */
 export function work(options: MakeExtOptions, calls: number): Work {
   const disk = new CutDisk(emptyImage(options));
   const filesystem = ext.mount(disk.device, { write: true }, seededEnvironment(1));
   const mounted = filesystem as ExtFilesystem;
   const stream = new NamespaceStream(new Prng(11), 150);
+  const prng = new Prng(12);
   const trees = [treeOf(mounted)];
   callOurs(mounted, LARGE);
   trees.push(treeOf(mounted));
@@ -59,7 +61,8 @@ export function work(options: MakeExtOptions, calls: number): Work {
       trees.push(treeOf(mounted));
       writingOf(mounted.root).unlink(`held${i}`);
       i++;
-    } else callOurs(mounted, stream.next());
+    } else if (i % 3 === 0) changeData(mounted, prng);
+    else callOurs(mounted, stream.next());
     trees.push(treeOf(mounted));
     if (i % SYNC_EVERY > 0) continue;
     filesystem.sync?.();
