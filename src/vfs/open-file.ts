@@ -235,6 +235,7 @@ export class OpenFile implements MountUser {
       }
       dropPrivileges(this.inode, this.#credentials);
       writing.fallocate(mode, offset, length, keepSize);
+      if (this.#sync !== undefined) writing.sync(this.#sync);
     });
   }
 
@@ -317,10 +318,10 @@ export class OpenFile implements MountUser {
     });
   }
 
-  /** The extents of the file, as FIEMAP lists them. @throws EBADF, EUCLEAN */
+  /** The extents of the file as FIEMAP lists them, behind its end, too. @throws EBADF, EUCLEAN */
   extents(): Generator<FileExtent> {
     this.#assertUsable("fiemap");
-    return extentsIn(this.inode, 0, this.inode.size);
+    return extentsIn(this.inode, 0, Number.MAX_SAFE_INTEGER);
   }
 
   /**

@@ -15,6 +15,7 @@ import type { Journal } from "../../src/fs/ext/journal.ts";
 import type { MakeExtOptions } from "../../src/fs/ext/mkfs-options.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { RamMedia } from "../../src/media/ram.ts";
+import { FileTree } from "../../src/vfs/file-tree.ts";
 import { extentsIn, seekTo } from "../../src/vfs/extents.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
 import { S_IFCHR, S_IFIFO } from "../../src/vfs/modes.ts";
@@ -188,6 +189,36 @@ describe("space that ends", () => {
     expect(filesystem.statfs().bfree).toBeGreaterThan(0.9 * free);
     filesystem.unmount();
     expect(complaints(image)).toEqual([]);
+  });
+});
+
+describe("through an open file", () => {
+  const { filesystem } = onRam(8, { blockSize: 1024 });
+  const tree = new FileTree(filesystem);
+
+  test("O_DSYNC makes it durable", () => {
+    const file = tree.open("sync", { create: true, access: "write", sync: "data" });
+    const journal = filesystem.writing?.journal;
+    for (const mode of MODES.slice(0, 3)) {
+      const before = journal?.committed ?? 0;
+      file.fallocate(mode, 1024, 4096);
+      expect(journal?.committed).toBeGreaterThan(before);
+    }
+    file.close();
+  });
+
+  test("what is allocated behind the end is listed", () => {
+    const file = tree.open("behind", { create: true, access: "write" });
+    file.pwrite(new Uint8Array(1024).fill(1), 0);
+    file.fallocate("allocate", 8192, 2048, true);
+    const listed = [...file.extents()].map(({ offset, length, unwritten }) => {
+      return { offset, length, unwritten };
+    });
+    expect(listed).toEqual([
+      { offset: 0, length: 1024, unwritten: false },
+      { offset: 8192, length: 2048, unwritten: true },
+    ]);
+    file.close();
   });
 });
 

@@ -149,15 +149,16 @@ function inOne<T>(
   const { groups } = editor.volume.superblock;
   const freed = 2 * Math.min(groups, MOST_GROUPS);
   const few = 2 * mapCredits(record) + SUPERBLOCK_CREDITS + 1;
-  const copies = few + freed + nodesFrom(editor.volume, record, from);
-  return writing.operate(Math.min(copies, journal.mostCredits), step, 2 * mapRevokes(record));
+  const most = journal.mostCredits;
+  const copies = few + freed + nodesFrom(editor.volume, record, from, most);
+  return writing.operate(Math.min(copies, most), step, 2 * mapRevokes(record));
 }
 
-/** Nodes of the map that a change from a block on may touch, about. */
-function nodesFrom(volume: Volume, record: InodeRecord, from: number): number {
+/** Nodes of the map that a change from a block on may touch, about, as far as `most` matter. */
+function nodesFrom(volume: Volume, record: InodeRecord, from: number, most: number): number {
   if (readRoot(record).depth < 2) return 0;
   let leaves = 0;
-  for (let at = from; at < MAX_LOGICAL_BLOCKS; leaves++) {
+  for (let at = from; at < MAX_LOGICAL_BLOCKS && leaves < most; leaves++) {
     at = extentSegment(volume, record, at).limit;
   }
   return leaves + Math.ceil(leaves / FEWEST_ENTRIES);

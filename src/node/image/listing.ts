@@ -71,7 +71,8 @@ export function statOf(volume: Volume, path: string, follow = false): FileStatus
 /** The extents of a file in its order, contiguous neighbours as one: FIEMAP's list. */
 export function extentsOf(volume: Volume, path: string): FileExtent[] {
   const { inode } = volume.tree.locate(path, { syscall: "fiemap" });
-  return [...extentsIn(inode, 0, inode.size)];
+  // What is allocated behind the end of a file is its own, too.
+  return [...extentsIn(inode, 0, Number.MAX_SAFE_INTEGER)];
 }
 
 /** Sizes of the filesystem. */
