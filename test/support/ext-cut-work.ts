@@ -44,7 +44,7 @@ export function treeOf(filesystem: ExtFilesystem): string {
   return linesOfOurs(filesystem).join("\n");
 }
 
-/** Calls of every kind, on names, attributes and contents; some files are deleted while they are held. */
+/** Calls on names, attributes and contents; some files are deleted while they are held. */
 export function work(options: MakeExtOptions, calls: number): Work {
   const disk = new CutDisk(emptyImage(options));
   const filesystem = ext.mount(disk.device, { write: true }, seededEnvironment(1));
