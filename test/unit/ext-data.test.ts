@@ -33,8 +33,8 @@ interface Mounted {
   readonly file: Inode;
 }
 
-function mounted(options: MakeExtOptions, environment?: Environment): Mounted {
-  const image = emptyImage(options);
+function mounted(options: MakeExtOptions, environment?: Environment, megabytes = 8): Mounted {
+  const image = emptyImage(options, megabytes);
   const filesystem = mountToWrite(image, {}, environment);
   return { image, filesystem, file: writingOf(filesystem.root).make("file", plainFile) };
 }
@@ -120,6 +120,52 @@ describe("space and limits", () => {
     expect(codeOf(() => writing.write(Uint8Array.of(1), 0))).toBe("EINVAL");
     expect(codeOf(() => writing.truncate(0))).toBe("EINVAL");
     expect(codeOf(() => filesystem.root.iomapBegin(0, 1, "write"))).toBe("EINVAL");
+  });
+});
+
+/** Places on the media in which a file lies. */
+function runsOf(file: Inode): number {
+  let runs = 0;
+  for (let at = 0; at < file.size; runs++) {
+    const { offset, length } = file.iomapBegin(at, 1, "report");
+    at = offset + length;
+  }
+  return runs;
+}
+
+describe("where blocks lie", () => {
+  test.each([EXT4, EXT4_1K, EXT3])(
+    "files that grow in turns do not share each other's: %o",
+    (options) => {
+      const all = mounted(options, undefined, 24);
+      const root = writingOf(all.filesystem.root);
+      const files = ["a", "b", "c", "d"].map((name) => root.make(name, plainFile));
+      for (let at = 0; at < 1 << 20; at += 4096) {
+        for (const file of files) writingOf(file).write(noise(at, 4096), at);
+      }
+      for (const file of files) expect(runsOf(file)).toBeLessThan(20);
+      expect(same(readAll(files[2] as Inode).subarray(40_960, 45_056), noise(40_960, 4096))).toBe(
+        true,
+      );
+      end(all);
+    },
+  );
+
+  test("2 MiB and more start on huge pages", () => {
+    const image = emptyImage(EXT4, 32);
+    const { pmem } = pmemOf(image.length);
+    for (let at = 0; at < image.length; at += 2 ** 20) {
+      pmem.disk.write(at / 512, image.subarray(at, at + 2 ** 20));
+    }
+    const filesystem = ext.mount(pmem.disk, { write: true }, seededEnvironment(1)) as ExtFilesystem;
+    const file = writingOf(filesystem.root).make("file", plainFile);
+    expect(writingOf(file).write(noise(1, 9 << 20), 0)).toBe(9 << 20);
+    for (let at = 0; at < 8 << 20; at += 2 << 20) {
+      const { addr, offset, length } = file.iomapBegin(at, 1, "report");
+      expect((addr - offset + at) % (2 << 20)).toBe(0);
+      expect(offset + length - at).toBeGreaterThanOrEqual(2 << 20);
+    }
+    filesystem.unmount();
   });
 });
 
