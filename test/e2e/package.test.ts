@@ -128,8 +128,17 @@ const PROGRAM = `
 import { readFileSync } from "node:fs";
 import { mapMedia } from "daxkit";
 import { type Volume, type VolumeFs, openFileMedia, openVolume } from "daxkit/node";
+import { type MountedFs, withMountedDisk } from "daxkit/ext2fs";
+import { Volume as MemoryVolume, createFsFromVolume } from "daxkit/memfs";
 import { answers } from "./core.js";
 
+const memory: MemoryVolume = MemoryVolume.fromJSON({ "./a": "1" }, "/dir");
+memory.writeFileSync("/dir/b", createFsFromVolume(memory).readFileSync("/dir/a"));
+const made = JSON.stringify(memory.toJSON("/dir"));
+const read = (fs: MountedFs): string => fs.readFileSync("/dir/b", "utf8");
+memory.volume.sync();
+memory.volume.close();
+const mounted = await withMountedDisk(memory.media, 0, read);
 const volume: Volume = openVolume("tour.img");
 const fs: VolumeFs = volume.fs;
 const names = await fs.promises.readdir("/");
@@ -143,7 +152,8 @@ mapping.setU64(8, 7);
 mapping.persist(8, 8);
 media.close();
 const stored = readFileSync("media.bin").readBigUInt64LE(8);
-console.log(JSON.stringify([...answers, names.includes("sensors"), copied, String(stored)]));
+const own = [names.includes("sensors"), copied, String(stored), made, mounted];
+console.log(JSON.stringify([...answers, ...own]));
 `;
 
 /** Writes a project file, and type-checks and compiles with it. */
@@ -179,7 +189,8 @@ test.each([
   compile(resolution, module, resolution, { files: ["program.ts"] });
   const printed = output(process.execPath, join(resolution, "program.js"));
   const answers = ["42", "Survived", 1024, 1024, "object", true, 4, "7"];
-  expect(JSON.parse(printed)).toEqual(answers);
+  const memory = ['{"/dir/a":"1","/dir/b":"1"}', "1"];
+  expect(JSON.parse(printed)).toEqual(answers.concat(memory));
 });
 
 test("every path of `exports` is there, with types, and loads", () => {

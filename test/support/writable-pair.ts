@@ -66,9 +66,9 @@ export interface WritablePair extends RamVolume {
 }
 
 /** Makes an empty pair. */
-export function makeWritablePair(make: MakeVolumeOptions = {}): WritablePair {
+export function makeWritablePair(make: MakeVolumeOptions = {}, size = SIZE): WritablePair {
   const root = makeFolder();
-  const made = makeRamVolume(make);
+  const made = makeRamVolume(make, {}, size);
   made.volume.fs.mkdirSync(root, { recursive: true });
   made.volume.fs.chmodSync(root, nodeFs.statSync(root).mode & 0o7777);
   return {

@@ -5,6 +5,7 @@
  */
 import { Errno, isDaxError } from "../../lib/errno.ts";
 import { isDirectory } from "../../vfs/modes.ts";
+import { compareNames } from "../../vfs/names.ts";
 import { checkBoolean, checkInteger, invalidType, systemErrorOf } from "./arguments.ts";
 import { type Context, onPath } from "./context.ts";
 import { type Flavour, type OperationTable, operation } from "./operation.ts";
@@ -56,7 +57,9 @@ function removeTree(context: Context, path: PathArgument): void {
   const entries = onPath(path, "scandir", () => [
     ...context.tree.readdir(path.path, "scandir", context.by("scandir")),
   ]);
-  for (const { name } of entries) removeAny(context, named(`${path.path}/${name}`));
+  // In Node's order, which shows where the path leads through what is being removed.
+  const sorted = entries.toSorted((a, b) => compareNames(a.name, b.name));
+  for (const { name } of sorted) removeAny(context, named(`${path.path}/${name}`));
   rmdir(context, path);
 }
 
