@@ -4,7 +4,7 @@
  */
 import * as nodeFs from "node:fs";
 import { expect, test } from "vitest";
-import type { MakeVolumeOptions } from "../../src/node/make-volume.ts";
+import type { MakeVolumeOptions } from "../../src/node/make-image.ts";
 import { type StreamCall, StreamTarget, streamOf } from "../support/facade-stream.ts";
 import { snapshot } from "../support/facade-tree.ts";
 import { WHOLE } from "../support/slices.ts";
