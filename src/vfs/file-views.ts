@@ -10,6 +10,7 @@ import { DaxError } from "../lib/errno.ts";
 import { aliasOf, isPlain } from "../lib/memory.ts";
 import { type FileRun, runsOf } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
+import { makePages } from "./mapped-pages.ts";
 import { RunIndex } from "./run-index.ts";
 
 /** Holes have no media to show: their views are private zeros, at most so many bytes at once. */
@@ -18,6 +19,8 @@ const HOLE_VIEW_BYTES = 65_536;
 /** What was translated of one file; forgotten when the file's bytes may lie elsewhere. */
 export class FileViews {
   readonly #inode: Inode;
+  /** Whether what is shown may be stored to. */
+  readonly #writable: boolean;
   readonly #runs = new RunIndex();
   /** What the inode said of its mapping when this was learnt. */
   #generation: number | undefined;
@@ -29,8 +32,9 @@ export class FileViews {
   #to = 0;
   #base = 0;
 
-  constructor(inode: Inode) {
+  constructor(inode: Inode, writable = false) {
     this.#inode = inode;
+    this.#writable = writable;
     this.#generation = inode.mapGeneration;
   }
 
@@ -82,7 +86,11 @@ export class FileViews {
       const [run] = runsOf(inode, start, inode.size - start);
       // A short translation, or poison, may stop in front of what was asked.
       if (run === undefined || run.offset + run.length <= offset) continue;
-      if (run.memory !== undefined) this.#runs.add(run);
+      if (run.memory !== undefined) {
+        // Only the filesystem knows that these blocks are a file's, and none of its own.
+        if (this.#writable) makePages(inode, run.offset, run.length);
+        this.#runs.add(run);
+      }
       return run;
     }
     throw new DaxError("EUCLEAN", { syscall: "mmap" });

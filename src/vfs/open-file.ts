@@ -392,7 +392,7 @@ export class OpenFile implements MountUser {
       throw this.#error("EINVAL", "mmap");
     }
     try {
-      return (this.#views ??= new FileViews(this.inode)).at(offset, length);
+      return (this.#views ??= new FileViews(this.inode, this.isWritable)).at(offset, length);
     } catch (error) {
       throw this.#placed(error, "mmap");
     }

@@ -1,6 +1,7 @@
 /** Everything that reads hostile bytes, as targets of the fuzzer. */
 import type { FuzzTarget } from "./fuzz.ts";
 import { extTarget, largeExtTarget } from "./fuzz-ext.ts";
+import { treeTarget } from "./fuzz-tree.ts";
 import { extWritingTarget } from "./fuzz-ext-writing.ts";
 import { commandTarget, copyTarget } from "./fuzz-host.ts";
 import { journalTarget } from "./fuzz-journal.ts";
@@ -23,6 +24,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   extTarget,
   largeExtTarget,
   extWritingTarget,
+  treeTarget,
   commandTarget,
   copyTarget,
 ];

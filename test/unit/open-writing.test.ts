@@ -2,6 +2,7 @@
  * Open files that are written: who may, where it goes, when it is durable, and what readers see.
  */
 import { expect, test } from "vitest";
+import { DaxError } from "../../src/lib/errno.ts";
 import type { OpenFile } from "../../src/vfs/open-file.ts";
 import type { OpenOptions } from "../../src/vfs/opening.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
@@ -180,6 +181,21 @@ test("stores through a view of a file that is written are stores to the file", (
   expect([counters.flushedLines - flushedLines, counters.fences - fences]).toEqual([3, 1]);
   expect(codeOf(() => tree.open("/f").flush(0, 1))).toBe("EBADF");
   expect(codeOf(() => file.flush(0, -1))).toBe("EINVAL");
+});
+
+test("a view that may be stored to shows no blocks that the filesystem keeps itself in", () => {
+  const { tree, file } = opened();
+  file.write(noise(1, 4096));
+  const { inode } = file;
+  const ask = inode.iomapBegin.bind(inode);
+  // As for an extent that leads into an inode table.
+  inode.iomapBegin = (offset, length, intent) => {
+    if (intent === "fault") throw new DaxError("EUCLEAN");
+    return ask(offset, length, intent);
+  };
+  expect(codeOf(() => file.view(0, 100))).toBe("EUCLEAN");
+  expect(codeOf(() => file.map({ access: "write" }))).toBe("EUCLEAN");
+  expect(tree.open("/f").view(0, 100)).toHaveLength(100);
 });
 
 test("O_SYNC and O_DSYNC: what a write returned from is on the media", () => {
