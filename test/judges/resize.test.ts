@@ -149,31 +149,28 @@ describe.skipIf(judges.missing)(`grown filesystems${judges.hint}`, () => {
   });
 });
 
+/** Names, kinds, targets and sums of all files. */
+function listed(root: string): string {
+  const names = execFileSync("find", [".", "-printf", "%p %y %m %n %l\n"], { cwd: root });
+  const files = ["-type", "f", "-exec", "sha1sum", "{}", "+"];
+  const sums = execFileSync("find", [".", ...files], { cwd: root });
+  return `${names.toString()}${sums.toString()}`;
+}
+
 describe.skipIf(kernel.missing)(`the kernel finds the same tree${kernel.hint}`, () => {
   // Not every kernel writes to these.
   const mountable = VARIANTS.filter(([, , words]) => !/quota|bigalloc -C 65536/u.test(words));
-  test.each(inSlices(mountable, 6))("%i to %i MiB: %s", (before, after, words) => {
+  test.each(inSlices(mountable, 6))("%i to %i MiB: %s", (size, after, words) => {
     const path = join(folder, "mounted.img");
-    makeImage(words, before, after, path);
-    resizeVolume(path);
+    makeImage(words, size, after, path);
     const target = join(folder, "mounted");
     fs.mkdirSync(target, { recursive: true });
+    const before = withLoopMount(path, target, "ro", listed);
+    resizeVolume(path);
     withLoopMount(path, target, "rw", (root) => {
-      const out = execFileSync("diff", [
-        "-r",
-        "--no-dereference",
-        "-x",
-        "lost+found",
-        "-x",
-        "fifo",
-        "-x",
-        "null",
-        root,
-        tree,
-      ]);
-      expect(out.toString()).toBe("");
+      expect(listed(root)).toBe(before);
       const space = fs.statfsSync(root);
-      expect(space.blocks * space.bsize).toBeGreaterThan(after * 0.8 * 2 ** 20);
+      expect(space.blocks * space.bsize).toBeGreaterThan(after * 0.7 * 2 ** 20);
       for (let i = 0; i < 30; i++) fs.mkdirSync(join(root, `later-${i}`));
       fs.writeFileSync(join(root, "later"), Buffer.alloc(after * 2 ** 18, 3));
     });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Tracer } from "../../lib/environment.ts";
 import { isDaxError } from "../../lib/errno.ts";
 import type { ResizeVolumeOptions } from "../../node/resize-volume.ts";
 import { type Invocation, STATUS_OK, UsageError, command } from "../command.ts";
@@ -49,22 +50,31 @@ export const resize = command({
     },
   ],
   async run(invocation) {
-    const { values, operands, json, out } = invocation;
-    const [{ resizeVolume }, { parseBlockCount }] = await Promise.all([
+    const { values, operands, json, out, terminal } = invocation;
+    const [{ resizeVolume }, { systemEnvironment }, { parseBlockCount }] = await Promise.all([
       import("../../node/resize-volume.ts"),
+      import("../../node/environment.ts"),
       import("../../fs/ext/mkfs-extended.ts"),
     ]);
     refuseOthers(values);
     const [image = "", size] = operands;
+    const progress = terminal.progress(`resizing ${image}`);
+    const trace: Tracer = {
+      event(_, { done, total }) {
+        if (total !== undefined) progress.step(Number(done), Number(total), "blocks");
+      },
+    };
     const summary = usage(() => {
       const options: ResizeVolumeOptions = {
         force: values.force,
+        environment: { ...systemEnvironment, trace },
         ...(size === undefined ? {} : { size: parseBlockCount(size, "SIZE") }),
         ...(values.offset === undefined ? {} : { offset: values.offset }),
         ...(values.partition === undefined ? {} : { partition: values.partition }),
       };
       return resizeVolume(image, options);
     });
+    progress.finish();
     const { blocks, blocksBefore, blockSize } = summary;
     if (json) out.json({ image, grown: blocks > blocksBefore, ...summary });
     else if (!values.quiet) {

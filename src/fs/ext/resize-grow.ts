@@ -15,7 +15,6 @@ import { Buffers } from "../../block/buffers.ts";
 import {
   EXT4_ERROR_FS,
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
-  EXT4_FEATURE_INCOMPAT_64BIT,
   EXT4_FEATURE_INCOMPAT_MMP,
   EXT4_FEATURE_INCOMPAT_RECOVER,
   EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT,
@@ -202,9 +201,13 @@ class Grower {
   run(): void {
     while (this.#superblock.blocks < this.#blocks) {
       this.#superblock = this.#step();
-      const { blocks } = this.#superblock;
-      this.#environment.trace.event("ext.resize", { done: blocks, total: this.#blocks });
+      this.#tell(this.#superblock.blocks);
     }
+  }
+
+  /** How far it is, by the block that was written. */
+  #tell(block: number): void {
+    this.#environment.trace.event("ext.resize", { done: block, total: this.#blocks });
   }
 
   /** As far as one transaction goes; answers the superblock from then on. */
@@ -214,8 +217,12 @@ class Grower {
     const volume = new Volume(this.#superblock, buffers, trace);
     const journal = this.#openJournal(volume);
     const plan = this.#planFor(volume, journal?.mostCredits ?? Infinity);
+    if (plan.announces) return this.#announce(buffers, plan, journal);
     for (const { start, length } of plan.zeroes()) this.#zero(start, length);
-    for (const { block, bytes } of plan.fresh()) buffers.write(block, bytes);
+    for (const { block, bytes } of plan.fresh()) {
+      buffers.write(block, bytes);
+      this.#tell(block);
+    }
     this.#device.flush();
     if (journal !== undefined && plan.changes.size <= journal.mostCredits) {
       changeAll(journal, plan.changes);
@@ -223,6 +230,14 @@ class Grower {
     journal?.close();
     for (const { block, bytes } of plan.backups()) buffers.write(block, bytes);
     this.#device.flush();
+    return readSuperblock(this.#device);
+  }
+
+  /** Says first where plain descriptors will end, which means nothing without meta_bg. */
+  #announce(buffers: Buffers, plan: GrowthPlan, journal: Journal | undefined): Superblock {
+    const maker = journal ?? new InPlaceJournal(buffers, { environment: this.#environment });
+    changeAll(maker, plan.announcement());
+    maker.close();
     return readSuperblock(this.#device);
   }
 
@@ -247,6 +262,12 @@ class Grower {
       blocks = groupStart(superblock, mostPlainGroups(superblock));
       room = descriptorRoom(superblock, mostPlainGroups(superblock));
     }
+    if (blocks > 2 ** 32 && room !== undefined && room.reservedGdtBlocks > 0) {
+      const what = "blocks reserved for descriptors have no copies behind block 2^32";
+      refuseResize(`${what}; take them away before: tune2fs -O ^resize_inode`);
+    }
+    // A superblock that is torn must not be one of a filesystem with other places for descriptors.
+    if (room?.becomesMetaBg === true) blocks = superblock.blocks;
     const reservedBlocks = Math.floor((this.#reservedPercent * blocks) / 100);
     const now = this.#environment.clock.now();
     return new GrowthPlan(volume, { blocks, room, reservedBlocks, now } as Growth);
@@ -256,7 +277,8 @@ class Grower {
     const { superblock, buffers } = volume;
     const own = superblock.journalInum !== 0;
     if (!own || !hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return undefined;
-    const wide = hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_64BIT);
+    // Linux sets these whenever it mounts; the numbers of blocks want them only from 2^32 on.
+    const wide = this.#blocks > 2 ** 32;
     const features = wide ? { features: journalFeaturesFor(superblock) } : {};
     return new Journal(buffers, fixedMap(journalMapOf(volume)), {
       environment: this.#environment,

@@ -59,6 +59,8 @@ export class GrowthPlan {
   readonly after: Superblock;
   /** Blocks that the filesystem uses now, as they will be; all of them have to change at once. */
   readonly changes: ChangedBlocks = new Map();
+  /** Before all else the superblock has to say something that means nothing yet. */
+  readonly announces: boolean;
   readonly #volume: Volume;
   readonly #raw: Uint8Array<ArrayBuffer>;
   readonly #groups: GrownGroups;
@@ -69,6 +71,8 @@ export class GrowthPlan {
     this.#volume = volume;
     this.#raw = rawSuperblock(volume);
     const before = volume.superblock;
+    const { descriptorBlocks, firstMetaBg } = before;
+    this.announces = growth.room.becomesMetaBg && firstMetaBg !== descriptorBlocks;
     editGeometry(this.#raw, before, growth);
     const draft = parsed(volume, this.#raw);
     this.#new = placeGroups(volume, draft);
@@ -112,6 +116,18 @@ export class GrowthPlan {
 
   #isOld(block: number): boolean {
     return block < this.#volume.superblock.blocks;
+  }
+
+  /** The superblock as it is, but for the number that meta_bg will need. */
+  announcement(): ChangedBlocks {
+    const { superblock } = this.#volume;
+    const raw = rawSuperblock(this.#volume);
+    SB.firstMetaBg.set(new DataView(raw.buffer), 0, superblock.descriptorBlocks);
+    seal(raw, superblock);
+    const changes: ChangedBlocks = new Map();
+    const bytes = blockIn(this.#volume, changes, this.superBlock, "superblock");
+    bytes.set(raw, EXT4_SUPERBLOCK_OFFSET % superblock.blockSize);
+    return changes;
   }
 
   /** The block with the superblock, which says how large the filesystem is. */
