@@ -301,3 +301,45 @@ describe("a map of thousands of extents, and transactions of few blocks", () => 
     expect(complaints(image)).toEqual([]);
   });
 });
+
+/** What the blocks of a file hold, on the disk. */
+function onDisk(inode: Inode, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  const { addr, offset: start } = inode.iomapBegin(offset, length, "report");
+  inode.filesystem.device.readBytes(addr + offset - start, bytes);
+  return bytes;
+}
+
+describe("what lies behind the end of a file in its last block", () => {
+  test.each<[FallocateMode, number, number]>([
+    ["punch", 4500, 1000],
+    ["zero", 4500, 1000],
+    ["collapse", 0, 4096],
+    ["insert", 0, 4096],
+  ])("%s leaves it while it may be the file's again", (mode, offset, length) => {
+    const { filesystem } = onRam(8, { blockSize: 4096 });
+    const { inode, writing } = makeFile(filesystem);
+    writing.write(new Uint8Array(10_000).fill(7), 0);
+    filesystem.sync();
+    writing.truncate(5000);
+    writing.fallocate(mode, offset, length, mode === "punch" || mode === "zero");
+    const { size } = inode;
+    const rest = 4096 - (size % 4096);
+    const tail = () => onDisk(inode, size, rest);
+    expect(tail()).toEqual(new Uint8Array(rest).fill(7));
+    filesystem.sync();
+    expect(tail()).toEqual(new Uint8Array(rest));
+  });
+
+  test.each(["allocate", "zero"] as const)("%s makes the cut durable before it grows", (mode) => {
+    const { filesystem } = onRam(8, { blockSize: 4096 });
+    const { writing } = makeFile(filesystem);
+    writing.write(new Uint8Array(10_000).fill(7), 0);
+    filesystem.sync();
+    const journal = filesystem.writing?.journal;
+    const before = journal?.committed ?? 0;
+    writing.truncate(5000);
+    writing.fallocate(mode, 8192, 4096);
+    expect(journal?.committed).toBeGreaterThan(before);
+  });
+});

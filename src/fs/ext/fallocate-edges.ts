@@ -14,7 +14,8 @@ import type { ExtWriting } from "./writing.ts";
 
 /**
  * Zeroes what a range has of blocks that it covers in part; holes and unwritten blocks are zeros
- * already. Durable before the handle's transaction. @throws EIO, EUCLEAN, EBADMSG
+ * already. What is behind the size is left: after a cut it is the file's until that is durable.
+ * Durable before the handle's transaction. @throws EIO, EUCLEAN, EBADMSG
  */
 export function zeroEdges(
   writing: ExtWriting,
@@ -24,11 +25,12 @@ export function zeroEdges(
 ): void {
   const { blockSize } = writing.editor.volume.superblock;
   const limit = offset + length;
+  const end = Math.min(limit, state.record.size);
   const first = Math.ceil(offset / blockSize) * blockSize;
   const last = Math.floor(limit / blockSize) * blockSize;
-  zeroPart(writing, state, offset, Math.min(first, limit) - offset);
+  zeroPart(writing, state, offset, Math.min(first, end) - offset);
   // A range within one block has no second edge.
-  if (last >= first) zeroPart(writing, state, last, limit - last);
+  if (last >= first) zeroPart(writing, state, last, end - last);
   writing.contents.join(handle);
 }
 
@@ -38,7 +40,7 @@ function zeroPart(
   offset: number,
   length: number,
 ): void {
-  if (length === 0) return;
+  if (length <= 0) return;
   const { blockSize } = editor.volume.superblock;
   const logical = Math.floor(offset / blockSize);
   const block = map.blockOf(logical);

@@ -22,6 +22,7 @@ import {
 } from "./map-writer.ts";
 import { refusal } from "./new-names.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
+import { zeroTailWhenCommitted } from "./tail.ts";
 import type { Volume } from "./volume.ts";
 import type { ExtWriting } from "./writing.ts";
 
@@ -74,7 +75,9 @@ function collapseStep(
     if (work.to > work.from) return;
     const by = length / superblock.blockSize;
     work.moved = collapseBlocks(editor, handle, record, by, work.moved);
-    if (work.moved === MAX_LOGICAL_BLOCKS) setSize(superblock, record, record.size - length);
+    if (work.moved < MAX_LOGICAL_BLOCKS) return;
+    setSize(superblock, record, record.size - length);
+    zeroTailWhenCommitted(writing, handle, state);
   } finally {
     map.clear();
     writing.store(handle, state, stamp(writing, state));
@@ -122,6 +125,7 @@ function insertStep(
     const next = insertBlocks(editor, handle, record, length / superblock.blockSize, [from, limit]);
     if (limit === MAX_LOGICAL_BLOCKS && next < limit) {
       giveSize(editor, handle, record, record.size + length);
+      zeroTailWhenCommitted(writing, handle, state);
     }
     return next;
   } finally {
