@@ -65,7 +65,7 @@ export function modeOf({ tree, path }: ChangedPath, follow: boolean): number | u
   try {
     return tree.locate(path, { follow }).inode.mode;
   } catch (error) {
-    if (isDaxError(error, "ENOENT", "ENOTDIR")) return undefined;
+    if (isDaxError(error, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
     throw error;
   }
 }

@@ -60,8 +60,12 @@ abstract class HostSubject implements FuzzSubject {
 }
 
 class CommandSubject extends HostSubject {
+  line(prng: Prng): string[] {
+    return commandLine(prng, this.path);
+  }
+
   override async use(prng: Prng, notes: CaseNotes): Promise<string> {
-    const line = commandLine(prng, this.path);
+    const line = this.line(prng);
     notes.say(`daxkit ${line.join(" ")}`);
     let printed = 0;
     const out = new Output(
@@ -79,6 +83,58 @@ class CommandSubject extends HostSubject {
     return `status ${status}`;
   }
 }
+
+function isPlace(word: string): boolean {
+  return word.startsWith(":") || /^[A-Z]{4,}$/u.test(word);
+}
+
+/** As CommandSubject, with commands that write. */
+class ChangeSubject extends CommandSubject {
+  readonly #file = join(this.folder, "file");
+
+  constructor() {
+    super();
+    fs.writeFileSync(this.#file, "x".repeat(100_000));
+  }
+
+  override line(prng: Prng): string[] {
+    const [name = "", ...words] = prng.pick(CHANGE_LINES);
+    const place = (word: string) =>
+      word === "FILE" ? this.#file : word === "IMAGE" ? this.path : `${this.path}${word}`;
+    return [name, ...words.map((word) => (isPlace(word) ? place(word) : word))];
+  }
+}
+
+const CHANGE_LINES: readonly (readonly string[])[] = [
+  ["mkdir", "-p", ":/new/deep/er", ":/dir/slow/x"],
+  ["put", "FILE", ":/put"],
+  ["put", "FILE", ":/small"],
+  ["put", "-D", "FILE", ":/block/of/it"],
+  ["rm", "-rf", ":/dir", ":/small"],
+  ["rm", "-r", ":/many", ":/fragments", ":/zz-far"],
+  ["mv", ":/small", ":/dir"],
+  ["mv", "--exchange", ":/small", ":/hole"],
+  ["ln", ":/small", ":/hard"],
+  ["ln", "-sf", "target", ":/dir/slow"],
+  ["chmod", "-R", "u=rwX,g+s", ":/"],
+  ["chown", "-R", "1000:1000", ":/"],
+  ["truncate", "-s", "100000", ":/fragments", ":/inline"],
+  ["truncate", "-s", "0", ":/fragments", ":/zz-far", ":/hole"],
+  ["fallocate", "-l", "64K", ":/hole"],
+  ["fallocate", "-d", ":/fragments"],
+  ["fallocate", "-c", "-o", "0", "-l", "4096", ":/fragments"],
+  ["fallocate", "-i", "-o", "4096", "-l", "8192", ":/fragments"],
+  ["setfattr", "-n", "user.fuzz", "-v", "value", ":/small"],
+  ["setfattr", "-x", "user.a", ":/small"],
+  ["getfattr", "-dR", "-m", "-", ":/"],
+  ["cp", "-a", ":/dir", ":/copy"],
+  ["touch", ":/small", ":/new"],
+  ["sync", "IMAGE"],
+  ["tune", "-L", "fuzz", "IMAGE"],
+  ["tune", "-O", "metadata_csum_seed", "-U", "random", "IMAGE"],
+  ["tune", "-U", "clear", "IMAGE"],
+  ["tune", "-l", "IMAGE"],
+];
 
 const LINES: readonly (readonly string[])[] = [
   ["ls", "-laR"],
@@ -158,6 +214,14 @@ export const commandTarget: FuzzTarget = {
   weight: 3,
   reaches: ["status 0", "status 2"],
   open: () => new CommandSubject(),
+};
+
+/** The commands that change images. */
+export const changeTarget: FuzzTarget = {
+  name: "change",
+  weight: 3,
+  reaches: ["status 0", "status 1", "status 2"],
+  open: () => new ChangeSubject(),
 };
 
 /** Copies to this machine. */

@@ -3,7 +3,7 @@ import type { FuzzTarget } from "./fuzz.ts";
 import { extTarget, largeExtTarget } from "./fuzz-ext.ts";
 import { treeTarget } from "./fuzz-tree.ts";
 import { extWritingTarget } from "./fuzz-ext-writing.ts";
-import { commandTarget, copyTarget } from "./fuzz-host.ts";
+import { changeTarget, commandTarget, copyTarget } from "./fuzz-host.ts";
 import { journalTarget } from "./fuzz-journal.ts";
 import { machineTarget } from "./fuzz-machine.ts";
 import { memmapTarget } from "./fuzz-memmap.ts";
@@ -26,6 +26,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   extWritingTarget,
   treeTarget,
   commandTarget,
+  changeTarget,
   copyTarget,
 ];
 

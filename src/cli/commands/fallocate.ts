@@ -55,7 +55,7 @@ export const fallocate = command({
     return withChanges(place, (changes) => {
       changes.verbose = values.verbose;
       changes.each(operands, "fallocate failed:", ({ tree, path, word, image }) => {
-        const makes = mode === "allocate" || mode === "zero";
+        const makes = mode === "allocate" && !values["keep-size"];
         const create = makes ? { create: true, umask: umask() } : {};
         const file = tree.open(path, { access: "readwrite", ...create });
         try {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isDaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { isDirectory } from "../../vfs/modes.ts";
 import {
   CHANGE_STATUSES,
@@ -120,10 +120,14 @@ function isSame({ tree, path }: ChangedPath, ino: number): boolean {
   }
 }
 
-/** Takes away what has the name, unless that is a directory. */
+/** Takes away what has the name. @throws EISDIR */
 function clear(to: ChangedPath): void {
   const mode = modeOf(to, false);
-  if (mode === undefined || isDirectory(mode)) return;
+  if (mode === undefined) return;
+  if (isDirectory(mode)) {
+    const detail = "a directory is not replaced by a link";
+    throw new DaxError("EISDIR", { syscall: "unlink", path: to.path, detail });
+  }
   try {
     to.tree.unlink(to.path);
   } catch (error) {

@@ -75,6 +75,8 @@ export const mv = command({
       for (const { source, target } of destinations(operands, choices, changes)) {
         changes.attempt(`cannot move '${source}'`, () => {
           const from = changes.open(source);
+          // What is to be moved is asked for before the place that it goes to.
+          from.tree.lstat(from.path, { syscall: "rename" });
           const to = target(lastName(from.path));
           if (from.volume === to.volume) {
             rename(from, to, values, changes);
@@ -158,7 +160,7 @@ function lookFor({ tree, path }: ChangedPath): Inode | undefined {
   try {
     return tree.lstat(path, { syscall: "rename" });
   } catch (error) {
-    if (isDaxError(error, "ENOENT")) return undefined;
+    if (isDaxError(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
 }

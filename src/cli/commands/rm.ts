@@ -46,7 +46,6 @@ export const rm = command({
     return withChanges(invocation, (changes) => {
       changes.verbose = values.verbose;
       changes.each(operands, "cannot remove", (place) => {
-        if (isRefused(place, changes)) return;
         remove(place, { ...values, recursive }, changes);
       });
     });
@@ -75,6 +74,8 @@ function remove(place: ChangedPath, choices: RemoveChoices, changes: Changes): v
   const { tree, path, word, image } = place;
   const mode = modeOf(place, choices.force);
   if (mode === undefined) return;
+  // A directory that is not asked for is one, whatever it is called.
+  if ((choices.recursive || choices.directory) && isRefused(place, changes)) return;
   if (!isDirectory(mode)) {
     tree.unlink(path);
     changes.tell(`removed '${word}'`, { image, path, change: "removed" });

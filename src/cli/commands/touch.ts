@@ -4,7 +4,7 @@
  * @module
  */
 import type { Timespec } from "../../lib/environment.ts";
-import { isDaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 import type { FileTree } from "../../vfs/file-tree.ts";
 import { CHANGE_STATUSES, type Changes, umask, withChanges } from "../changes.ts";
 import { type Invocation, UsageError, command } from "../command.ts";
@@ -53,8 +53,9 @@ export const touch = command({
       const follow = !values["no-dereference"];
       changes.each(operands, "cannot touch", ({ tree, path, image }) => {
         if (!isThere(tree, path, follow)) {
-          if (values["no-create"] || !follow) return;
-          tree.open(path, { access: "write", create: true, umask: umask() }).close();
+          if (values["no-create"]) return;
+          if (!follow) throw new DaxError("ENOENT", { syscall: "utime", path });
+          makeFile(tree, path);
         }
         tree.utimes(path, change, { follow });
         changes.tell("", { image, path, change: "times" });
@@ -62,6 +63,15 @@ export const touch = command({
     });
   },
 });
+
+/** A name that ends in a slash is no file's: what sets the times says so. */
+function makeFile(tree: FileTree, path: string): void {
+  try {
+    tree.open(path, { access: "write", create: true, umask: umask() }).close();
+  } catch (error) {
+    if (!isDaxError(error, "EISDIR")) throw error;
+  }
+}
 
 interface Times {
   readonly atime: Timespec;

@@ -22,7 +22,10 @@ const FATAL = ["ENOSPC", "EROFS", "EIO", "ENOMEM", "EBUSY"] as const;
 export interface CopyInOptions {
   /** Directories with all that is in them; otherwise a directory is EISDIR. */
   readonly recursive?: boolean;
-  /** Keep owner, mode and times; otherwise files are root's, and new. */
+  /**
+   * Keep owner, mode and times; otherwise files are root's, and new. A file that is there and is
+   * written anew keeps its own owner and mode, unless attributes are kept as well.
+   */
   readonly keep?: boolean;
   /** Keep extended attributes and ACLs, as far as the image takes them. */
   readonly xattrs?: boolean;
@@ -81,6 +84,9 @@ class CopyIn {
   }
 
   run(path: string, source: CopySource): number {
+    if (isDirectory(source.mode) && this.#options.recursive !== true) {
+      throw new DaxError("EISDIR", { syscall: "cp", path, detail: "-r copies directories" });
+    }
     if (path.replaceAll("/", "") === "") {
       this.#fill(this.#entered(source, this.#tree.root, "/", false));
       return this.#bytes;
@@ -145,6 +151,12 @@ class CopyIn {
   /** Copies one file; a directory is answered, to be filled. */
   #copy(source: CopySource, from: Location, name: string, path: string): Level | undefined {
     const there = from.inode.lookup(name);
+    const skips = this.#options.noClobber === true && !isDirectory(source.mode);
+    if (there !== undefined && skips) {
+      // A link that leads nowhere is in the way all the same.
+      if (isRegular(source.mode)) this.#tree.locate(name, { from, syscall: "stat" });
+      return undefined;
+    }
     if (there !== undefined && source.isIn(this.#tree, there.ino)) {
       throw new DaxError("EINVAL", { syscall: "cp", path, detail: "it is the same file" });
     }
@@ -154,7 +166,6 @@ class CopyIn {
         const detail = "a directory is not replaced by a file";
         throw new DaxError("EISDIR", { syscall: "cp", path, detail });
       }
-      if (this.#options.noClobber === true) return undefined;
     }
     this.#file(source, from, name, there);
     this.#options.onFile?.(path, source);
@@ -168,19 +179,14 @@ class CopyIn {
     path: string,
     there: Inode | undefined,
   ): Level {
-    if (this.#options.recursive !== true) {
-      throw new DaxError("EISDIR", { syscall: "cp", path, detail: "-r copies directories" });
-    }
-    // A link to a directory counts as one: whoever put it there wants it.
-    const target = there === undefined ? undefined : this.#tree.locate(name, { from }).inode;
-    if (target !== undefined && !isDirectory(target.mode)) {
+    if (there !== undefined && !isDirectory(there.mode)) {
       const detail = "a file is not replaced by a directory";
       throw new DaxError("ENOTDIR", { syscall: "cp", path, detail });
     }
-    if (target === undefined) this.#tree.mkdir(name, { from, mode: 0o700 });
-    const location = this.#tree.locate(name, { from });
+    if (there === undefined) this.#tree.mkdir(name, { from, mode: 0o700 });
+    const location = this.#tree.locate(name, { from, follow: false });
     this.#options.onFile?.(path, source);
-    return this.#entered(source, location, path, target === undefined);
+    return this.#entered(source, location, path, there === undefined);
   }
 
   #entered(source: CopySource, location: Location, path: string, made: boolean): Level {
@@ -273,11 +279,12 @@ class CopyIn {
     if (writing === undefined) return;
     // What was there already stays as it is, unless the copy is to be the same in all.
     if (isDirectory(inode.mode) && !made && !xattrs) return;
-    if (keep) writing.change({ uid: source.uid, gid: source.gid });
+    const whole = made || xattrs;
+    if (keep && whole) writing.change({ uid: source.uid, gid: source.gid });
     if (xattrs) this.#xattrs(inode, source);
     const wanted = keep ? source.mode & 0o7777 : source.mode & 0o777 & ~umask;
     const own = isRegular(inode.mode) && mode !== undefined ? mode : wanted;
-    if (!isSymlink(inode.mode) && (keep || made || mode !== undefined)) {
+    if (!isSymlink(inode.mode) && (whole || mode !== undefined)) {
       writing.change({ mode: own | (keep || !isDirectory(inode.mode) ? 0 : inode.mode & 0o2000) });
     }
     if (keep) writing.change({ atime: source.atime, mtime: source.mtime });
