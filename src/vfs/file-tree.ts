@@ -216,7 +216,7 @@ export class FileTree {
   /** Makes durable what was done to the filesystem that holds a path, or to all. @throws EIO */
   sync(path?: string, options: CallOptions = {}): void {
     if (path === undefined) {
-      for (const mount of this.mounts) mount.sync();
+      this.mounts.sync();
       return;
     }
     const { syscall = "syncfs" } = options;

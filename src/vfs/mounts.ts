@@ -272,6 +272,19 @@ export class MountTable {
     if (failure !== undefined) throw failure;
   }
 
+  /** Makes everything durable, on every filesystem. @throws EIO of the first that could not */
+  sync(): void {
+    let failure: unknown;
+    for (const mount of this) {
+      try {
+        mount.sync();
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (failure !== undefined) throw failure;
+  }
+
   /** Whether a directory is covered: then its name can neither be moved nor removed. */
   isCovered(inode: Inode): boolean {
     return this.#mounts.size > 0 && this.#mountAt(inode) !== undefined;

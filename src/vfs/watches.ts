@@ -29,7 +29,10 @@ export interface WatchOptions {
   readonly recursive?: boolean;
 }
 
-/** Hears of a change, in the call that made it: it may not change what it watches. */
+/**
+ * Hears of a change, in the call that made it and before that returns: it may not change what it
+ * watches, and what it throws, that call throws.
+ */
 export type WatchListener = (event: WatchEvent) => void;
 
 /** A running watch. */

@@ -2,7 +2,8 @@
  * Paths that change things: what a tree remembers, who hears of it, and rules that a stream of
  * random calls seldom meets.
  */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { DaxError } from "../../src/lib/errno.ts";
 import { FileTree } from "../../src/vfs/file-tree.ts";
 import type { OpenFile } from "../../src/vfs/open-file.ts";
 import type { MakeExtOptions } from "../../src/fs/ext/mkfs-options.ts";
@@ -162,6 +163,21 @@ describe("names", () => {
     expect(codeOf(() => tree.link("/m/f", "/f"))).toBe("EXDEV");
     tree.unmount("/m");
     tree.rmdir("/m");
+  });
+
+  test("a filesystem that cannot be synced keeps no other from it", () => {
+    const { tree } = treeOf();
+    tree.mkdir("/m");
+    const inner = mountToWrite(emptyImage(EXT4));
+    tree.mount("/m", inner);
+    const [outer, synced] = [tree.mounts.root.filesystem, vi.spyOn(inner, "sync")];
+    vi.spyOn(outer, "sync").mockImplementation(() => {
+      throw new DaxError("EIO");
+    });
+    expect(codeOf(() => tree.sync())).toBe("EIO");
+    expect(synced).toHaveBeenCalledOnce();
+    tree.sync("/m/.");
+    expect(synced).toHaveBeenCalledTimes(2);
   });
 
   test("what is mounted for reading says EROFS, after what is wrong with the path", () => {
