@@ -4,12 +4,18 @@
 import { describe, expect, test, vi } from "vitest";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { daxRead } from "../../src/dax/file-io.ts";
-import { EXT4_APPEND_FL, EXT4_IMMUTABLE_FL, EXT4_SYNC_FL } from "../../src/format/ext-inode.ts";
+import {
+  EXT4_APPEND_FL,
+  EXT4_IMMUTABLE_FL,
+  EXT4_SYNC_FL,
+  EXT4_VERITY_FL,
+} from "../../src/format/ext-inode.ts";
 import { EXT4_FEATURE_RO_COMPAT_LARGE_FILE } from "../../src/format/ext-superblock.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import type { BlockRun } from "../../src/fs/ext/block-allocator.ts";
 import type { ExtFilesystem } from "../../src/fs/ext/filesystem.ts";
 import { readSuperblock } from "../../src/fs/ext/superblock.ts";
+import { setFlags } from "../../src/fs/ext/inode-writer.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
 import { pmemOf } from "../support/block-devices.ts";
@@ -190,6 +196,26 @@ describe("attributes", () => {
     expect(codeOf(() => writing.write(Uint8Array.of(1), 0))).toBe("EPERM");
     expect(codeOf(() => writing.truncate(0))).toBe("EPERM");
     expect(codeOf(() => all.file.iomapBegin(0, 1, "fault"))).toBe("EPERM");
+    end(all);
+  });
+
+  test("what fs-verity has sealed stays as it is", () => {
+    const all = mounted(EXT4);
+    const writing = writingOf(all.file);
+    writing.write(noise(1, 5000), 0);
+    const { record } = all.filesystem.inode(all.file.ino).state;
+    setFlags(record, record.flags | EXT4_VERITY_FL);
+    const calls = [
+      () => writing.write(Uint8Array.of(1), 0),
+      () => writing.write(Uint8Array.of(1), 5000),
+      () => writing.truncate(0),
+      () => writing.fallocate("punch", 0, 4096, true),
+      () => all.file.iomapBegin(0, 1, "fault"),
+    ];
+    expect(calls.map(codeOf)).toEqual(calls.map(() => "EPERM"));
+    writing.change({ mode: 0o600 });
+    setFlags(record, record.flags & ~EXT4_VERITY_FL);
+    writing.change({ mode: 0o644 });
     end(all);
   });
 

@@ -14,7 +14,7 @@ import type { Handle } from "./handle.ts";
 import { moveOut } from "./inline-file.ts";
 import type { InodeState } from "./inode-state.ts";
 import { convertBlocks, mapBlocks, mapCredits, mapRevokes } from "./map-writer.ts";
-import { assertMutable, refusal } from "./new-names.ts";
+import { assertContents, refusal } from "./new-names.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /**
@@ -30,7 +30,7 @@ export function mapForWriting(
   intent: IomapIntent,
 ): Iomap {
   writing.assertUsable();
-  assertMutable(state, "write");
+  assertContents(state, "write");
   if (state.record.has(EXT4_INLINE_DATA_FL)) moveOut(writing, state);
   const map = state.map.iomap(offset);
   if (map.type === "mapped") {

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Iomap } from "../../dax/iomap.ts";
-import { EXT4_IMMUTABLE_FL } from "../../format/ext-inode.ts";
+import { EXT4_IMMUTABLE_FL, EXT4_VERITY_FL } from "../../format/ext-inode.ts";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
@@ -19,11 +19,14 @@ import { writeInInode } from "./inline-file.ts";
 import type { InodeState } from "./inode-state.ts";
 import { claim } from "./map-context.ts";
 import { convertBlocks, mapBlocks, mapCredits, mapRevokes, removeBlocks } from "./map-writer.ts";
-import { assertMutable, refusal } from "./new-names.ts";
+import { assertContents, refusal } from "./new-names.ts";
 import { isKnownPlain } from "./privileges.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
 import { settleCut, zeroTail } from "./tail.ts";
 import type { ExtWriting } from "./writing.ts";
+
+/** Nobody writes to these. */
+const SEALED = EXT4_IMMUTABLE_FL | EXT4_VERITY_FL;
 
 /**
  * Writes `source` at byte `offset` of a regular file; returns how many bytes: fewer when space, or
@@ -37,7 +40,7 @@ export function writeData(
   source: Uint8Array,
   offset: number,
 ): number {
-  assertMutable(state, "write");
+  assertContents(state, "write");
   const length = permitted(writing, state, source.length, offset);
   if (length === 0) return 0;
   becomePlain(writing, state);
@@ -70,7 +73,7 @@ export function overwrite(
   const { record } = state;
   const { length } = source;
   const inside = offset >= 0 && Number.isInteger(offset) && offset + length <= record.size;
-  const plain = record.type === S_IFREG && (record.flags & EXT4_IMMUTABLE_FL) === 0;
+  const plain = record.type === S_IFREG && (record.flags & SEALED) === 0;
   if (!inside || length === 0 || !plain || !isKnownPlain(state)) return 0;
   return copyOver(writing, state, source, offset);
 }

@@ -22,7 +22,7 @@ import { mostBytes } from "./file-limits.ts";
 import { becomePlain, stamp } from "./file-stamp.ts";
 import { moveOut } from "./inline-file.ts";
 import type { InodeState } from "./inode-state.ts";
-import { assertFree, assertMutable, refusal } from "./new-names.ts";
+import { assertContents, assertFree, refusal } from "./new-names.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /** What other types of files get. */
@@ -90,8 +90,8 @@ function checkCall(
   if (keepSize && (mode === "collapse" || mode === "insert")) {
     throw refusal("EOPNOTSUPP", "fallocate", `${mode} always changes the size`);
   }
-  if (mode === "allocate") assertMutable(state, "fallocate");
-  else assertFree(state, "fallocate");
+  assertContents(state, "fallocate");
+  if (mode !== "allocate") assertFree(state, "fallocate");
   if (record.type !== S_IFREG) {
     throw refusal(CODES[record.type] ?? "ENODEV", "fallocate", `inode ${record.ino} is no file`);
   }

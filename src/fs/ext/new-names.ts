@@ -5,7 +5,12 @@
  * @module
  */
 import { EXT4_NAME_LEN } from "../../format/ext-directory.ts";
-import { EXT4_APPEND_FL, EXT4_IMMUTABLE_FL, EXT4_INDEX_FL } from "../../format/ext-inode.ts";
+import {
+  EXT4_APPEND_FL,
+  EXT4_IMMUTABLE_FL,
+  EXT4_INDEX_FL,
+  EXT4_VERITY_FL,
+} from "../../format/ext-inode.ts";
 import {
   EXT4_FEATURE_COMPAT_DIR_INDEX,
   EXT4_FEATURE_RO_COMPAT_DIR_NLINK,
@@ -47,6 +52,14 @@ export function assertDirectory({ record }: InodeState, syscall: string): void {
 export function assertMutable({ record }: InodeState, syscall: string): void {
   if (!record.has(EXT4_IMMUTABLE_FL)) return;
   throw refusal("EPERM", syscall, `inode ${record.ino} is immutable; chattr -i changes that`);
+}
+
+/** The contents may change. @throws EPERM for what is immutable, or proved by fs-verity */
+export function assertContents(state: InodeState, syscall: string): void {
+  assertMutable(state, syscall);
+  if (!state.record.has(EXT4_VERITY_FL)) return;
+  const detail = `inode ${state.record.ino} is sealed by fs-verity, for good; write to a copy`;
+  throw refusal("EPERM", syscall, detail);
 }
 
 /** @throws EPERM for what may not change, or only grow */

@@ -13,7 +13,7 @@ import { sectorsUsed } from "./inode-record.ts";
 import type { InodeState } from "./inode-state.ts";
 import { setSize } from "./inode-writer.ts";
 import { mapCredits } from "./map-writer.ts";
-import { assertFree, refusal } from "./new-names.ts";
+import { assertContents, assertFree, refusal } from "./new-names.ts";
 import { ORPHAN_CREDITS } from "./orphans.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
 import { settleCut, zeroTail, zeroTailWhenCommitted } from "./tail.ts";
@@ -30,6 +30,7 @@ const MOST_IDLE_STEPS = 4;
  */
 export function truncate(writing: ExtWriting, state: InodeState, size: number): void {
   assertFree(state, "truncate");
+  assertContents(state, "truncate");
   const { record } = state;
   assertSize(writing, state, size);
   becomePlain(writing, state);
