@@ -126,8 +126,13 @@ export class FileMap {
       return;
     }
     const before = segment.runs;
-    if (!segment.put(logical, physical, count)) this.forget(logical, count);
-    else this.#runs += segment.runs - before;
+    if (!segment.put(logical, physical, count)) {
+      this.forget(logical, count);
+      return;
+    }
+    const more = segment.runs - before;
+    this.#runs += more;
+    if (more > 0) this.#volume.mapBudget.charge(this, more);
   }
 
   #segment(logical: number): Segment {
