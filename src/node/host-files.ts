@@ -10,6 +10,7 @@ import { DaxError } from "../lib/errno.ts";
 import type { Range } from "../lib/range-set.ts";
 import { decodeUtf8 } from "../lib/utf8.ts";
 import { majorOf, minorOf } from "../vfs/modes.ts";
+import { bytesOfLetters } from "../vfs/tar-records.ts";
 import { type Libc, addressOf, libc } from "./libc.unsafe.ts";
 import { systemError, typed } from "./system-error.ts";
 
@@ -101,8 +102,10 @@ export class HostFiles {
   }
 
   /** Names in a directory, as bytes. @throws as readdir(3) */
-  names(path: HostPath): Buffer[] {
-    return calling(path, () => fs.readdirSync(path.plain, { encoding: "buffer" }));
+  names(path: HostPath): Uint8Array[] {
+    // As letters first: each buffer would have memory of its own, outside of the heap.
+    const names = calling(path, () => fs.readdirSync(path.plain, { encoding: "latin1" }));
+    return names.map(bytesOfLetters);
   }
 
   /** Where a link leads. @throws as readlink(2) */

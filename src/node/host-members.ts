@@ -10,6 +10,7 @@ import { encodeUtf8 } from "../lib/utf8.ts";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from "../vfs/modes.ts";
 import type { TarKind, TarMember } from "../vfs/tar-members.ts";
 import type { TarHandler } from "../vfs/tar-reader.ts";
+import { letters } from "../vfs/tar-records.ts";
 import { HostFiles, HostPath, type HostStat } from "./host-files.ts";
 
 /** Bytes of a file that are read at once. */
@@ -60,7 +61,7 @@ class Teller {
       const below = this.#files.names(path).toSorted((a, b) => Buffer.compare(b, a));
       // A name keeps its bytes, whatever they are.
       for (const each of below) {
-        stack.push({ path: path.child(each), name: `${name}/${each.toString("latin1")}` });
+        stack.push({ path: path.child(each), name: `${name}/${letters(each)}` });
       }
     }
   }

@@ -37,6 +37,7 @@ export interface FillHost {
 
 /** Links of a directory, beyond which Linux does not count them. */
 const MOST_LINKS = 65_000;
+const NO_ATTRIBUTES = { blocks: 0 } as const;
 const HUGE_BYTES = 2 ** 21;
 /** Magic number before the attributes in an inode. */
 const MAGIC_BYTES = 4;
@@ -76,7 +77,7 @@ export function placeAttributes(
   { superblock, space, contents }: FillHost,
   { attributes }: NewNode,
 ): Pick<NewInode, "attributes" | "fileAcl"> & { readonly blocks: number } {
-  if (attributes.length === 0) return { blocks: 0 };
+  if (attributes.length === 0) return NO_ATTRIBUTES;
   const room = superblock.inodeSize - 128 - sizeof(Ext4InodeExtra);
   if (room > MAGIC_BYTES && listLength(attributes) <= room - MAGIC_BYTES) {
     const bytes = new Uint8Array(room);
@@ -155,7 +156,8 @@ class Filler {
       const bytes = Math.min(length * blockSize, node.size - offset);
       contents.data.push({ start, length, node, offset, bytes });
     }
-    this.#add(one, { ...map, size: node.size });
+    const { block, flags, sectors } = map;
+    this.#add(one, { block, flags, sectors, size: node.size });
   }
 
   /** Blocks that hold data, in whole clusters. */

@@ -44,16 +44,16 @@ export interface PlannedBlock {
 
 /** The top of an extent tree: bytes are made of it where they go, as there may be very many. */
 export class ExtentRoot {
-  readonly #entries: readonly MappedRun[];
-  readonly #depth: number;
+  readonly entries: readonly MappedRun[];
+  readonly depth: number;
 
   constructor(entries: readonly MappedRun[], depth: number) {
-    this.#entries = entries;
-    this.#depth = depth;
+    this.entries = entries;
+    this.depth = depth;
   }
 
   encode(view: DataView, at: number): void {
-    encodeNode(view, at, this.#entries, 4, this.#depth);
+    encodeNode(view, at, this.entries, 4, this.depth);
   }
 }
 
