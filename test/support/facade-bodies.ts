@@ -3,7 +3,7 @@
  * body gets a folder with the tree of `facade-tree.ts` and returns what came of it.
  */
 import type * as nodeFs from "node:fs";
-import { once } from "node:events";
+import { type EventEmitter, once } from "node:events";
 import { Readable } from "node:stream";
 import { finished, pipeline } from "node:stream/promises";
 import { text } from "node:stream/consumers";
@@ -308,6 +308,17 @@ export const bodies: Readonly<Record<string, FolderBody>> = {
     await handle.close();
     const after = [await later(() => handle.write("x")), await later(() => handle.sync())];
     return [came, after, handle.fd, await handle.close()];
+  },
+  "a handle that is closed while it is written to": async (fs, folder) => {
+    const path = `${folder}/closing`;
+    const handle = await fs.promises.open(path, "w");
+    const noted: unknown[] = [];
+    (handle as unknown as EventEmitter).on("close", () => noted.push("told"));
+    const writing = later(() => handle.writeFile(slowly() as never));
+    const [first, second] = [handle.close(), handle.close()];
+    noted.push(first === second, handle.fd === -1);
+    noted.push(await writing, await first, handle.fd, await later(() => handle.sync()));
+    return [noted, await handle.close(), fs.readFileSync(path, "utf8")];
   },
   "a handle that is for reading": async (fs, folder) => {
     const handle = await fs.promises.open(`${folder}/tiny`);

@@ -9,6 +9,7 @@ import type { Filesystem, Inode } from "../../vfs/filesystem.ts";
 import type { Location } from "../../vfs/mounts.ts";
 import type { OpenFile } from "../../vfs/open-file.ts";
 import type { Credentials } from "../../vfs/permissions.ts";
+import type { LastOpened } from "./opening.ts";
 import { type PathArgument, shownPath } from "./paths.ts";
 import type { FilesystemFacts } from "./stats.ts";
 
@@ -48,6 +49,10 @@ export class Context {
   readonly #free: number[] = [];
   readonly #facts = new WeakMap<Filesystem, FilesystemFacts>();
   readonly credentials: Credentials | undefined;
+  /** Options that can be used again as they are. */
+  readonly opened: { last: LastOpened | undefined } = { last: undefined };
+  /** Whether relative paths start at a place that may be another one each time. */
+  readonly moves: boolean;
   readonly #umask: number | undefined;
   readonly #workingDirectory: (() => string) | undefined;
 
@@ -56,6 +61,7 @@ export class Context {
     this.credentials = options.credentials;
     this.#umask = options.umask;
     this.#workingDirectory = options.workingDirectory;
+    this.moves = options.workingDirectory !== undefined;
   }
 
   /** Where relative paths start. */

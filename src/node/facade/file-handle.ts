@@ -49,6 +49,10 @@ class ImageFileHandle extends EventEmitter {
   readonly #context: Context;
   #fd: number;
   #locked = false;
+  #pending = 0;
+  #closing: Promise<void> | undefined;
+  /** Called when the last operation is done. */
+  #idle: (() => void) | undefined;
 
   constructor(context: Context, fd: number) {
     super();
@@ -62,17 +66,45 @@ class ImageFileHandle extends EventEmitter {
   }
 
   /** The context for operations. @throws EBADF when closed */
-  contextFor(syscall: string): Context {
+  #contextFor(syscall: string): Context {
     if (this.#fd === -1) throw closedError(syscall);
     return this.#context;
   }
 
-  async close(): Promise<void> {
-    if (this.#fd === -1) return;
+  /** Runs an operation on the descriptor, which stays open until it is done. */
+  async run(syscall: string, body: (context: Context, fd: number) => unknown): Promise<unknown> {
+    const context = this.#contextFor(syscall);
+    this.#pending++;
+    try {
+      return await body(context, this.#fd);
+    } finally {
+      this.#pending--;
+      if (this.#pending === 0) this.#idle?.();
+    }
+  }
+
+  /** Waits for what is being done; a second call gives the same promise. */
+  close(): Promise<void> {
+    if (this.#fd === -1) return this.#closing ?? Promise.resolve();
+    this.#closing ??= this.#closeWhenIdle();
+    return this.#closing;
+  }
+
+  async #closeWhenIdle(): Promise<void> {
+    const busy = this.#pending > 0;
+    if (!busy) this.#end();
+    this.emit("close");
+    if (!busy) return;
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+    this.#end();
+  }
+
+  #end(): void {
     const fd = this.#fd;
     this.#fd = -1;
     this.#context.close(fd);
-    this.emit("close");
   }
 
   createReadStream(options: object = {}): ReadStream {
@@ -122,8 +154,7 @@ class ImageFileHandle extends EventEmitter {
 
 function callOn(name: string, operation: Operation): Function_ {
   return async function call(this: ImageFileHandle, ...args: readonly unknown[]) {
-    const context = this.contextFor(name);
-    return promised(context, operation)(this.fd, ...args);
+    return this.run(name, (context, fd) => promised(context, operation)(fd, ...args));
   };
 }
 

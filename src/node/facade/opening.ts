@@ -36,6 +36,14 @@ const MEANT =
 
 const known = new Map<number, OpenOptions>();
 
+/** How the last file of a facade was opened. */
+export interface LastOpened {
+  readonly flags: number;
+  readonly mode: number;
+  readonly umask: number;
+  readonly options: OpenOptions;
+}
+
 /** The flags of open(2) in words; programs use a few combinations, over and over. */
 function wordsOf(flags: number): OpenOptions {
   const meant = flags & MEANT;
@@ -67,11 +75,13 @@ export function openFile(
   flags: number,
   mode = NEW_FILE_MODE,
 ): OpenFile {
-  const how = context.by("open");
-  if (flags === 0) return context.tree.open(path.path, how);
   const { tree } = context;
-  const words = { ...wordsOf(flags), ...how };
-  if ((flags & (O_CREAT | TMPFILE)) === 0) return tree.open(path.path, words);
-  const { umask } = context;
-  return tree.open(path.path, { ...words, mode, umask });
+  const umask = (flags & (O_CREAT | TMPFILE)) === 0 ? 0 : context.umask;
+  const { last } = context.opened;
+  const again = last !== undefined && last.flags === flags && last.mode === mode;
+  if (again && last.umask === umask) return tree.open(path.path, last.options);
+  const options = { ...wordsOf(flags), mode, umask, ...context.by("open") };
+  // Files are opened in the same way over and over; where relative paths start may change.
+  if (!context.moves) context.opened.last = { flags, mode, umask, options };
+  return tree.open(path.path, options);
 }
