@@ -59,6 +59,12 @@ export class CutDisk {
             noteBytes(offset, bytes.length);
           };
         }
+        if (key === "writeZeroes") {
+          return (sector: number, sectors: number) => {
+            target.writeZeroes(sector, sectors);
+            noteBytes(sector * SECTOR_SIZE, sectors * SECTOR_SIZE);
+          };
+        }
         const value: unknown = Reflect.get(target, key, target);
         return typeof value === "function" ? value.bind(target) : value;
       },
@@ -70,12 +76,15 @@ export class CutDisk {
     this.#events.push({ is: "promise", value });
   }
 
-  /** `count` states at random instants, in their order; `torn`: sectors are not atomic. */
-  *states(seed: number, count: number, torn: boolean): Generator<CutState> {
+  /**
+   * `count` states at random instants, in their order. `torn`: sectors are not atomic. `atom`:
+   * bytes that the disk writes at once, a sector unless given; requests keep to their borders.
+   */
+  *states(seed: number, count: number, torn: boolean, atom = SECTOR_SIZE): Generator<CutState> {
     const random = new Prng(seed);
     const instants = Array.from({ length: count }, () => random.below(this.#events.length + 1));
     instants.sort((a, b) => a - b);
-    const cache = new WriteCache(this.#initial.slice());
+    const cache = new WriteCache(this.#initial.slice(), atom);
     let [next, promised] = [0, 0];
     for (const instant of instants) {
       for (; next < instant; next++) {
@@ -89,41 +98,54 @@ export class CutDisk {
   }
 }
 
-/** What is durable, and what is not yet: by sector, oldest version first. */
+/** What is durable, and what is not yet: by atom, oldest version first. */
 class WriteCache {
   readonly #durable: Uint8Array<ArrayBuffer>;
+  readonly #atom: number;
   #pending = new Map<number, Uint8Array[]>();
 
-  constructor(durable: Uint8Array<ArrayBuffer>) {
+  constructor(durable: Uint8Array<ArrayBuffer>, atom: number) {
     this.#durable = durable;
+    this.#atom = atom;
   }
 
   write(sector: number, bytes: Uint8Array, fua: boolean): void {
-    for (let at = 0; at < bytes.length; at += SECTOR_SIZE) {
-      const n = sector + at / SECTOR_SIZE;
-      const version = bytes.subarray(at, at + SECTOR_SIZE);
-      if (fua) {
-        this.#durable.set(version, n * SECTOR_SIZE);
-        this.#pending.delete(n);
-      } else this.#pending.set(n, [...(this.#pending.get(n) ?? []), version]);
+    const start = sector * SECTOR_SIZE;
+    const end = start + bytes.length;
+    for (let n = Math.floor(start / this.#atom); n * this.#atom < end; n++) {
+      const from = Math.max(start, n * this.#atom);
+      const piece = bytes.subarray(from - start, (n + 1) * this.#atom - start);
+      this.#writeAtom(n, from - n * this.#atom, piece, fua);
     }
+  }
+
+  #writeAtom(n: number, within: number, piece: Uint8Array, fua: boolean): void {
+    const versions = this.#pending.get(n) ?? [];
+    const version = (
+      versions.at(-1) ?? this.#durable.subarray(n * this.#atom, (n + 1) * this.#atom)
+    ).slice();
+    version.set(piece, within);
+    if (fua) {
+      this.#durable.set(version, n * this.#atom);
+      this.#pending.delete(n);
+    } else this.#pending.set(n, [...versions, version]);
   }
 
   flush(): void {
     for (const [n, versions] of this.#pending) {
-      this.#durable.set(versions.at(-1) as Uint8Array, n * SECTOR_SIZE);
+      this.#durable.set(versions.at(-1) as Uint8Array, n * this.#atom);
     }
     this.#pending = new Map();
   }
 
   cut(random: Prng, torn: boolean): Uint8Array<ArrayBuffer> {
     const image = this.#durable.slice();
-    const unit = torn ? LINE : SECTOR_SIZE;
+    const unit = torn ? LINE : this.#atom;
     for (const [n, versions] of this.#pending) {
-      for (let at = 0; at < SECTOR_SIZE; at += unit) {
+      for (let at = 0; at < this.#atom; at += unit) {
         const version = versions[random.below(versions.length + 1) - 1];
         if (version !== undefined) {
-          image.set(version.subarray(at, at + unit), n * SECTOR_SIZE + at);
+          image.set(version.subarray(at, at + unit), n * this.#atom + at);
         }
       }
     }

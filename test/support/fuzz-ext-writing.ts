@@ -274,7 +274,7 @@ class WritingSubject implements FuzzSubject {
 /** Small images of every kind that are changed. */
 export const extWritingTarget: FuzzTarget = {
   name: "ext-writing",
-  weight: 4,
+  weight: 1,
   reaches: ["refused", "changed with errors"],
   open: () => new WritingSubject(),
 };
