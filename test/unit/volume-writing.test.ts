@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { DaxError } from "../../src/lib/errno.ts";
 import { RamMedia } from "../../src/media/ram.ts";
+import { libc } from "../../src/node/libc.unsafe.ts";
 import { makeVolume } from "../../src/node/make-volume.ts";
 import { checkVolume, openVolume } from "../../src/node/volume.ts";
 import { childArguments, runChild } from "../support/child.ts";
@@ -144,7 +145,7 @@ class FailingMedia extends RamMedia {
 }
 
 describe("how it ends", () => {
-  test("an error is told once, and everything is let go of", () => {
+  test("[2.73] [2.81] an error is told once, and everything is let go of", () => {
     const media = new FailingMedia(2 ** 23, {
       domains: [{ start: 0, length: 2 ** 23, domain: "adr" }],
     });
@@ -163,6 +164,36 @@ describe("how it ends", () => {
     media.failing = false;
     const again = openVolume(media, write);
     expect(again.fs.readdirSync("/")).toEqual(["before", "lost+found"]);
+    again.close();
+  });
+
+  const mapped = libc() !== undefined;
+  const hint = mapped ? "" : " (skipped: npm install koffi, which maps files)";
+  test.skipIf(!mapped)(`a file that is cut behind our back is an error${hint}`, () => {
+    const volume = openVolume(image, write);
+    volume.fs.writeFileSync("/before", "x");
+    volume.sync();
+    fs.truncateSync(image, 0);
+    expect(why(() => volume.fs.writeFileSync("/never", Buffer.alloc(100_000)))).toMatch(
+      /^EIO.*behind our back/u,
+    );
+    expect(why(() => volume.fs.mkdirSync("/never-too"))).toMatch(/^E(IO|ROFS)/u);
+    expect(why(() => volume.sync())).toMatch(/^E(IO|ROFS)/u);
+    expect(why(() => volume.close())).toMatch(/^EIO/u);
+    expect(why(() => volume.close())).toBe("nothing");
+  });
+
+  test("a file whose name goes is written to all the same", () => {
+    const volume = openVolume(image, write);
+    const kept = fs.openSync(image, "r");
+    fs.unlinkSync(image);
+    volume.fs.writeFileSync("/still", "x");
+    volume.close();
+    const media = RamMedia.over(new Uint8Array(fs.readFileSync(kept)));
+    fs.closeSync(kept);
+    expect(findings(media)).toEqual([]);
+    const again = openVolume(media);
+    expect(again.fs.readFileSync("/still", "utf8")).toBe("x");
     again.close();
   });
 
