@@ -92,8 +92,11 @@ describe("huge pages", () => {
     filesystem.unmount();
   });
 
-  test("blocks of 1 KiB, whose groups are small", () => {
-    const { filesystem, image } = onRam(64, { blockSize: 1024, features: "^has_journal" });
+  test.each<[string, MakeExtOptions]>([
+    ["blocks of 1 KiB, whose groups are small", { blockSize: 1024, features: "^has_journal" }],
+    ["clusters", { blockSize: 4096, clusterSize: 65_536, features: "bigalloc" }],
+  ])("%s", (_, options) => {
+    const { filesystem, image } = onRam(64, options);
     const { inode, writing } = makeFile(filesystem);
     writing.fallocate("allocate", 0, 8 * MIB);
     expect(notHuge(inode, 0, 8 * MIB, 0)).toEqual([]);
