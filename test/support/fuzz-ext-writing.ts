@@ -6,6 +6,8 @@
 import type { BlockDevice } from "../../src/block/block-device.ts";
 import { SECTOR_SIZE } from "../../src/block/block-device.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
+import { PAGE_SIZE } from "../../src/dax/operations.ts";
+import { createPmem } from "../../src/drivers/pmem.ts";
 import { daxRead } from "../../src/dax/file-io.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import type { ExtFilesystem } from "../../src/fs/ext/filesystem.ts";
@@ -13,6 +15,7 @@ import { readSuperblockToRecover } from "../../src/fs/ext/superblock.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { AssertionError, DaxError } from "../../src/lib/errno.ts";
 import type { Prng } from "../../src/lib/prng.ts";
+import { RamMedia } from "../../src/media/ram.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG, isDirectory } from "../../src/vfs/modes.ts";
 import type { FallocateMode, InodeWriting, NewFile } from "../../src/vfs/writing.ts";
@@ -235,6 +238,19 @@ function endOf(filesystem: { readonly blocks: number; readonly blockSize: number
   return filesystem.blocks * filesystem.blockSize;
 }
 
+/** Memory is written to without asking anybody; what it holds afterwards tells. */
+function memoryOver(bytes: Uint8Array<ArrayBuffer>): BlockDevice {
+  const place = { start: 0, length: bytes.length, physicalStart: 2 ** 32 };
+  return createPmem({ name: "pmem0", media: RamMedia.over(bytes), ...place }).disk;
+}
+
+/** Nothing behind the filesystem has changed. */
+function checkTail(bytes: Uint8Array, limit: number): void {
+  const tail = bytes.subarray(Math.max(limit, bytes.length - TAIL_BYTES));
+  if (limit + TAIL_BYTES > bytes.length || tail.every((byte) => byte === TAIL)) return;
+  throw new AssertionError("what lies behind the filesystem was written to");
+}
+
 class WritingSubject implements FuzzSubject {
   // One has quota, and is not mounted for writing.
   readonly #images = TINY_IMAGES.filter((name) => name !== "dax").map(
@@ -247,22 +263,27 @@ class WritingSubject implements FuzzSubject {
     try {
       image.damage(prng, notes);
       const bytes = onDevice(image.editor.bytes, prng, notes);
-      return this.#work(new GuardedDisk(bytes, new Fuel(FUEL.steps, FUEL.bytes)), prng, notes);
+      return this.#work(bytes, prng, notes);
     } finally {
       image.editor.restore();
     }
   }
 
-  #work(disk: GuardedDisk, prng: Prng, notes: CaseNotes): string {
+  #work(bytes: Uint8Array<ArrayBuffer>, prng: Prng, notes: CaseNotes): string {
+    const disk = new GuardedDisk(bytes, new Fuel(FUEL.steps, FUEL.bytes));
+    const dax = prng.below(3) === 0 && bytes.length % PAGE_SIZE === 0 && bytes.length > 0;
+    notes.say(dax ? "on memory" : "on a disk");
+    const device = dax ? memoryOver(bytes) : disk.device;
     const errors = prng.pick(["continue", "remount-ro"] as const);
     const data = prng.pick(["ordered", "writeback"] as const);
-    disk.limit = endOf(readSuperblockToRecover(disk.device));
+    disk.limit = endOf(readSuperblockToRecover(device));
     const options = { write: true, errors, data };
-    const filesystem = ext.mount(disk.device, options, seededEnvironment(1)) as ExtFilesystem;
-    disk.limit = endOf(filesystem.volume.superblock);
+    const filesystem = ext.mount(device, options, seededEnvironment(1)) as ExtFilesystem;
+    disk.limit = Math.max(disk.limit, endOf(filesystem.volume.superblock));
     disk.filesystem = filesystem;
     for (let n = 0; n < CALLS_OF_A_CASE; n++) notes.attempt(() => call(filesystem, prng));
     notes.attempt(() => filesystem.unmount());
+    checkTail(bytes, disk.limit);
     return notes.errors.length === 0 ? "changed" : "changed with errors";
   }
 
