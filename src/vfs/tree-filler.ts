@@ -42,6 +42,7 @@ export interface FillOptions {
   readonly credentials?: Credentials;
   /** Hears of each member before it is made. */
   readonly onMember?: (name: string) => void;
+  /** Hears of what is odd and does no harm, such as attributes that a link cannot have. */
   readonly onWarning?: (text: string) => void;
   /** Hears of members that were left out with `keep`, in place of the first ending it all. */
   readonly onKept?: (error: DaxError) => void;
