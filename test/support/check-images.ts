@@ -4,13 +4,16 @@
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import {
+  closeSync,
   linkSync,
   mkdirSync,
+  openSync,
   readFileSync,
   rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { join } from "node:path";
 
@@ -19,6 +22,8 @@ export interface CheckImage {
   readonly size: string;
   readonly mke2fs: string;
   readonly debugfs?: readonly string[];
+  /** Filled with deep maps and a deep index, instead of one of everything. */
+  readonly deep?: true;
 }
 
 const ATTRIBUTES = [
@@ -82,6 +87,8 @@ export const CHECK_IMAGES: Readonly<Record<string, CheckImage>> = {
     mke2fs: "-t ext4 -b 1024 -O encrypt",
     debugfs: ["sif d3/f3 flags 0x80800", "ea_set -f CONTEXT d3/f3 c"],
   },
+  "ext4-deep": { size: "6M", mke2fs: "-t ext4 -b 1024 -O ^has_journal", deep: true },
+  "ext3-deep": { size: "6M", mke2fs: "-t ext3 -b 1024 -O ^has_journal", deep: true },
   "ext4-512": { size: "8M", mke2fs: "-t ext4 -b 2048 -I 512 -O ^has_journal", debugfs: ATTRIBUTES },
 };
 
@@ -110,6 +117,24 @@ export function makeCheckTree(folder: string): void {
   linkSync(join(folder, "large"), join(folder, "hard"));
   execFileSync("mkfifo", [join(folder, "fifo")]);
   if (process.getuid?.() === 0) execFileSync("mknod", [join(folder, "null"), "c", "1", "3"]);
+}
+
+/** A tree whose maps and indexes have as many levels as small blocks allow. */
+export function makeDeepTree(folder: string): void {
+  mkdirSync(join(folder, "wide"), { recursive: true });
+  mkdirSync(join(folder, "d1"));
+  writeFileSync(join(folder, "wide", "first"), "one");
+  for (let i = 0; i < 5200; i++) {
+    linkSync(join(folder, "wide", "first"), join(folder, "wide", `name-${i}-${i * 7919}`));
+  }
+  const fragments = openSync(join(folder, "fragments"), "w");
+  for (let i = 0; i < 420; i++) writeSync(fragments, Buffer.alloc(900, i), 0, 900, i * 4096);
+  closeSync(fragments);
+  const far = openSync(join(folder, "far"), "w");
+  for (const place of [0, 20_000, 300_000, 700_000, 70_000_000, 70_300_000]) {
+    writeSync(far, Buffer.alloc(900, 5), 0, 900, place);
+  }
+  closeSync(far);
 }
 
 /** Makes an image from a tree; its bytes. `folder` takes files for a moment. */

@@ -254,9 +254,11 @@ class SiteWalk {
   #directory(ino: number, blocks: readonly number[]): void {
     const indexed = (this.#editor.get(ino, Ext4Inode.flags) & INDEX) !== 0;
     for (const [logical, block] of blocks.entries()) {
-      if (logical > 2 && logical < blocks.length - 1) continue;
+      const node = indexed && this.#isIndexNode(block);
+      if (logical > 2 && logical < blocks.length - 1 && !node) continue;
       if (!this.#once(block)) continue;
       if (indexed && logical === 0) this.#indexRoot(ino, block);
+      else if (indexed && this.#isIndexNode(block)) this.#indexNode(ino, block);
       else this.#leaf(ino, block);
     }
   }
@@ -295,6 +297,37 @@ class SiteWalk {
     if (tail + 8 <= base + superblock.blockSize) {
       this.#add(`directory ${ino} index tail reserved`, tail, 4, seal);
       this.#add(`directory ${ino} index tail checksum`, tail + 4, 4, undefined);
+    }
+  }
+
+  /** One empty entry over all of the block, and the limit of a node behind it. */
+  #isIndexNode(block: number): boolean {
+    const { view, superblock } = this.#editor;
+    const { blockSize, metadataCsum } = superblock;
+    const base = block * blockSize;
+    if (Ext4DirEntry2.inode.get(view, base) !== 0) return false;
+    const limit = Math.floor((blockSize - 8 - (metadataCsum ? 8 : 0)) / 8);
+    const whole = view.getUint16(base + 4, true) === blockSize;
+    return whole && view.getUint16(base + 8, true) === limit;
+  }
+
+  #indexNode(ino: number, block: number): void {
+    const { superblock } = this.#editor;
+    const base = block * superblock.blockSize;
+    const seal = (e: ExtEditor): void => e.sealIndex(ino, block, 8);
+    for (const [name, at, size] of [
+      ["inode", 0, 4],
+      ["length", 4, 2],
+      ["name length", 6, 2],
+      ["limit", 8, 2],
+      ["count", 10, 2],
+      ["first block", 12, 4],
+      ["second hash", 16, 4],
+      ["second block", 20, 4],
+      ["last hash", 8 + 8 * 60, 4],
+      ["last block", 12 + 8 * 60, 4],
+    ] as const) {
+      this.#add(`directory ${ino} index node ${block} ${name}`, base + at, size, seal);
     }
   }
 

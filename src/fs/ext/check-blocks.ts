@@ -6,6 +6,7 @@
 import {
   EXT4_EA_INODE_FL,
   EXT4_EXTENTS_FL,
+  EXT4_INDEX_FL,
   EXT4_INLINE_DATA_FL,
   EXT4_RESIZE_INO,
   EXT4_VERITY_FL,
@@ -45,6 +46,10 @@ export function checkBlocks(
   orphan: boolean,
 ): void {
   const { clusterRatio } = context.superblock;
+  if (inode.has(EXT4_INDEX_FL) && !inode.isDirectory && !inode.isSpecial) {
+    const text = "the flag for a hash index is set, but it is no directory";
+    context.error("ext.inode.flags", inode.where, text);
+  }
   const attributes = checkAttributeBlock(context, inode);
   const blocks = attributes.blocks + values.blocks;
   const tally = { clusters: blocks / clusterRatio, lastBlock: -1, lastWritten: -1 };

@@ -6,6 +6,7 @@
  */
 import type { Buffers } from "../../block/buffers.ts";
 import { type Tracer, silent } from "../../lib/environment.ts";
+import { EXT4_EA_INODE_FL, EXT4_ROOT_INO } from "../../format/ext-inode.ts";
 import type { Finding } from "../../vfs/filesystem.ts";
 import { QuotaUsage } from "./check-quota-usage.ts";
 import { DirectoryTable, NumberTable, SparseBits, SparseCounts } from "./check-tables.ts";
@@ -166,6 +167,27 @@ export class CheckContext {
 
   error(code: string, where: string, text: string): void {
     this.findings.error(code, where, text);
+  }
+
+  /**
+   * A field that Linux trips over when it opens the file: an error where an entry of a directory
+   * leads to it; odd in an inode that only the filesystem itself uses.
+   */
+  suspect(
+    inode: { readonly ino: number; readonly flags: number },
+    code: string,
+    text: string,
+  ): void {
+    const where = `inode ${inode.ino}`;
+    if (this.#isHidden(inode)) this.findings.warning(code, where, text);
+    else this.findings.error(code, where, text);
+  }
+
+  #isHidden({ ino, flags }: { readonly ino: number; readonly flags: number }): boolean {
+    const { firstIno, usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum } = this.superblock;
+    if (ino === EXT4_ROOT_INO) return false;
+    const own = [usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum].includes(ino);
+    return own || ino < firstIno || (flags & EXT4_EA_INODE_FL) !== 0;
   }
 
   /** Whether files may own `count` blocks from `block`. */

@@ -46,9 +46,6 @@ export function checkFlags(context: CheckContext, inode: CheckedInode): void {
       report("casefold is set, but the filesystem lacks that feature");
     }
   }
-  if (inode.has(EXT4_INDEX_FL) && !inode.isDirectory && !inode.isSpecial) {
-    report("the flag for a hash index is set, but it is no directory");
-  }
   if (inode.has(EXT4_INLINE_DATA_FL)) checkInlineFlag(context, inode, report);
   const header = extentHeaderProblem(inode.view, DI.block.offset, I_BLOCK_SIZE) === undefined;
   const extents = context.incompat(EXT4_FEATURE_INCOMPAT_EXTENTS);
@@ -78,7 +75,7 @@ function checkInlineFlag(
 /** Fields that Linux keeps at zero, or that need a feature. */
 export function checkFields(context: CheckContext, inode: CheckedInode): void {
   const { view } = inode;
-  const report = (text: string): void => context.error("ext.inode.field", inode.where, text);
+  const report = (text: string): void => context.suspect(inode, "ext.inode.field", text);
   const faddr = DI.obsoFaddr.get(view, 0);
   if (faddr !== 0) report(`faddr is ${faddr}, expected 0`);
   const large = context.incompat(EXT4_FEATURE_INCOMPAT_LARGEDIR);

@@ -68,7 +68,7 @@ export function checkAttributeBlock(context: CheckContext, inode: CheckedInode):
     const rule = context.isInside(block)
       ? "without the ext_attr feature"
       : "outside the filesystem";
-    context.error("ext.xattr.block", inode.where, `attribute block is ${block}, ${rule}`);
+    context.suspect(inode, "ext.xattr.block", `attribute block is ${block}, ${rule}`);
     return NO_VALUES;
   }
   const seen = context.attributeBlocks.get(block);
