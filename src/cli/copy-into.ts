@@ -25,6 +25,9 @@ const OPTIONS = {
   archive: { type: "flag", text: "" },
   "no-clobber": { type: "flag", text: "" },
   "no-target-directory": { type: "flag", text: "" },
+  "no-dereference": { type: "flag", text: "" },
+  "target-directory": { type: "text", value: "", text: "" },
+  preserve: { type: "flag", text: "" },
   verbose: { type: "flag", text: "" },
   ...IMAGE_OPTIONS,
 } as const;
@@ -45,18 +48,22 @@ export async function copyIntoImage(invocation: CopyInvocation): Promise<number>
     const show = (bytes: number): void => {
       progress.step(done.files, 0, `files, ${Math.floor((done.bytes + bytes) / 2 ** 20)} MiB`);
     };
+    const follow = !values.recursive && !values["no-dereference"];
     const sourceOf = (word: string): CopySource => {
-      if (!isInImage(word)) return hostSource(word, !values.recursive);
+      if (!isInImage(word)) return hostSource(word, follow);
       const { tree, path } = changes.openToRead(word);
-      return volumeSource(tree, path, !values.recursive);
+      return volumeSource(tree, path, follow);
     };
     try {
-      for (const { source, target } of destinations(operands, values, changes)) {
+      // Of `-d` only ln makes something of DEST.
+      const choices = { ...values, "no-dereference": false };
+      for (const { source, target } of destinations(operands, choices, changes)) {
         changes.attempt(`cannot copy '${source}'`, () => {
           const to = target(nameOf(source));
           done.bytes += copyInto(to.tree, to.path, sourceOf(source), {
             recursive: values.recursive,
             keep: true,
+            keepThere: values.preserve,
             xattrs: values.archive,
             noClobber: values["no-clobber"],
             onBytes: show,

@@ -69,6 +69,16 @@ cp -r @/tree @/tree/inside
 cp -rT @/tree2 @/flat
 cp @/nope @/b
 cp @/small @/big @/nope
+cp -p %/small @/pres
+chmod 600 @/pres
+cp %/small @/pres
+cp -p %/tree/hard1 @/pres
+cp -d %/tree/link @/dlink
+cp %/small -t @/b
+cp -f -t @/b %/small %/big
+cp -t @/nope %/small
+cp -t @/small %/small
+cp -T -t @/b %/small
 ln -s small @/link
 ln -sv ../x/y @/a/link
 ln -s small @/link

@@ -54,6 +54,10 @@ describe("modes", () => {
   });
 });
 
+function sized(rule: string, size: number): number {
+  return parseSizeRule(rule, "-s")(size);
+}
+
 describe("sizes", () => {
   test("with units of 1024 and 1000", () => {
     expect(["10", "1K", "1KiB", "1KB", "2M", "0x10"].map((text) => parseBytes(text, "-l"))).toEqual(
@@ -65,7 +69,6 @@ describe("sizes", () => {
   });
 
   test("that depend on what is there", () => {
-    const sized = (rule: string, size: number) => parseSizeRule(rule, "-s")(size);
     expect([sized("+10", 5), sized("-10", 5), sized("<10", 50), sized(">10", 5)]).toEqual([
       15, 0, 10, 10,
     ]);

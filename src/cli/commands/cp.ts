@@ -32,8 +32,7 @@ export const cp = command({
   ],
   json: "lines",
   operands: [
-    { name: "SOURCE", text: "what to copy: IMAGE:PATH, or FILE into an image", count: "many" },
-    { name: "DEST", text: "where to: IMAGE:PATH, or a path of this machine" },
+    { name: "SOURCE", text: "IMAGE:PATH, or FILE into an image; and last, DEST", count: "many" },
   ],
   options: {
     recursive: { type: "flag", short: "r", text: "copy directories with all that is in them" },
@@ -45,10 +44,24 @@ export const cp = command({
       short: "T",
       text: "in an image: DEST is the new name, even of a directory",
     },
+    preserve: {
+      type: "flag",
+      short: "p",
+      text: "in an image: files that are there get owner and mode as well",
+    },
+    "no-dereference": { type: "flag", short: "d", text: "copy links that are named, too" },
+    force: { type: "flag", short: "f", text: "the same as without it" },
+    "target-directory": {
+      type: "text",
+      short: "t",
+      value: "DIR",
+      text: "copy all into this directory, here or in an image",
+    },
     verbose: { type: "flag", short: "v", text: "print each file that is copied" },
     ...IMAGE_OPTIONS,
   },
-  exclusive: IMAGE_EXCLUSIVE,
+  exclusive: [...IMAGE_EXCLUSIVE, ["no-target-directory", "target-directory"]],
+  statuses: { 1: "something could not be copied into an image" },
   examples: [
     { line: "daxkit cp disk.img:/etc/fstab .", text: "copies a file" },
     { line: "daxkit cp -r disk.img:/home ./home", text: "copies a directory" },
@@ -67,14 +80,19 @@ export const cp = command({
       import("../../node/image/copy-out.ts"),
       import("../../vfs/modes.ts"),
     ]);
-    const words = operands.slice(0, -1);
-    const target = operands.at(-1) ?? "";
+    const directory = values["target-directory"];
+    const words = directory === undefined ? operands.slice(0, -1) : operands;
+    const target = directory ?? operands.at(-1) ?? "";
+    if (words.length === 0) throw new UsageError("DEST is missing");
     const recursive = values.recursive || values["recursive-too"] || values.archive;
     if (isInImage(target))
       return copyIntoImage({ ...invocation, values: { ...values, recursive } });
+    if (values["no-clobber"] || values["no-target-directory"]) {
+      throw new UsageError("-n and -T are for copies into an image; here nothing is replaced");
+    }
     const whole = wholeCopy(words, target, { ...values, recursive });
     if (whole !== undefined) return copyImage(whole, invocation);
-    checkTarget(target, words.length);
+    checkTarget(target, directory === undefined ? words.length : 2);
     return withImages(invocation, (images) => {
       const progress = terminal.progress("copying");
       const done = { files: 0, bytes: 0 };

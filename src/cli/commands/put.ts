@@ -80,6 +80,7 @@ export const put = command({
           const bytes = copyInto(to.tree, to.path, from, {
             ...mode,
             keep: values.preserve,
+            keepThere: values.preserve,
             umask: umask(),
             noClobber: values["no-clobber"],
             onFile: (path) => {

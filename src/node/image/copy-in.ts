@@ -24,9 +24,11 @@ export interface CopyInOptions {
   readonly recursive?: boolean;
   /**
    * Keep owner, mode and times; otherwise files are root's, and new. A file that is there and is
-   * written anew keeps its own owner and mode, unless attributes are kept as well.
+   * written anew keeps its own owner and mode, unless `keepThere` or `xattrs` are set.
    */
   readonly keep?: boolean;
+  /** With `keep`: files that are there get owner and mode of the source as well. */
+  readonly keepThere?: boolean;
   /** Keep extended attributes and ACLs, as far as the image takes them. */
   readonly xattrs?: boolean;
   /** Bits that are taken from modes that are not kept. */
@@ -275,11 +277,11 @@ class CopyIn {
   /** Owner first: changing it takes setuid bits away. Times last: everything changes them. */
   #finish(inode: Inode, source: CopySource, made: boolean): void {
     const { writing } = inode;
-    const { keep = false, xattrs = false, umask = 0, mode } = this.#options;
+    const { keep = false, keepThere = false, xattrs = false, umask = 0, mode } = this.#options;
     if (writing === undefined) return;
     // What was there already stays as it is, unless the copy is to be the same in all.
     if (isDirectory(inode.mode) && !made && !xattrs) return;
-    const whole = made || xattrs;
+    const whole = made || xattrs || keepThere;
     if (keep && whole) writing.change({ uid: source.uid, gid: source.gid });
     if (xattrs) this.#xattrs(inode, source);
     const wanted = keep ? source.mode & 0o7777 : source.mode & 0o777 & ~umask;
