@@ -12,9 +12,12 @@ import { planResizeExt, resizeExt } from "../../src/fs/ext/resize-grow.ts";
 import { readSuperblock } from "../../src/fs/ext/superblock.ts";
 import { EXT4_FEATURE_INCOMPAT_META_BG } from "../../src/format/ext-superblock.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
+import { isDaxError } from "../../src/lib/errno.ts";
 import { Prng } from "../../src/lib/prng.ts";
 import { makeVolume } from "../../src/node/make-volume.ts";
 import { resizeVolume } from "../../src/node/resize-volume.ts";
+import { type Site, sitesOf } from "../support/check-sites.ts";
+import { ExtEditor } from "../support/ext-field-editor.ts";
 import { still } from "../support/ext-images.ts";
 import { scratch } from "../support/scratch.ts";
 
@@ -157,4 +160,29 @@ test("a file that was cut short is refused", () => {
   closeSync(fd);
   expect(() => resizeVolume(path)).toThrow(/EUCLEAN.*cut short/u);
   expect(statSync(path).size).toBe(7 * MIB);
+});
+
+test("a damaged filesystem grows, or is refused with a typed error", () => {
+  const sound = new Uint8Array(24 * MIB);
+  const options: MakeExtOptions = { type: "ext4", blockSize: 1024, blocksPerGroup: 1024 };
+  const device = new RamDisk({ name: "ram0", bytes: sound });
+  makeExt(device, { ...options, size: { bytes: 6 * MIB } }, seededEnvironment(3));
+  const sites = sitesOf(sound).filter(({ name }) => /^(superblock|group|inode [78]) /u.test(name));
+  const random = new Prng(23);
+  const refused: unknown[] = [];
+  for (let i = 0; i < 60; i++) {
+    const bytes = sound.slice();
+    const editor = new ExtEditor(bytes);
+    const site = sites[random.below(sites.length)] as Site;
+    for (let k = 0; k < site.size; k++) bytes[site.at + k] = random.below(256);
+    site.seal?.(editor);
+    try {
+      const given = { force: true };
+      resizeExt(new RamDisk({ name: "ram0", bytes }), given, seededEnvironment(4));
+    } catch (error) {
+      refused.push(error);
+    }
+  }
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused.filter((error) => !isDaxError(error))).toEqual([]);
 });
