@@ -10,8 +10,8 @@ import { complaints } from "../support/ext-writing.ts";
 import { inSlices } from "../support/slices.ts";
 
 const LONG = process.env["DAXKIT_LONG"] !== undefined;
-const STATES = LONG ? 600 : 40;
-const CALLS = LONG ? 500 : 120;
+const STATES = LONG ? 300 : 40;
+const CALLS = LONG ? 300 : 120;
 const SEED = Number(process.env["DAXKIT_SEED"] ?? 6);
 const IMAGES: Readonly<Record<string, MakeExtOptions>> = {
   "ext4, 1k": { type: "ext4", blockSize: 1024 },
