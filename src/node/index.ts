@@ -17,6 +17,7 @@ export type {
   VolumePromises,
 } from "./facade/facade.ts";
 export type { FacadeOptions } from "./facade/context.ts";
+export type { GlobCallback, GlobCalls, GlobOptions } from "./facade/glob.ts";
 export type { Mmap, MmapOptions } from "./facade/mapping-files.ts";
 export { openFileMedia } from "./file-media.ts";
 export type { FileMedia, FileMediaCounters, OpenFileOptions } from "./media-file.ts";

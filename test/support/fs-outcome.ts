@@ -1,9 +1,10 @@
 /** Runs the same call on two filesystems, in each flavour, and says what came of it. */
 import type * as fs from "node:fs";
 import { inspect } from "node:util";
+import type { NodeFs } from "../../src/node/facade/facade.ts";
 
 /** `node:fs` or something of its shape; calls are made by name. */
-export type AnyFs = typeof fs | Readonly<Record<string, unknown>>;
+export type AnyFs = typeof fs | NodeFs | Readonly<Record<string, unknown>>;
 type Call = (...args: unknown[]) => unknown;
 
 export type Flavour = "sync" | "callback" | "promise";

@@ -22,7 +22,7 @@ import { Directory } from "./directory.ts";
 import { temporaryLater, temporarySync } from "./disposable.ts";
 import { equipHandles, handleOf, isHandle } from "./file-handle.ts";
 import { existsWithCallback, promised, synchronous, withCallback } from "./flavours.ts";
-import { globLater, globOf } from "./glob.ts";
+import { type GlobCalls, globLater, globOf } from "./glob.ts";
 import { LISTING, NATIVE_REALPATH } from "./listing.ts";
 import { type Mmap, mmap } from "./mapping-files.ts";
 import { NAMING } from "./naming.ts";
@@ -122,7 +122,7 @@ export type NodeFs = Pick<
 };
 
 /** What `volume.fs` offers. */
-export type VolumeFs = NodeFs & { readonly mmapSync: Mmap };
+export type VolumeFs = NodeFs & GlobCalls & { readonly mmapSync: Mmap };
 
 /** Operations on descriptors have no promise flavour of their own: `FileHandle` has them. */
 const ON_DESCRIPTORS = new Set(

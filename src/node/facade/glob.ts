@@ -15,6 +15,34 @@ import { type Part, type PathPattern, matches, parsePattern } from "./glob-patte
 import { pathOf, shownPath } from "./paths.ts";
 import { direntOf } from "./stats.ts";
 
+/** How to search. */
+export interface GlobOptions {
+  /** Where relative patterns start; where relative paths do unless given. */
+  readonly cwd?: string | URL;
+  /** What is left out, and not entered: told by path, or patterns of it. */
+  readonly exclude?: ((path: string) => boolean) | readonly string[];
+  /** With true, the results are of `fs.Dirent`. */
+  readonly withFileTypes?: boolean;
+}
+
+/** `glob` and `globSync`, which Node has from version 22 on. */
+export interface GlobCalls {
+  /** Finds what patterns name, from the root of the volume on. */
+  glob(pattern: string | readonly string[], callback: GlobCallback): void;
+  /** Finds what patterns name. */
+  glob(pattern: string | readonly string[], options: GlobOptions, callback: GlobCallback): void;
+  /** What patterns name, as entries. @throws ENOTSUP, EINVAL for a pattern that is not known */
+  globSync(
+    pattern: string | readonly string[],
+    options: GlobOptions & { readonly withFileTypes: true },
+  ): Dirent[];
+  /** What patterns name. @throws ENOTSUP, EINVAL for a pattern that is not known */
+  globSync(pattern: string | readonly string[], options?: GlobOptions): string[];
+}
+
+/** Gets what was found, or why nothing could be. */
+export type GlobCallback = (error: Error | null, found?: (string | Dirent)[]) => void;
+
 /** What is to be found, checked. */
 interface GlobRequest {
   readonly patterns: readonly PathPattern[];
@@ -212,8 +240,8 @@ function find(context: Context, args: readonly unknown[]): Generator<string | Di
 }
 
 /** `glob` in its three flavours. */
-export function globOf(context: Context): Readonly<Record<"glob" | "globSync", Function_>> {
-  return {
+export function globOf(context: Context): GlobCalls {
+  const calls: Readonly<Record<keyof GlobCalls, Function_>> = {
     glob: (...args) => {
       const callback = args.at(-1);
       checkFunction(callback, "callback");
@@ -232,6 +260,7 @@ export function globOf(context: Context): Readonly<Record<"glob" | "globSync", F
     },
     globSync: (...args) => [...find(context, args)],
   };
+  return calls as unknown as GlobCalls;
 }
 
 /** `promises.glob`. */
