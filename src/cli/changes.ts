@@ -9,7 +9,7 @@ import { DaxError, Errno, type ErrnoCode, isDaxError } from "../lib/errno.ts";
 import { isNbdUri } from "../nbd/uri.ts";
 import type { OpenVolumeOptions, Volume } from "../node/volume.ts";
 import type { FileTree } from "../vfs/file-tree.ts";
-import { type Invocation, STATUS_OK } from "./command.ts";
+import { type Invocation, STATUS_FAILED, STATUS_OK } from "./command.ts";
 import { type OperatingError, isOperatingError, oneLine } from "./errors.ts";
 import { type ImagePath, splitImagePath } from "./image-path.ts";
 import type { IMAGE_OPTIONS } from "./images.ts";
@@ -19,7 +19,10 @@ import { shownName } from "./names.ts";
 const STATUS_PART = 1;
 
 /** For `statuses` of the commands that are run here. */
-export const CHANGE_STATUSES = { [STATUS_PART]: "something could not be done" } as const;
+export const CHANGE_STATUSES = {
+  [STATUS_PART]: "something could not be done; the reason is on standard error",
+  [STATUS_FAILED]: "the command line is wrong",
+} as const;
 
 /** A path in an image that is open. */
 export interface ChangedPath extends ImagePath {

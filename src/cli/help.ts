@@ -18,7 +18,7 @@ export const SUMMARY = "persistent memory you can pull the plug on";
 /** Exit statuses that mean the same in every command. */
 export const STATUSES: Readonly<Record<number, string>> = {
   0: "all went well",
-  1: "the command did its work, and what it found is bad",
+  1: "the command did its work, and what it found is bad; or a change could not be made",
   2: "the command line is wrong, or the work could not be done; the reason is on standard error",
 };
 
