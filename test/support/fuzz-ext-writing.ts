@@ -9,11 +9,19 @@ import { RamDisk } from "../../src/block/ram-disk.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
 import { createPmem } from "../../src/drivers/pmem.ts";
 import { daxRead } from "../../src/dax/file-io.ts";
+import {
+  EXT4_EXTENTS_FL,
+  EXT4_INLINE_DATA_FL,
+  Ext4Extent,
+  Ext4ExtentHeader,
+  Ext4Inode,
+} from "../../src/format/ext-inode.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import type { ExtFilesystem } from "../../src/fs/ext/filesystem.ts";
 import { readSuperblockToRecover } from "../../src/fs/ext/superblock.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { AssertionError, DaxError } from "../../src/lib/errno.ts";
+import { sizeof } from "../../src/lib/struct.ts";
 import type { Prng } from "../../src/lib/prng.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
@@ -32,6 +40,7 @@ const FUEL = { steps: 400_000, bytes: 1 << 30 };
 /** What lies behind the filesystem, and is not its own. */
 const TAIL_BYTES = 64 << 10;
 const TAIL = 0xa5;
+const I_BLOCK = Ext4Inode.block.offset;
 
 /** A disk that says when something is written that is nobody's business there. */
 class GuardedDisk {
@@ -214,7 +223,24 @@ function change(inode: Inode, it: InodeWriting, prng: Prng): void {
   }
 }
 
-function call(filesystem: ExtFilesystem, prng: Prng): void {
+/** The file of that number, where a walk finds it. */
+function fileOf(directory: Inode, ino: number, depth = 0): Inode | undefined {
+  for (const { name } of directory.readdir(0)) {
+    if (name === "." || name === "..") continue;
+    const inode = directory.lookup(name);
+    if (inode?.ino === ino) return inode;
+    if (inode === undefined || !isDirectory(inode.mode) || depth > 3) continue;
+    const below = fileOf(inode, ino, depth + 1);
+    if (below !== undefined) return below;
+  }
+  return undefined;
+}
+
+function call(filesystem: ExtFilesystem, prng: Prng, misled: Inode | undefined): void {
+  if (misled !== undefined && prng.below(2) === 0) {
+    changeContents(misled, writingOf(misled), prng);
+    return;
+  }
   const named = anyName(filesystem, prng);
   const it = writingOf(named.inode);
   const kind = prng.below(20);
@@ -251,25 +277,58 @@ function checkTail(bytes: Uint8Array, limit: number): void {
   throw new AssertionError("what lies behind the filesystem was written to");
 }
 
+/** Files whose maps are in their inodes, at level 0. */
+function mappedFiles({ editor }: DamagedImage): number[] {
+  const { superblock } = editor.volume;
+  const numbers = Array.from({ length: superblock.inodes - 11 }, (_, i) => i + 12);
+  return numbers.filter((ino) => {
+    if (editor.volume.isNeverUsed(ino)) return false;
+    const record = editor.volume.record(ino);
+    if (record.type !== S_IFREG || record.links === 0 || record.size === 0) return false;
+    if (record.has(EXT4_INLINE_DATA_FL)) return false;
+    return !record.has(EXT4_EXTENTS_FL) || Ext4ExtentHeader.depth.get(record.view, I_BLOCK) === 0;
+  });
+}
+
+/** Leads a file's map to where the filesystem keeps itself; answers the file. */
+function mislead({ editor }: DamagedImage, files: readonly number[], prng: Prng): number {
+  const { superblock, groups } = editor.volume;
+  const { blockBitmap, inodeBitmap, inodeTable } = groups.get(prng.below(superblock.groups));
+  const own = [superblock.firstDataBlock, blockBitmap, inodeBitmap, inodeTable, inodeTable + 1];
+  const ino = prng.pick(files);
+  const extents = editor.volume.record(ino).has(EXT4_EXTENTS_FL);
+  const within = extents ? sizeof(Ext4ExtentHeader) + Ext4Extent.startLo.offset : 0;
+  const word = new DataView(new ArrayBuffer(4));
+  word.setUint32(0, prng.pick(own), true);
+  editor.write(editor.inodeAt(ino) + I_BLOCK + within, new Uint8Array(word.buffer));
+  editor.sealInode(ino);
+  return ino;
+}
+
 class WritingSubject implements FuzzSubject {
   // One has quota, and is not mounted for writing.
   readonly #images = TINY_IMAGES.filter((name) => name !== "dax").map(
     (name) => new DamagedImage(`ext-tiny/${name}`),
   );
+  readonly #files = new Map(this.#images.map((image) => [image, mappedFiles(image)]));
 
   run(prng: Prng, notes: CaseNotes): string {
     const image = prng.pick(this.#images);
     notes.say(image.name);
     try {
-      image.damage(prng, notes);
+      const files = this.#files.get(image) ?? [];
+      let misled = 0;
+      if (files.length > 0 && prng.below(4) === 0) misled = mislead(image, files, prng);
+      else image.damage(prng, notes);
+      if (misled > 0) notes.say(`inode ${misled} leads to the filesystem's own blocks`);
       const bytes = onDevice(image.editor.bytes, prng, notes);
-      return this.#work(bytes, prng, notes);
+      return this.#work(bytes, misled, prng, notes);
     } finally {
       image.editor.restore();
     }
   }
 
-  #work(bytes: Uint8Array<ArrayBuffer>, prng: Prng, notes: CaseNotes): string {
+  #work(bytes: Uint8Array<ArrayBuffer>, misled: number, prng: Prng, notes: CaseNotes): string {
     const disk = new GuardedDisk(bytes, new Fuel(FUEL.steps, FUEL.bytes));
     const dax = prng.below(3) === 0 && bytes.length % PAGE_SIZE === 0 && bytes.length > 0;
     notes.say(dax ? "on memory" : "on a disk");
@@ -281,7 +340,8 @@ class WritingSubject implements FuzzSubject {
     const filesystem = ext.mount(device, options, seededEnvironment(1)) as ExtFilesystem;
     disk.limit = Math.max(disk.limit, endOf(filesystem.volume.superblock));
     disk.filesystem = filesystem;
-    for (let n = 0; n < CALLS_OF_A_CASE; n++) notes.attempt(() => call(filesystem, prng));
+    const file = misled === 0 ? undefined : notes.attempt(() => fileOf(filesystem.root, misled));
+    for (let n = 0; n < CALLS_OF_A_CASE; n++) notes.attempt(() => call(filesystem, prng, file));
     notes.attempt(() => filesystem.unmount());
     checkTail(bytes, disk.limit);
     return notes.errors.length === 0 ? "changed" : "changed with errors";
