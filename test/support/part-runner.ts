@@ -4,13 +4,12 @@
  * `DAXKIT_MATRIX=whole`, or naming a file.
  */
 import { relative, sep } from "node:path";
-import type { File, Suite, Task } from "@vitest/runner";
-import { VitestTestRunner } from "vitest/runners";
+import { type RunnerTask, type RunnerTestFile, type RunnerTestSuite, TestRunner } from "vitest";
 import { WHOLE } from "./slices.ts";
 
 const HEAVY = new Set(["e2e", "judges", "crash", "fuzz"]);
 
-function isHeavy({ filepath }: File): boolean {
+function isHeavy({ filepath }: RunnerTestFile): boolean {
   const [kind = ""] = relative(import.meta.dirname, filepath)
     .split(sep)
     .slice(1);
@@ -18,8 +17,8 @@ function isHeavy({ filepath }: File): boolean {
 }
 
 /** Drops every other test of a suite and of those in it; `seen` counts through the whole file. */
-function thin(suite: Suite, seen: { count: number }): void {
-  const kept: Task[] = [];
+function thin(suite: RunnerTestSuite, seen: { count: number }): void {
+  const kept: RunnerTask[] = [];
   for (const task of suite.tasks) {
     if (task.type === "suite") {
       thin(task, seen);
@@ -29,8 +28,8 @@ function thin(suite: Suite, seen: { count: number }): void {
   suite.tasks = kept;
 }
 
-export default class PartRunner extends VitestTestRunner {
-  onCollected(files: File[]): void {
+export default class PartRunner extends TestRunner {
+  onCollected(files: RunnerTestFile[]): void {
     if (WHOLE) return;
     for (const file of files) if (isHeavy(file)) thin(file, { count: 0 });
   }
