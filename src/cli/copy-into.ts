@@ -51,8 +51,8 @@ export async function copyIntoImage(invocation: CopyInvocation): Promise<number>
     const follow = !values.recursive && !values["no-dereference"];
     const sourceOf = (word: string): CopySource => {
       if (!isInImage(word)) return hostSource(word, follow);
-      const { tree, path } = changes.openToRead(word);
-      return volumeSource(tree, path, follow);
+      const { tree, path, image } = changes.openToRead(word);
+      return volumeSource(tree, path, follow, `${image}:${path}`);
     };
     try {
       // Of `-d` only ln makes something of DEST.

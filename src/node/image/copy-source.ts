@@ -64,9 +64,17 @@ export interface OpenSource {
   close(): void;
 }
 
-/** A file of an image. Links are themselves unless followed. @throws as `FileTree.locate` */
-export function volumeSource(tree: FileTree, path: string, follow = false): CopySource {
-  return atLocation(tree, tree.locate(path, { syscall: "stat", follow }), path);
+/**
+ * A file of an image, called by its path unless told otherwise. Links are themselves unless
+ * followed. @throws as `FileTree.locate`
+ */
+export function volumeSource(
+  tree: FileTree,
+  path: string,
+  follow = false,
+  shown = path,
+): CopySource {
+  return atLocation(tree, tree.locate(path, { syscall: "stat", follow }), shown);
 }
 
 function atLocation(tree: FileTree, location: Location, shown: string): CopySource {
@@ -83,7 +91,7 @@ function atLocation(tree: FileTree, location: Location, shown: string): CopySour
       atLocation(
         tree,
         tree.locate(name, { syscall: "stat", from: location, follow: false }),
-        `${shown === "/" ? "" : shown}/${name}`,
+        shown.endsWith("/") ? `${shown}${name}` : `${shown}/${name}`,
       ),
     target: () => inode.readlink(),
     open: () => ({
