@@ -32,6 +32,7 @@ const DIFFERENCES: readonly (readonly [RegExp, string])[] = [
   [/journal (first|maxlen) .*ext\.journal /u, "e2fsck uses first and maxlen without a look"],
   [/inode 8 extra extraIsize .*ext\.journal /u, "Linux refuses such a journal inode"],
   [/ext\.quota\.file .*(magic|no regular)/u, "e2fsck makes a quota file anew that it cannot read"],
+  [/ext\.quota\.file .*refer/u, "e2fsck looks at the entries of a quota file, not at its tree"],
   [/ext\.journal journal block \d+ .*hole/u, "e2fsck goes by the map's copy in the superblock"],
   [/index .*ext\.htree\.leaf .*(above|below)/u, "e2fsck judges nodes before what is below them"],
   [/bad blocks from \d+ on/u, "e2fsck moves tables away from bad blocks without a word"],

@@ -23,6 +23,7 @@ import type { Usage } from "./check-quota-usage.ts";
 import { NumberTable, SparseBits } from "./check-tables.ts";
 
 const NAMES = ["user", "group", "project"] as const;
+const LARGEST_FILE = 2 ** 31;
 const REFERENCES = QT_BLKSIZE / 4;
 const ENTRIES = Math.floor((QT_BLKSIZE - sizeof(QtDiskDqdbheader)) / sizeof(DQ));
 
@@ -43,16 +44,20 @@ export function* checkQuota(context: CheckContext): Generator<Finding> {
 class QuotaFile {
   readonly #context: CheckContext;
   readonly #kind: number;
+  readonly #inode: CheckedInode;
   readonly #where: string;
   readonly #blocks: QuotaBlocks;
   /** Blocks of the tree that were read. */
   readonly #read = new SparseBits(8192);
+  /** Those of them that hold references. */
+  readonly #nodes = new SparseBits(8192);
   readonly #seen = new NumberTable();
   #total = 0;
 
   constructor(context: CheckContext, inode: CheckedInode, kind: number) {
     this.#context = context;
     this.#kind = kind;
+    this.#inode = inode;
     this.#where = `${NAMES[kind]} quota (inode ${inode.ino})`;
     this.#blocks = new QuotaBlocks(context, inode);
   }
@@ -61,14 +66,27 @@ class QuotaFile {
     const header = this.#blocks.get(0);
     const magic = header === undefined ? 0 : V2DiskDqheader.magic.get(header, 0);
     const version = header === undefined ? 0 : V2DiskDqheader.version.get(header, 0);
-    if (header === undefined || magic !== V2_INITQMAGICS[this.#kind] || version > V2_VERSION_R1) {
+    if (header === undefined || magic !== V2_INITQMAGICS[this.#kind] || version !== V2_VERSION_R1) {
       const expected = hex(V2_INITQMAGICS[this.#kind] as number);
       this.#report("file", `magic is ${hex(magic)} and version ${version}, expected ${expected}`);
       return;
     }
     this.#total = V2DiskDqheader.blocks.get(header, 0);
+    if (!this.#isPlausible(header)) return;
     this.#tree(QT_TREEOFF, 0);
     this.#checkMissing();
+  }
+
+  /** What the header says of the file's blocks, against its size. */
+  #isPlausible(header: DataView): boolean {
+    const { size } = this.#inode;
+    const most = Math.ceil(size / QT_BLKSIZE);
+    const free = [V2DiskDqheader.freeBlk, V2DiskDqheader.freeEntry].map((f) => f.get(header, 0));
+    const listed = free.every((block) => block < this.#total);
+    if (size <= LARGEST_FILE && this.#total <= most && listed) return true;
+    const text = `it says ${this.#total} blocks and that ${free.join(" and ")} are free`;
+    this.#report("file", `${text}, in ${size} bytes`);
+    return false;
   }
 
   #report(what: string, text: string): void {
@@ -76,8 +94,13 @@ class QuotaFile {
   }
 
   #tree(block: number, depth: number): void {
+    if (this.#read.has(block)) {
+      this.#report("file", `more than one reference leads to block ${block} of its tree`);
+      return;
+    }
     const view = this.#next(block);
     if (view === undefined) return;
+    this.#nodes.add(block);
     for (let i = 0; i < REFERENCES; i++) {
       const below = view.getUint32(i * 4, true);
       if (below === 0) continue;
@@ -99,6 +122,10 @@ class QuotaFile {
   }
 
   #entries(block: number): void {
+    if (this.#nodes.has(block)) {
+      this.#report("file", `block ${block} of its tree is referred to as one of entries`);
+      return;
+    }
     // Several references lead to one block of entries.
     if (this.#read.has(block)) return;
     const view = this.#next(block);
