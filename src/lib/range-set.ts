@@ -52,15 +52,16 @@ export class RangeSet implements Iterable<Range> {
     const past = this.#firstStarting(start + length + 1);
     const swallowed = past - first;
     if (swallowed === 1) return this.#widen(first, start, start + length);
-    if (swallowed === 0) this.#assertRoom();
+    if (swallowed === 0) {
+      this.#assertRoom();
+      return this.#insert(first, start, start + length);
+    }
     let from = start;
     let to = start + length;
     let had = 0;
     for (let i = first; i < past; i++) had += this.#ends[i]! - this.#starts[i]!;
-    if (swallowed > 0) {
-      from = Math.min(from, this.#starts[first]!);
-      to = Math.max(to, this.#ends[past - 1]!);
-    }
+    from = Math.min(from, this.#starts[first]!);
+    to = Math.max(to, this.#ends[past - 1]!);
     this.#starts.splice(first, swallowed, from);
     this.#ends.splice(first, swallowed, to);
     const added = to - from - had;
@@ -163,6 +164,19 @@ export class RangeSet implements Iterable<Range> {
     }
   }
 
+  /** A run of its own in front of the one at `index`; returns how long it is. */
+  #insert(index: number, from: number, to: number): number {
+    if (index === this.count) {
+      this.#starts.push(from);
+      this.#ends.push(to);
+    } else {
+      this.#starts.splice(index, 0, from);
+      this.#ends.splice(index, 0, to);
+    }
+    this.#total += to - from;
+    return to - from;
+  }
+
   /** Makes one run reach from `from` to `to`, where it touches that; returns what is new. */
   #widen(index: number, from: number, to: number): number {
     const [head, tail] = [this.#starts[index]!, this.#ends[index]!];
@@ -178,12 +192,20 @@ export class RangeSet implements Iterable<Range> {
     const [head, tail] = [this.#starts[index]!, this.#ends[index]!];
     const gone = Math.min(tail, to) - Math.max(head, from);
     this.#total -= gone;
-    if (gone === tail - head) {
-      this.#starts.splice(index, 1);
-      this.#ends.splice(index, 1);
-    } else if (head >= from) this.#starts[index] = to;
+    if (gone === tail - head) this.#delete(index);
+    else if (head >= from) this.#starts[index] = to;
     else this.#ends[index] = from;
     return gone;
+  }
+
+  #delete(index: number): void {
+    if (index === this.count - 1) {
+      this.#starts.pop();
+      this.#ends.pop();
+      return;
+    }
+    this.#starts.splice(index, 1);
+    this.#ends.splice(index, 1);
   }
 
   /** Index of the first run that ends after `value`. */

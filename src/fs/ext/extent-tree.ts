@@ -156,6 +156,13 @@ export class ExtentTree {
    */
   replace(leaf: Leaf, from: number, to: number, pieces: readonly Extent[]): void {
     const { extents } = leaf;
+    const end = extents.at(-1);
+    const covers =
+      end === undefined || (from <= extents[0]!.logical && end.logical + end.count <= to);
+    if (covers && pieces.length < 2 && (end === undefined || pieces.length === 0)) {
+      this.write(leaf, pieces);
+      return;
+    }
     // The neighbours take part, for they may join what is new.
     const first = Math.max(0, firstBehind(extents, from) - 1);
     let last = first;

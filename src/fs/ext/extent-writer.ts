@@ -28,12 +28,15 @@ const MOST_REVOKES = 1024;
 
 /** The parts of a leaf's extents from `from` to below `to`. */
 function partsOf({ extents }: Leaf, from: number, to: number): Extent[] {
-  return extents
-    .filter(({ logical, count }) => logical < to && logical + count > from)
-    .map((extent) => {
-      const next = extent.logical + extent.count;
-      return cut(extent, Math.max(extent.logical, from), Math.min(next, to));
-    });
+  const parts: Extent[] = [];
+  for (const extent of extents) {
+    const { logical, count } = extent;
+    const next = logical + count;
+    if (logical >= to || next <= from) continue;
+    const whole = logical >= from && next <= to;
+    parts.push(whole ? extent : cut(extent, Math.max(logical, from), Math.min(next, to)));
+  }
+  return parts;
 }
 
 /** What converting may do when the disk is full. */
@@ -211,7 +214,8 @@ function free(
   const ratio = volume.superblock.clusterRatio;
   const metadata = hasJournaledContents(record);
   let clusters = 0;
-  for (const { start, count } of clusterRuns(tree, parts, ratio, from, to)) {
+  const runs = ratio === 1 ? parts : clusterRuns(tree, parts, ratio, from, to);
+  for (const { block: start, count } of runs) {
     if (metadata) for (let i = 0; i < count; i++) volume.blocks.forget(start + i);
     allocator.free(handle, start, count, { metadata });
     clusters += count / ratio;
@@ -226,14 +230,13 @@ function clusterRuns(
   ratio: number,
   from: number,
   to: number,
-): { start: number; count: number }[] {
-  if (ratio === 1) return parts.map(({ block, count }) => ({ start: block, count }));
+): { block: number; count: number }[] {
   const kept = new Set<number>();
   for (const border of [from, to]) {
     const cluster = Math.floor(border / ratio);
     if (border % ratio !== 0 && tree.maps(cluster * ratio, ratio)) kept.add(cluster);
   }
-  const runs: { start: number; count: number }[] = [];
+  const runs: { block: number; count: number }[] = [];
   let next = 0;
   for (const { logical, block, count } of parts) {
     let first = Math.max(next, Math.floor(logical / ratio));
@@ -242,7 +245,7 @@ function clusterRuns(
     if (kept.has(first)) first++;
     if (last > first && kept.has(last - 1)) last--;
     if (last <= first) continue;
-    runs.push({ start: block - logical + first * ratio, count: (last - first) * ratio });
+    runs.push({ block: block - logical + first * ratio, count: (last - first) * ratio });
   }
   return runs;
 }

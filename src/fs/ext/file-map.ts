@@ -106,6 +106,7 @@ export class FileMap {
 
   #drop(logical: number, count: number): void {
     this.#last = undefined;
+    if (this.#segments.length === 0) return;
     let from = this.#place(logical);
     if ((this.#segments[from - 1]?.limit ?? 0) > logical) from--;
     let to = from;

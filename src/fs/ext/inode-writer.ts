@@ -282,8 +282,13 @@ function extraSizeOf({ inodeSize, wantExtraIsize }: Superblock): number {
 export function storeRecord(volume: Volume, handle: Handle, record: InodeRecord): void {
   const { unsealed } = volume;
   handle.get(volume.placeOf(record.ino).block, "inode table block");
-  if (unsealed.size === 0) handle.onSeal(() => sealRecords(volume));
+  if (unsealed.size === 0) sealLater(volume, handle);
   unsealed.set(record.ino, record);
+}
+
+/** By itself: whatever has a closure makes room for it whenever it is called. */
+function sealLater(volume: Volume, handle: Handle): void {
+  handle.onSeal(() => sealRecords(volume));
 }
 
 function sealRecords(volume: Volume): void {
