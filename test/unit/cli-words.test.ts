@@ -3,6 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { nameText, parseName, parseValue, valueText } from "../../src/cli/attribute-text.ts";
+import { dateTime, stampTime } from "../../src/cli/given-times.ts";
 import { adjustMode, modeText, parseMode } from "../../src/cli/mode-words.ts";
 import { parseBytes, parseSizeRule } from "../../src/cli/relative-size.ts";
 import { checkDate, checkInterval, mountCount } from "../../src/cli/tune-words.ts";
@@ -76,6 +77,45 @@ describe("sizes", () => {
       8, 12, 8, 7,
     ]);
     expect(() => parseSizeRule("%0", "-s")).toThrow(/a multiple of 0/u);
+  });
+});
+
+const at = (text: string) => ({ sec: Date.parse(text) / 1000, nsec: 0 });
+
+describe("times", () => {
+  test("with zones, and to the nanosecond", () => {
+    expect(dateTime("2024-02-29T12:00:00Z")).toEqual(at("2024-02-29T12:00:00Z"));
+    expect(dateTime("2024-02-29 12:00:07.123456789 +0130")).toEqual({
+      ...at("2024-02-29T10:30:07Z"),
+      nsec: 123_456_789,
+    });
+    expect(dateTime("0001-01-01T00:00-05")).toEqual(at("0001-01-01T05:00:00Z"));
+    expect(dateTime("2016-12-31T23:59:60Z")).toEqual(at("2017-01-01T00:00:00Z"));
+    expect(dateTime("@1.5")).toEqual({ sec: 1, nsec: 500_000_000 });
+    expect(dateTime("@-1.25")).toEqual({ sec: -2, nsec: 750_000_000 });
+  });
+
+  test("without a zone are those of this machine, days too", () => {
+    expect(dateTime("2024-07-01")).toEqual(at("2024-07-01T00:00:00"));
+    expect(dateTime("2024-07-01 08:30")).toEqual(at("2024-07-01T08:30:00"));
+    expect(stampTime("202407010830.15")).toEqual(at("2024-07-01T08:30:15"));
+    expect(stampTime("7001010000")).toEqual(at("1970-01-01T00:00:00"));
+  });
+
+  test("that there are none of are refused", () => {
+    const none = [
+      "2024-02-30",
+      "2023-02-29",
+      "2024-13-01",
+      "2024-01-01T24:01",
+      "monday 12",
+      "",
+      "1",
+    ];
+    for (const text of none) expect(() => dateTime(text)).toThrow(/invalid date/u);
+    for (const text of ["02300000", "202413010000", "01012460", "x"]) {
+      expect(() => stampTime(text)).toThrow(/invalid date format/u);
+    }
   });
 });
 

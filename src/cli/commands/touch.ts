@@ -7,7 +7,8 @@ import type { Timespec } from "../../lib/environment.ts";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
 import type { FileTree } from "../../vfs/file-tree.ts";
 import { CHANGE_STATUSES, type Changes, umask, withChanges } from "../changes.ts";
-import { type Invocation, UsageError, command } from "../command.ts";
+import { type Invocation, command } from "../command.ts";
+import { dateTime, stampTime } from "../given-times.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS } from "../images.ts";
 
 const OPTIONS = {
@@ -97,39 +98,4 @@ function referenceTimes(changes: Changes, word: string | undefined): Times | und
 function timeOf({ date, stamp }: Invocation<typeof OPTIONS>["values"]): Times | undefined {
   const time = date === undefined ? stamp && stampTime(stamp) : dateTime(date);
   return time === undefined || time === "" ? undefined : { atime: time, mtime: time };
-}
-
-/** @throws UsageError */
-function dateTime(text: string): Timespec {
-  const seconds = /^@(-?\d{1,11})(?:\.(\d{1,9}))?$/u.exec(text);
-  if (seconds !== null) {
-    const [, whole, fraction = ""] = seconds;
-    return { sec: Number(whole), nsec: Number(fraction.padEnd(9, "0")) };
-  }
-  const milliseconds = Date.parse(text);
-  if (Number.isNaN(milliseconds)) {
-    throw new UsageError(`invalid date '${text}'; write 2024-02-29T12:00:00Z or @1709208000`);
-  }
-  const sec = Math.floor(milliseconds / 1000);
-  return { sec, nsec: (milliseconds - sec * 1000) * 1_000_000 };
-}
-
-/** @throws UsageError */
-function stampTime(text: string): Timespec {
-  const match = /^(\d\d)?(\d\d)?(\d\d)(\d\d)(\d\d)(\d\d)(?:\.(\d\d))?$/u.exec(text);
-  const [, first, second, ...rest] = match ?? [];
-  const [month = 0, day, hour, minute, seconds] = rest.map((part) => Number(part ?? 0));
-  // Two digits alone are a year: from 69 on of the last century.
-  const short = first === undefined ? undefined : Number(first);
-  const year =
-    short === undefined
-      ? new Date().getFullYear()
-      : second === undefined
-        ? short + (short < 69 ? 2000 : 1900)
-        : short * 100 + Number(second);
-  const date = new Date(year, month - 1, day, hour, minute, seconds);
-  if (match !== null && date.getMonth() + 1 === month && date.getDate() === day) {
-    return { sec: Math.floor(date.getTime() / 1000), nsec: 0 };
-  }
-  throw new UsageError(`invalid date format '${text}'; write [[CC]YY]MMDDhhmm[.ss]`);
 }
