@@ -78,6 +78,10 @@ function statOf(path: string): Stats | undefined {
 /** Bytes that the options ask for; undefined when all of the device is meant. */
 function wantedBytes({ size, blockSize = 0 }: MakeVolumeOptions): number | undefined {
   if (size === undefined) return undefined;
+  if (typeof size !== "object" || size === null) {
+    const detail = `size is ${String(size)}; write { bytes } or { blocks }`;
+    throw new DaxError("EINVAL", { syscall: "mkfs", detail });
+  }
   if ("bytes" in size) return size.bytes;
   return size.blocks * (blockSize > 0 ? blockSize : DEFAULT_UNIT);
 }

@@ -195,6 +195,7 @@ interface MountedVolume extends Omit<Found, "device"> {
 export function openVolume(source: VolumeSource, options: OpenVolumeOptions = {}): Volume {
   const { environment = systemEnvironment } = options;
   const write = wantsToWrite(options, source);
+  checkCredentials(options, source);
   const { device, ...found } = findVolume(source, options, write);
   try {
     const how = write ? { ...options, write, multiMount: multiMountOf(options) } : options;
@@ -211,6 +212,21 @@ function wantsToWrite(options: OpenVolumeOptions, source: VolumeSource): boolean
   const { write = false, readOnly = !write } = options;
   if (write !== readOnly) return write;
   const detail = `write is ${write} and readOnly is ${readOnly}; write: true opens it for writing`;
+  throw new DaxError("EINVAL", { syscall: "mount", path: nameOf(source), detail });
+}
+
+/**
+ * A group that was forgotten would be that of root, as 0 is what an inode keeps in its place.
+ * @throws EINVAL
+ */
+function checkCredentials({ credentials }: OpenVolumeOptions, source: VolumeSource): void {
+  if (credentials === undefined) return;
+  const { uid, gid, groups = [] } = credentials;
+  const ids: unknown[] = Array.isArray(groups) ? [uid, gid, ...groups] : [undefined];
+  // The last number of 32 bits is how chown(2) says "as it is".
+  if (ids.every((id) => Number.isInteger(id) && Number(id) >= 0 && Number(id) < 2 ** 32 - 1))
+    return;
+  const detail = `credentials are ${uid}:${gid}; uid, gid and groups are numbers from 0 on`;
   throw new DaxError("EINVAL", { syscall: "mount", path: nameOf(source), detail });
 }
 

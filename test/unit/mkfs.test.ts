@@ -70,7 +70,7 @@ describe("what cannot be made is refused in words, with nothing written", () => 
     [{ stride: 1e6 }, /EINVAL: stride 1000000; give 0 to 65535/u],
     [{ uuid: "12" }, /EINVAL: .*12/u],
     [{ hashSeed: "none" }, /EINVAL: .*none/u],
-    [{ size: { blocks: 0 } }, /EINVAL: size \{"blocks":0\} is less than one block/u],
+    [{ size: { blocks: 0 } }, /EINVAL: a size of 0 blocks is less than one block/u],
     [{ size: { blocks: 40 } }, /ENOSPC: 40 blocks/u],
     [{ size: { bytes: 1e18 } }, /EINVAL|ENOSPC/u],
   ];

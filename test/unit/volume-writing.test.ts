@@ -284,6 +284,20 @@ describe("on behalf of somebody", () => {
     expect(why(() => theirs.fs.chmodSync("/secret", 0o666))).toMatch(/^EPERM/u);
     theirs.close();
   });
+
+  test.each([{ uid: 1000 }, { uid: -1, gid: 0 }, { uid: 1, gid: 1, groups: ["wheel"] }])(
+    "%j say too little of them",
+    (credentials) => {
+      const options = { ...write, credentials } as object;
+      expect(why(() => openVolume(image, options))).toMatch(/^EINVAL: .*uid, gid and groups are/u);
+      openVolume(image, write).close();
+    },
+  );
+});
+
+test("a size for a new volume says of what", () => {
+  const options = { size: 2 ** 23 } as object;
+  expect(why(() => makeVolume(join(folder, "other"), options))).toMatch(/^EINVAL: .*\{ bytes \}/u);
 });
 
 describe("mmapSync", () => {

@@ -134,7 +134,8 @@ function sizeIn(unit: number, { size }: MakeExtOptions, deviceBytes: number): nu
   }
   const count = inBlocks(size, unit);
   if (!Number.isSafeInteger(count) || count <= 0) {
-    refuse(`size ${JSON.stringify(size)} is less than one block of ${unit} bytes`);
+    const shown = "blocks" in size ? `${size.blocks} blocks` : `${size.bytes} bytes`;
+    refuse(`a size of ${shown} is less than one block of ${unit} bytes`);
   }
   return count;
 }
