@@ -66,3 +66,23 @@ test("an image whose user is killed in the midst of a copy is sound, and goes on
   expect({ status, stdout }).toEqual({ status: 0, stdout: "a.img: clean\n" });
   expect(readFileSync(join(cwd, "a.img")).length).toBe(8 << 20);
 });
+
+test("errors say what is not there, and what does it instead", () => {
+  writeFileSync(join(cwd, "there"), "x");
+  mkdirSync(join(cwd, "folder"));
+  const ends = (...words: string[]) => {
+    const { status, stderr } = run(...words);
+    return { status, stderr };
+  };
+  expect(ends("put", "there", "a.img:/nowhere/x")).toEqual({
+    status: 1,
+    stderr:
+      "daxkit put: cannot write 'there': ENOENT: no such file or directory " +
+      "(there is no directory '/nowhere' to put it in)\n",
+  });
+  expect(ends("put", "folder", "a.img:/x").stderr).toMatch(/EISDIR: .*'daxkit cp -r' copies/u);
+  expect(run("ln", "-s", "nothing", "a.img:/link").status).toBe(0);
+  expect(ends("ln", "-s", "y", "a.img:/link").stderr).toBe(
+    "daxkit ln: failed to create symbolic link 'a.img:/link': EEXIST: file already exists\n",
+  );
+});

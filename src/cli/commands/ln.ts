@@ -66,16 +66,20 @@ export const ln = command({
     if (operands.length < 2 && values["target-directory"] === undefined) {
       throw new UsageError("ln takes a target and IMAGE:DEST");
     }
-    const kind = values.symbolic ? "symbolic link" : "hard link";
     return withChanges(invocation, (changes) => {
       changes.verbose = values.verbose;
       for (const { source, target } of destinations(operands, values, changes)) {
-        changes.attempt(`failed to create ${kind} to '${source}'`, () => {
-          const file = values.symbolic ? undefined : changes.open(source);
-          const to = target(lastName(file?.path ?? source));
-          if (file === undefined) makeSymbolic(source, to, values.force, changes);
-          else makeHard(file, to, values, changes);
-        });
+        if (values.symbolic) {
+          const to = target(lastName(source));
+          changes.attempt(`failed to create symbolic link '${to.word}'`, () =>
+            makeSymbolic(source, to, values.force, changes),
+          );
+        } else {
+          changes.attempt(`failed to create hard link to '${source}'`, () => {
+            const file = changes.open(source);
+            makeHard(file, target(lastName(file.path)), values, changes);
+          });
+        }
       }
     });
   },

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import { statSync } from "node:fs";
 import { isDaxError } from "../../lib/errno.ts";
+import { isNbdUri } from "../../nbd/uri.ts";
 import type { copyInto as CopyInto } from "../../node/image/copy-in.ts";
 import type { volumeSource as VolumeSource } from "../../node/image/copy-source.ts";
 import type { Inode } from "../../vfs/filesystem.ts";
@@ -16,6 +18,7 @@ import {
   withChanges,
 } from "../changes.ts";
 import { UsageError, command } from "../command.ts";
+import { isInImage } from "../copy-into.ts";
 import { destinations } from "../destinations.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS } from "../images.ts";
 import { removeTree } from "../remove-tree.ts";
@@ -61,6 +64,7 @@ export const mv = command({
   ],
   async run(invocation) {
     const { values, operands } = invocation;
+    refuseHostPaths(operands, values["target-directory"]);
     const { copyInto } = await import("../../node/image/copy-in.ts");
     const { volumeSource } = await import("../../node/image/copy-source.ts");
     return withChanges(invocation, (changes) => {
@@ -90,6 +94,23 @@ export const mv = command({
     });
   },
 });
+
+/** `mv a.img:/log .` is a thing to try. @throws UsageError that says what does it */
+function refuseHostPaths(operands: readonly string[], directory: string | undefined): void {
+  const sources = directory === undefined ? operands.slice(0, -1) : operands;
+  const target = directory ?? operands.at(-1) ?? "";
+  const strange = sources.find((word) => !isInImage(word)) ?? (isHost(target) ? target : undefined);
+  if (sources.length === 0 || strange === undefined) return;
+  const remedy = "mv works in images and between them; 'daxkit cp' copies to and from this machine";
+  throw new UsageError(`'${strange}' is no IMAGE:PATH: ${remedy}`);
+}
+
+/** Whether a word can be no image, whose root would be meant by its name alone. */
+function isHost(word: string): boolean {
+  if (isInImage(word) || isNbdUri(word)) return false;
+  const found = statSync(word, { throwIfNoEntry: false });
+  return found === undefined || found.isDirectory();
+}
 
 interface Copier {
   readonly copyInto: typeof CopyInto;

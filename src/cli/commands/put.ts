@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { isDaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
+import { isDirectory } from "../../vfs/modes.ts";
 import { CHANGE_STATUSES, type ChangedPath, umask, withChanges } from "../changes.ts";
 import { UsageError, command } from "../command.ts";
 import { nameOf } from "../copy-into.ts";
@@ -77,6 +78,9 @@ export const put = command({
             throw new UsageError("standard input has no name: give the file's, IMAGE:/PATH");
           }
           const from = input ? streamSource(0, "standard input") : hostSource(source, true);
+          if (isDirectory(from.mode)) {
+            throw new DaxError("EISDIR", { detail: "'daxkit cp -r' copies directories" });
+          }
           const bytes = copyInto(to.tree, to.path, from, {
             ...mode,
             keep: values.preserve,

@@ -94,7 +94,7 @@ class CopyIn {
       return this.#bytes;
     }
     const [above, name] = split(path);
-    const directory = this.#tree.locate(above, { syscall: "open" });
+    const directory = this.#locateAbove(above);
     if (!isDirectory(directory.inode.mode)) {
       throw new DaxError("ENOTDIR", { syscall: "open", path: above });
     }
@@ -107,6 +107,17 @@ class CopyIn {
     const level = this.#copy(source, directory, name, path);
     if (level !== undefined) this.#fill(level);
     return this.#bytes;
+  }
+
+  /** Where a copy goes: ENOENT alone would be taken for one about the source. */
+  #locateAbove(above: string): Location {
+    try {
+      return this.#tree.locate(above, { syscall: "open" });
+    } catch (error) {
+      if (!isDaxError(error, "ENOENT") || error.detail !== undefined) throw error;
+      const shown = above.replace(/\/+$/u, "");
+      throw error.at({ detail: `there is no directory '${shown}' to put it in` });
+    }
   }
 
   /** A directory that is copied into itself would never end. */
