@@ -37,7 +37,10 @@ const DIFFERENCES: readonly (readonly [RegExp, string])[] = [
   [/index .*ext\.htree\.leaf .*(above|below)/u, "e2fsck judges nodes before what is below them"],
   [/bad blocks from \d+ on/u, "e2fsck moves tables away from bad blocks without a word"],
   [/ext\.orphan\.(list|file)|orphan .*ext\./u, "e2fsck looks at orphans only when it may repair"],
-  [/ext\.super\.features feature bits are set, but rev_level/u, "as above"],
+  [
+    /ext\.super\.features superblock feature bits are set, but rev_level/u,
+    "e2fsck says so only when it may repair",
+  ],
 ];
 
 const folder = mkdtempSync(join(places["tmpfs"] ?? tmpdir(), "daxkit-sweep-"));
