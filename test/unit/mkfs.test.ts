@@ -284,6 +284,10 @@ test.each(["16E", "1E", "disk.img", "100x", "K", "", "18446744073709551617", "9s
   },
 );
 
+test("who gives an unknown unit is told those that there are", () => {
+  expect(() => parseBlockCount("10Q", "SIZE")).toThrow(/"10Q"; .* with s, K, M, G or T\b/u);
+});
+
 test("sizes beyond 2^53 bytes are refused", () => {
   for (const text of ["9000000000000000s", "9000T"]) {
     expect(() => parseBlockCount(text, "SIZE")).toThrow(/above 2\^53 bytes/u);

@@ -19,7 +19,7 @@ type Take = (options: Mutable, value: string | undefined, name: string) => void;
 export function parseBlockCount(text: string, what: string): BlockCount {
   const sectors = /^(\d+)s$/u.exec(text);
   const bytes = /[0-9a-f][KMGT]$/iu.test(text);
-  if (sectors === null && !bytes) return { blocks: number(text, what) };
+  if (sectors === null && !bytes) return { blocks: number(text, what, UNITS) };
   const power = "KMGT".indexOf(text.slice(-1).toUpperCase()) + 1;
   const unit = sectors === null ? 1024 ** power : 512;
   const total = number(text.slice(0, -1), what) * unit;
@@ -30,14 +30,17 @@ export function parseBlockCount(text: string, what: string): BlockCount {
 /** Of any number below 2^53, with `0x`, and of none above 2^64. */
 const MOST_DIGITS = 18;
 
+/** What a number of blocks may have behind it. */
+const UNITS = ", or one with s, K, M, G or T";
+
 /** An unsigned number, as C writes them. */
-function number(text: string, what: string): number {
+function number(text: string, what: string, more = ""): number {
   // Longer ones could have wrapped at 2^64.
   if (text.length <= MOST_DIGITS) {
     const { value, next, digits } = parseUnsigned(text);
     if (digits && next === text.length && value < 2n ** 53n) return Number(value);
   }
-  return refuse(`${what} is "${text.slice(0, 40)}"; write an unsigned number below 2^53`);
+  return refuse(`${what} is "${text.slice(0, 40)}"; write an unsigned number below 2^53${more}`);
 }
 
 function needed(value: string | undefined, name: string): string {
