@@ -230,10 +230,10 @@ describe.skipIf(nbdkit.missing)(`whole copies with nbdkit${nbdkit.hint}`, () => 
     expect(() => statSync(target)).toThrow("ENOENT");
     const readOnly = runNbdkit("-r", "memory", "1M");
     expect(daxkit(["cp", sparse(MIB), readOnly]).stderr).toContain("EROFS");
+    expect(daxkit(["cp", sparse(MIB), `${readOnly}:/x`]).stderr).toContain("EROFS");
     for (const words of [
       ["-r", sparse(MIB), readOnly],
       [`${readOnly}:/x`, readOnly],
-      [sparse(MIB), `${readOnly}:/x`],
       [readOnly, readOnly, target],
       ["--partition", "1", readOnly, target],
     ]) {
