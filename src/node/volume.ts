@@ -52,6 +52,26 @@ export interface OpenVolumeOptions extends ExtMountOptions, PlaceOptions {
   readonly environment?: Environment;
 }
 
+/** Every name of {@link OpenVolumeOptions}: a misspelt one would be silently without effect. */
+const OPTION_NAMES: Readonly<Record<keyof OpenVolumeOptions, true>> = {
+  write: true,
+  readOnly: true,
+  credentials: true,
+  umask: true,
+  workingDirectory: true,
+  environment: true,
+  offset: true,
+  partition: true,
+  noload: true,
+  dax: true,
+  minixdf: true,
+  commit: true,
+  data: true,
+  errors: true,
+  nodelalloc: true,
+  multiMount: true,
+};
+
 /** What can be counted on a volume. */
 export interface VolumeCounters {
   /** Of the device: translations, bytes copied, lines flushed. */
@@ -194,6 +214,7 @@ interface MountedVolume extends Omit<Found, "device"> {
  */
 export function openVolume(source: VolumeSource, options: OpenVolumeOptions = {}): Volume {
   const { environment = systemEnvironment } = options;
+  checkNames(options, source);
   const write = wantsToWrite(options, source);
   checkCredentials(options, source);
   const { device, ...found } = findVolume(source, options, write);
@@ -205,6 +226,15 @@ export function openVolume(source: VolumeSource, options: OpenVolumeOptions = {}
     release(found);
     throw named(error, source);
   }
+}
+
+/** @throws EINVAL for an option that there is not */
+function checkNames(options: OpenVolumeOptions, source: VolumeSource): void {
+  const odd = Object.keys(options).find((name) => !Object.hasOwn(OPTION_NAMES, name));
+  if (odd === undefined) return;
+  const names = Object.keys(OPTION_NAMES).join(", ");
+  const detail = `no option is called ${JSON.stringify(odd)}; there are ${names}`;
+  throw new DaxError("EINVAL", { syscall: "mount", path: nameOf(source), detail });
 }
 
 /** @throws EINVAL when it is to be both, or neither */

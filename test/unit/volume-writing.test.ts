@@ -77,6 +77,8 @@ describe("one writer", () => {
       /^EINVAL.*write/u,
     );
     expect(why(() => openVolume(image, { readOnly: false }))).toMatch(/^EINVAL.*write: true/u);
+    const misspelt: object = { writ: true };
+    expect(why(() => openVolume(image, misspelt))).toMatch(/^EINVAL.*no option is called "writ"/u);
     expect(why(() => openVolume(image, { write: true, commit: -1 }))).toMatch(/^EINVAL.*commit/u);
     expect(fs.readFileSync(image).equals(before)).toBe(true);
   });
