@@ -1,8 +1,10 @@
 /** The command in this process: a line is parsed and run, and what it prints is kept. */
-import { commands } from "../../src/cli/commands.ts";
+import { allCommands } from "../../src/cli/commands.ts";
 import { Output } from "../../src/cli/output.ts";
 import { runCommandLine } from "../../src/cli/run.ts";
 import { Terminal } from "../../src/cli/terminal.ts";
+
+const commands = await allCommands();
 
 /** How a line ended. */
 export interface LineEnded {

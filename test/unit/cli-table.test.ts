@@ -7,11 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import type { Command } from "../../src/cli/command.ts";
-import { commands } from "../../src/cli/commands.ts";
+import { allCommands, commandsFor } from "../../src/cli/commands.ts";
 import { completionScript } from "../../src/cli/completion.ts";
 import { commandHelp, overview } from "../../src/cli/help.ts";
 import { manualPage } from "../../src/cli/man.ts";
 import { parseArguments } from "../../src/cli/parse.ts";
+
+const commands = await allCommands();
 
 const plain = (_: string, text: string) => text;
 const names = commands.map(({ name }) => name);
@@ -180,4 +182,17 @@ describe.skipIf(!has("zsh"))("completion in zsh (needs zsh)", () => {
     writeFileSync(join(folder, "disk.two"), "");
     expect(complete("daxkit ls -l disk.t")).toBe("daxkit ls -l disk.two ");
   });
+});
+
+test.each(commands.map(({ name }) => name))("%s is what is loaded for its name", async (name) => {
+  const loaded = await commandsFor(name);
+  const own = loaded.map((command) => command.name);
+  expect(own).toEqual(
+    ["completion", "man"].includes(name) ? commands.map((one) => one.name) : [name],
+  );
+});
+
+test("a word that is no command loads them all, to say which there are", async () => {
+  expect(await commandsFor("mkfs.xfs")).toEqual(commands);
+  expect(await commandsFor(undefined)).toEqual(commands);
 });
