@@ -203,7 +203,7 @@ function* cuts(words: string, before: number, after: number): Generator<Uint8Arr
   const disk = new CutDisk(bytes);
   resizeExt(disk.device, {}, seededEnvironment(5));
   // Linux and e2fsck refuse a superblock that was torn, whoever wrote it: it has two sectors.
-  const states = disk.states(11, LONG ? 400 : WHOLE ? 40 : 8, false);
+  const states = disk.states(11, LONG ? 400 : WHOLE ? 12 : 6, false);
   for (const { image } of states) if (!isTorn(image)) yield image;
   yield bytes;
 }
