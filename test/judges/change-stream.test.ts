@@ -109,9 +109,11 @@ class Stream {
     const modes = ["644", "755", "u=rwX", "g+w", "o-r", "a=r,u+w", "700", "+x"];
     const owners = ["1:2", "3", ":4", "0:0"];
     const name = () => `user.${this.#one(["p", "q"])}`;
+    // Under which of its names a file is met first, and told of, is the order of the walk alone.
+    const walk = () => this.#one(["", "", " -R", " -c"]);
     return [
-      () => `chmod${this.#some(["-R", "-c"])} ${this.#one(modes)} ${this.#path()}`,
-      () => `chown${this.#some(["-R", "-h", "-c"])} ${this.#one(owners)} ${this.#path()}`,
+      () => `chmod${walk()} ${this.#one(modes)} ${this.#path()}`,
+      () => `chown${walk()}${this.#some(["-h"])} ${this.#one(owners)} ${this.#path()}`,
       () => `touch${this.#some(["-c", "-h"])} ${this.#path()}`,
       () =>
         `setfattr${this.#some(["-h"])} -n ${name()} -v ${this.#one(["x", "yy"])} ${this.#path()}`,

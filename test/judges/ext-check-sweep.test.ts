@@ -23,7 +23,7 @@ import { WHOLE } from "../support/slices.ts";
 import { programs } from "./judge.ts";
 
 const judges = programs(["e2fsck", "mke2fs", "debugfs"], "apt-get install e2fsprogs");
-const CASES = Number(process.env["DAXKIT_CHECK_CASES"] ?? (WHOLE ? 1500 : 150));
+const CASES = Number(process.env["DAXKIT_CHECK_CASES"] ?? (WHOLE ? 500 : 100));
 const SEED = Number(process.env["DAXKIT_CHECK_SEED"] ?? 31);
 
 /** What only one of the two reports, by image, place and findings, and why. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isDaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { isDirectory } from "../../vfs/modes.ts";
 import {
   CHANGE_STATUSES,
@@ -74,6 +74,7 @@ function remove(place: ChangedPath, choices: RemoveChoices, changes: Changes): v
   const { tree, path, word, image } = place;
   const mode = modeOf(place, choices.force);
   if (mode === undefined) return;
+  if (!choices.recursive && choices.directory && isDirectory(mode)) assertEmpty(place);
   // A directory that is not asked for is one, whatever it is called.
   if ((choices.recursive || choices.directory) && isRefused(place, changes)) return;
   if (!isDirectory(mode)) {
@@ -87,6 +88,12 @@ function remove(place: ChangedPath, choices: RemoveChoices, changes: Changes): v
   } else {
     changes.refuse(`cannot remove '${word}': EISDIR: it is a directory; -r removes it`);
   }
+}
+
+/** As with rm -d, that comes before how the directory is called. @throws ENOTEMPTY */
+function assertEmpty({ tree, path }: ChangedPath): void {
+  const { done = true } = tree.readdir(path).next();
+  if (!done) throw new DaxError("ENOTEMPTY", { syscall: "rmdir", path });
 }
 
 function modeOf({ tree, path }: ChangedPath, force: boolean): number | undefined {

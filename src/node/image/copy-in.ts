@@ -198,7 +198,8 @@ class CopyIn {
     }
     if (there === undefined) this.#tree.mkdir(name, { from, mode: 0o700 });
     const location = this.#tree.locate(name, { from, follow: false });
-    this.#options.onFile?.(path, source);
+    // As with cp, a directory that was there is not one that was copied.
+    if (there === undefined) this.#options.onFile?.(path, source);
     return this.#entered(source, location, path, there === undefined);
   }
 
