@@ -89,10 +89,10 @@ describe.skipIf(judges.missing)(`e2fsck agrees${judges.hint}`, () => {
     });
 
     // debugfs waits for other machines before it writes to such an image.
-    test.skipIf(name === "ext4-mmp")("commands of debugfs", () => {
-      expect(
-        disagreements(sweep.someCommands(prng, Math.ceil(share / 2), checkCommands())),
-      ).toEqual([]);
+    if (name === "ext4-mmp") return;
+    test("commands of debugfs", () => {
+      const some = sweep.someCommands(prng, Math.ceil(share / 2), checkCommands());
+      expect(disagreements(some)).toEqual([]);
     });
   });
 });

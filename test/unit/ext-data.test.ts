@@ -238,6 +238,10 @@ describe("attributes", () => {
     milliseconds = 12_345;
     writing.truncate(3);
     expect(times()).toBe(12_345);
+    writing.write(Uint8Array.of(2), 0);
+    writing.change({ mtime: { sec: 5, nsec: 0 } });
+    writing.write(Uint8Array.of(3), 0);
+    expect(times()).toBe(12_345);
     end(all);
   });
 

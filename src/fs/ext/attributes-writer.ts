@@ -116,6 +116,8 @@ export function change(writing: ExtWriting, state: InodeState, wanted: Attribute
       const time = wanted[which];
       if (time !== undefined) setTime(record, which, time === "now" ? now : time);
     }
+    // The next write says when it was, though it be in the same tick as the last one.
+    state.writtenAt = -1;
     writing.store(handle, state, now);
   });
 }
