@@ -16,10 +16,18 @@ export function scratch(): string {
   return folder;
 }
 
-/** An ext4 image of `size` (as truncate reads it), filled from the folder `source` if given. */
-export function makeImage(path: string, size: string, source?: string): string {
+/**
+ * An ext4 image of `size` (as truncate reads it), filled from the folder `source` if given; `words`
+ * go to mke2fs.
+ */
+export function makeImage(
+  path: string,
+  size: string,
+  source?: string,
+  words: readonly string[] = [],
+): string {
   execFileSync("truncate", ["-s", size, path]);
-  const fill = source === undefined ? [] : ["-d", source];
+  const fill = source === undefined ? words : [...words, "-d", source];
   const lazy = ["-E", "lazy_itable_init=1,lazy_journal_init=1"];
   execFileSync("mke2fs", ["-q", "-F", "-t", "ext4", "-b", "4096", ...lazy, ...fill, path], {
     stdio: "pipe",
