@@ -8,18 +8,13 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import type * as Daxkit from "../src/node/index.ts";
 import { makeImage, scratch } from "./images.ts";
+import type { Calls } from "./make-and-remove.ts";
+import type * as Work from "./make-and-remove.ts";
 import { race, report } from "./measure.ts";
 
 const built = new URL("../dist/node/index.js", import.meta.url).href;
 const { openVolume } = (await import(built)) as typeof Daxkit;
 
-/** The calls that are measured, as all of them offer them. */
-type Calls = Pick<
-  typeof fs,
-  "openSync" | "writeSync" | "closeSync" | "unlinkSync" | "mkdirSync" | "statSync" | "readdirSync"
->;
-
-const KIB = new Uint8Array(1024).fill(7);
 const root = scratch();
 
 function open(image: string) {
@@ -27,27 +22,21 @@ function open(image: string) {
   return { volume, calls: volume.fs as unknown as Calls };
 }
 
-function makeAndRemove(calls: Calls, folder: string): (times: number) => void {
-  calls.mkdirSync(folder, { recursive: true });
-  let next = 0;
-  return (times) => {
-    for (let i = 0; i < times; i++) {
-      const path = `${folder}/file-${next++ % 10_000}`;
-      const fd = calls.openSync(path, "w");
-      calls.writeSync(fd, KIB);
-      calls.closeSync(fd);
-      calls.unlinkSync(path);
-    }
-  };
+/** A copy of the code for each subject: what one of them does is not compiled for another one. */
+async function makeAndRemove(who: string, calls: Calls, folder: string) {
+  const { makeAndRemove: make } = (await import(
+    new URL(`./make-and-remove.ts?${who}`, import.meta.url).href
+  )) as typeof Work;
+  return make(calls, folder);
 }
 
-function smallFiles(): void {
+async function smallFiles(): Promise<void> {
   const memfs = createRequire(import.meta.url)("memfs") as { readonly fs: Calls };
   const { volume, calls } = open(makeImage(join(root, "small"), "512M"));
   const subjects = [
-    { name: "daxkit", run: makeAndRemove(calls, "/folder") },
-    { name: "memfs", run: makeAndRemove(memfs.fs, "/folder") },
-    { name: "tmpfs", run: makeAndRemove(fs, join(root, "folder")) },
+    { name: "daxkit", run: await makeAndRemove("daxkit", calls, "/folder") },
+    { name: "memfs", run: await makeAndRemove("memfs", memfs.fs, "/folder") },
+    { name: "tmpfs", run: await makeAndRemove("tmpfs", fs, join(root, "folder")) },
   ];
   // All of the code on these long ways is compiled before anything is timed.
   for (const { run } of subjects) run(60_000);
@@ -122,5 +111,5 @@ function micros(nanoseconds: number): string {
   return `${(nanoseconds / 1000).toFixed(2)} us`;
 }
 
-smallFiles();
+await smallFiles();
 largeDirectory();
