@@ -139,17 +139,19 @@ export interface TarFile {
  * @throws as {@link tarBytes}; ENOSPC where there is no room for it
  */
 export async function openTarFile(source: string): Promise<TarFile> {
-  if (source !== STANDARD_INPUT) {
-    const fd = typed(source, () => fs.openSync(source, "r"));
-    const stat = fs.fstatSync(fd);
-    const head = new Uint8Array(HEAD);
-    if (stat.isFile()) {
-      typed(source, () => fs.readSync(fd, head, 0, HEAD, 0));
-      if (compressionOf(head) === undefined) return fileOf(fd, stat.size);
-    }
-    fs.closeSync(fd);
-  }
-  return spooled(tarBytes(source));
+  // A pipe is opened once: who writes into it would take a second time for the end of the first.
+  const isFile = source !== STANDARD_INPUT && typed(source, () => fs.statSync(source)).isFile();
+  return (isFile ? openPlain(source) : undefined) ?? spooled(tarBytes(source));
+}
+
+/** An ordinary file; undefined for one that is compressed. */
+function openPlain(source: string): TarFile | undefined {
+  const fd = typed(source, () => fs.openSync(source, "r"));
+  const head = new Uint8Array(HEAD);
+  typed(source, () => fs.readSync(fd, head, 0, HEAD, 0));
+  if (compressionOf(head) === undefined) return fileOf(fd, fs.fstatSync(fd).size);
+  fs.closeSync(fd);
+  return undefined;
 }
 
 function fileOf(fd: number, size: number): TarFile {
