@@ -3,12 +3,14 @@
  * the whole machine, less what this process, its children and the servers it started used. On a
  * shared machine a disturbed sample can then be told from a slow one.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const TICKS_PER_SECOND = 100;
 /** How long the machine is looked at to see whether it is quiet. */
 const LOOK_MS = 100;
+/** The number of the process whose children are the kernel's threads. */
+const KTHREADD = "2";
 
 /** Processor time of a process that runs, in seconds. */
 export function processorSeconds(pid: number): number {
@@ -20,6 +22,27 @@ export function processorSeconds(pid: number): number {
 function statOf(pid: number | "self"): readonly string[] {
   const text = readFileSync(`/proc/${pid}/stat`, "utf8");
   return text.slice(text.lastIndexOf(") ") + 2).split(" ");
+}
+
+/** Of the kernel's own threads, in seconds: what it does later, or for nobody in particular. */
+export function kernelThreadSeconds(): number {
+  let ticks = 0;
+  for (const pid of readdirSync("/proc")) {
+    if (!/^\d+$/u.test(pid)) continue;
+    try {
+      const fields = statOf(Number(pid));
+      if (fields[1] === KTHREADD || pid === KTHREADD) ticks += Number(fields[12]);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  return ticks / TICKS_PER_SECOND;
+}
+
+/** Of the children of this process that it waited for, in seconds. */
+export function childrenSeconds(): number {
+  const fields = statOf("self");
+  return (Number(fields[13]) + Number(fields[14])) / TICKS_PER_SECOND;
 }
 
 /** Of this process and of the children that it waited for, in seconds. */

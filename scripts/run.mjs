@@ -21,16 +21,35 @@ const bin = (name) => join(root, "node_modules", ".bin", name);
 const installStamp = join(root, "node_modules", ".package-lock.json");
 const buildStamp = join(root, ".cache", "built");
 
+/** What holds the explorer to brute force, and its memory to none: `npm run doubt -- CASES SEED`. */
+const DOUBTED = ["remembering", "explorer-ext", "crash-explorer"];
+
+/** Runs tests on what was built. */
+const vitest = (words, env = {}) =>
+  run(bin("vitest"), ["run", ...words], {
+    env: { ...process.env, DAXKIT_TEST_BUILT: "1", ...env },
+  });
+
 const tasks = {
   start: () => run(process.execPath, [join(root, "dist/cli/main.js"), "tour", ...rest]),
-  test: () => run(bin("vitest"), ["run", ...rest]),
-  guest: () =>
-    run(bin("vitest"), ["run", "--project", "guest", ...rest], {
-      env: { ...process.env, DAXKIT_GUEST: "1" },
-    }),
+  test: () => vitest(rest),
+  guest: () => vitest(["--project", "guest", ...rest], { DAXKIT_GUEST: "1" }),
+  costs: () => vitest(rest, { DAXKIT_COSTS: "1" }),
   bench: () => run(bin("tsx"), [join(root, "bench/run.ts"), ...rest]),
+  ace: () => run(process.execPath, [join(root, "scripts/ace.mjs"), ...rest]),
+  doubt: () =>
+    vitest(
+      DOUBTED.map((name) => `test/property/${name}.test.ts`),
+      { DAXKIT_LONG: "1", DAXKIT_CASES: rest[0] ?? "1000", DAXKIT_SEED: rest[1] ?? "1" },
+    ),
   fuzz: () => run(bin("tsx"), [join(root, "scripts/fuzz.ts"), ...rest]),
+  judges: () => run(bin("tsx"), [join(root, "scripts/judges/run.ts"), ...rest]),
+  packages: () => run(bin("tsx"), [join(root, "scripts/packages.ts"), ...rest]),
+  programs: () => run(bin("tsx"), [join(root, "scripts/programs.ts"), ...rest]),
+  "persistence-coverage": () =>
+    run(bin("tsx"), [join(root, "scripts/persistence-coverage.ts"), ...rest]),
   requirements: () => run(bin("tsx"), [join(root, "scripts/requirements.ts"), ...rest]),
+  "prove-shapes": () => run(bin("tsx"), [join(root, "scripts/prove-shapes.ts"), ...rest]),
   "format-docs": () => run(bin("tsx"), [join(root, "scripts/format-docs.ts"), ...rest]),
   readme: () => run(bin("tsx"), [join(root, "scripts/readme.ts"), ...rest]),
   build: () => 0,

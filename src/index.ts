@@ -29,9 +29,10 @@ export type {
   Window,
 } from "./media/media.ts";
 export { LineClass, ModelledMedia } from "./media/modelled.ts";
+export type { Memo } from "./lib/memo.ts";
 export type { CachedRange, Caching, ModelledOptions } from "./media/modelled.ts";
-export type { Observer, Recorder } from "./media/recorder.ts";
-export { type Trace, TraceKind } from "./media/trace.ts";
+export type { Observer, Recorder, Witness } from "./media/recorder.ts";
+export { type TraceMark, type Trace, TraceKind } from "./media/trace.ts";
 export { Mapping as MediaMapping, mapMedia } from "./media/mapping.ts";
 export { PoisonMedia } from "./media/poison.ts";
 export type { PoisonOptions } from "./media/poison.ts";
@@ -77,7 +78,28 @@ export {
 } from "./block/partition-table.ts";
 export type { OpenedPartitions, PartitionEntry, PartitionTable } from "./block/partition-table.ts";
 export { RamDisk } from "./block/ram-disk.ts";
+export { RecordedDevice } from "./block/recorded-device.ts";
+export { RecordedMedia } from "./block/recorded-media.ts";
+export { WriteLog } from "./block/write-log.ts";
+export type { LogBytes, LogEntry } from "./block/write-log.ts";
+export { LogWriter } from "./block/write-log-writer.ts";
+export type { LogSink, LogWriterOptions } from "./block/write-log-writer.ts";
 export type { RamDiskOptions } from "./block/ram-disk.ts";
+export { DeviceDirectory } from "./dm/device-directory.ts";
+export type { DeviceLookup, KnownDevice } from "./dm/device-directory.ts";
+export { DeviceMapper } from "./dm/device-mapper.ts";
+export type {
+  CreateOptions,
+  DeviceMapperOptions,
+  RemoveMappedOptions,
+} from "./dm/device-mapper.ts";
+export { dmsetup } from "./dm/dmsetup.ts";
+export type { DmsetupResult } from "./dm/dmsetup.ts";
+export type { DmsetupInput } from "./dm/dmsetup-ioctl.ts";
+export { MappedDevice } from "./dm/mapped-device.ts";
+export type { Freezable, SuspendOptions } from "./dm/mapped-device.ts";
+export { formatTable, parseTable } from "./dm/words.ts";
+export type { TableLine } from "./dm/words.ts";
 export { createBrd } from "./drivers/brd.ts";
 export type { Brd, BrdOptions } from "./drivers/brd.ts";
 export { createAxonram } from "./drivers/axonram.ts";
@@ -166,6 +188,39 @@ export { MediaStore } from "./nbd/media-store.ts";
 export { SliceStore } from "./nbd/slice-store.ts";
 export type { SliceOptions } from "./nbd/slice-store.ts";
 export type { MediaStoreOptions } from "./nbd/media-store.ts";
+export { ObservedExplorer, StopExplorer, WholeDiskExplorer } from "./crash/block-explorer.ts";
+export type { DiskCheck } from "./crash/block-explorer.ts";
+export type {
+  BlockFailure,
+  LostPlace,
+  LostRequest,
+  RecoveryFindings,
+  StopBudget,
+  StopFindings,
+  StopProgress,
+  StopRest,
+  StopWatch,
+} from "./crash/stop-findings.ts";
+export { BlockFrontier } from "./crash/block-frontier.ts";
+export type { BlockModel, Versions } from "./crash/block-frontier.ts";
+export { BlockImage } from "./crash/block-image.ts";
+export { DiskMap } from "./crash/disk-map.ts";
+export type { HeldBytes, HeldRun } from "./crash/disk-map.ts";
+export { nameOfState, parseState, stopName } from "./crash/block-states.ts";
+export type { Assignment, StateName, Stop } from "./crash/block-states.ts";
+export { countStops, stopsOf } from "./crash/block-stops.ts";
+export type { ReplayAt, StopPlan } from "./crash/block-stops.ts";
+export { traceOfLog } from "./crash/block-trace.ts";
+export type {
+  BlockDiscard,
+  BlockEvent,
+  BlockFlush,
+  BlockMark,
+  BlockTrace,
+  BlockWrite,
+  LogTraceOptions,
+} from "./crash/block-trace.ts";
+export { RecordedStore } from "./nbd/recorded-store.ts";
 export { ReplyQueue } from "./nbd/reply-queue.ts";
 export type { Piece } from "./nbd/reply-queue.ts";
 export { openSession, resumeSession } from "./nbd/session.ts";
@@ -192,7 +247,7 @@ export { sanitise } from "./platform/sanitise.ts";
 export type { SanitiseOptions } from "./platform/sanitise.ts";
 export { formatSize, parseSize } from "./lib/size.ts";
 export { formatGuid, formatUuid, parseGuid, parseUuid, randomUuid } from "./lib/uuid.ts";
-export { seededEnvironment } from "./lib/environment.ts";
+export { type SeededEnvironment, seededEnvironment } from "./lib/environment.ts";
 export type {
   Attributes,
   DirectoryEntry,
@@ -202,10 +257,12 @@ export type {
   Inode,
   Statfs,
 } from "./vfs/filesystem.ts";
+export { noteAccess } from "./vfs/access-times.ts";
+export type { AccessRule, AccessTimes } from "./vfs/access-times.ts";
 export { FileTree } from "./vfs/file-tree.ts";
 export type { SetXattrOptions } from "./vfs/file-tree.ts";
 export type { TimeChange } from "./vfs/attribute-changes.ts";
-export type { CallOptions, FollowOptions, TwoPathOptions } from "./vfs/calls.ts";
+export type { CallOptions, FileOwner, FollowOptions, TwoPathOptions } from "./vfs/calls.ts";
 export type { MakeOptions, MknodOptions } from "./vfs/making.ts";
 export type { OpenOptions } from "./vfs/opening.ts";
 export { MAY_EXEC, MAY_READ, MAY_WRITE, permits } from "./vfs/permissions.ts";
@@ -215,6 +272,7 @@ export { Watches } from "./vfs/watches.ts";
 export type {
   ChangeKind,
   Subject,
+  Tap,
   Watch,
   WatchEvent,
   WatchListener,

@@ -14,6 +14,7 @@ const FLOORS = [
   "media",
   "dax",
   "block",
+  "dm",
   "platform",
   "drivers",
   "vfs",
@@ -21,6 +22,7 @@ const FLOORS = [
   "machine",
   "crash",
   "nbd",
+  "fuse",
   "node",
   "cli",
 ];
@@ -85,7 +87,7 @@ test("lines stay within 100 columns", () => {
 });
 
 test("files stay within 450 lines", () => {
-  expect(offenders(files("src"), (body) => body.split("\n").length > 451)).toEqual([]);
+  expect(offenders(everything, (body) => body.split("\n").length > 451)).toEqual([]);
 });
 
 test("every module of src opens with what it is", () => {

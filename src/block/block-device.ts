@@ -4,6 +4,7 @@
  * @module
  */
 import type { ByteStore, DaxRange } from "../dax/iomap.ts";
+import type { Memo } from "../lib/memo.ts";
 
 /** Bytes in a sector, always, whatever the logical block size. */
 export const SECTOR_SIZE = 512;
@@ -33,6 +34,8 @@ export interface BlockDevice extends ByteStore {
    * set it. `Buffers` obeys.
    */
   readonly metadataBySector?: boolean;
+  /** Remembers looks at it; absent but where the same programs run on it again and again. */
+  readonly memo?: Memo | undefined;
   /** @throws EIO over poison, past the end, or injected */
   read(sector: number, target: Uint8Array): void;
   /** `fua`: durable when it returns. @throws EIO, EROFS */

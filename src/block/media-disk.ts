@@ -9,6 +9,7 @@ import type { DaxRange } from "../dax/iomap.ts";
 import type { MediaRange } from "../dax/media-range.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError } from "../lib/errno.ts";
+import type { Memo } from "../lib/memo.ts";
 import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "./block-device.ts";
 import { PoisonMap } from "./poison-map.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable, refuseDiscard } from "./request.ts";
@@ -51,6 +52,16 @@ export class MediaDisk implements BlockDevice {
     this.#range = range;
     this.#device = device;
     this.#uncached = options.uncached ?? false;
+  }
+
+  /**
+   * Of a disk that begins with its media, as what is remembered goes by places in that; and none
+   * while it may answer otherwise than with what lies there.
+   */
+  get memo(): Memo | undefined {
+    const { start, media, bad } = this.#range;
+    const fails = !this.#device.alive || bad.length > 0 || this.poison.table.total > 0;
+    return start === 0 && !fails ? media.memo : undefined;
   }
 
   read(sector: number, target: Uint8Array): void {

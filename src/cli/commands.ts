@@ -12,6 +12,8 @@ const loaders: Readonly<Record<string, () => Promise<Command>>> = {
   up: async () => (await import("./commands/up.ts")).up,
   nbd: async () => (await import("./commands/nbd.ts")).nbd,
   "nbd-check": async () => (await import("./commands/nbd-check.ts")).nbdCheck,
+  mount: async () => (await import("./commands/mount.ts")).mount,
+  umount: async () => (await import("./commands/umount.ts")).umount,
   iomem: async () => (await import("./commands/iomem.ts")).iomem,
   list: async () => (await import("./commands/list.ts")).list,
   ls: async () => (await import("./commands/ls.ts")).ls,
@@ -43,6 +45,7 @@ const loaders: Readonly<Record<string, () => Promise<Command>>> = {
   tune: async () => (await import("./commands/tune.ts")).tune,
   resize: async () => (await import("./commands/resize.ts")).resize,
   prove: async () => (await import("./commands/prove.ts")).prove,
+  replay: async () => (await import("./commands/replay.ts")).replay,
   completion: async () => (await import("./commands/completion.ts")).completion,
   man: async () => (await import("./commands/man.ts")).man,
 };
@@ -59,6 +62,11 @@ export async function allCommands(): Promise<readonly Command[]> {
 export async function commandsFor(word: string | undefined): Promise<readonly Command[]> {
   const load = word === undefined || SPEAKERS.has(word) ? undefined : ownLoader(word);
   return load === undefined ? await allCommands() : [await load()];
+}
+
+/** Whether a command has this name. */
+export function isCommand(word: string): boolean {
+  return Object.hasOwn(loaders, word);
 }
 
 function ownLoader(word: string): (() => Promise<Command>) | undefined {

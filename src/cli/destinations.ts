@@ -4,6 +4,7 @@
  * @module
  */
 import { DaxError, isDaxError } from "../lib/errno.ts";
+import type { Inode } from "../vfs/filesystem.ts";
 import { isDirectory } from "../vfs/modes.ts";
 import { type ChangedPath, type Changes, wordBelow } from "./changes.ts";
 import { UsageError } from "./command.ts";
@@ -66,6 +67,16 @@ export function modeOf({ tree, path }: ChangedPath, follow: boolean): number | u
     return tree.locate(path, { follow }).inode.mode;
   } catch (error) {
     if (isDaxError(error, "ENOENT", "ENOTDIR", "ELOOP")) return undefined;
+    throw error;
+  }
+}
+
+/** What is at a place itself, a link included; undefined where nothing is. @throws ELOOP */
+export function inodeAt({ tree, path }: ChangedPath, syscall: string): Inode | undefined {
+  try {
+    return tree.lstat(path, { syscall });
+  } catch (error) {
+    if (isDaxError(error, "ENOENT", "ENOTDIR")) return undefined;
     throw error;
   }
 }

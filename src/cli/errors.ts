@@ -17,7 +17,11 @@ export function isOperatingError(error: unknown): error is OperatingError {
   return code !== undefined && /^E[A-Z0-9]+$/u.test(code);
 }
 
+/** libuv's word for ENOTSUP, and so that of `node:fs`, speaks of a socket where there is none. */
+const ENOTSUP_OF_LIBUV = /^((?:ENOTSUP|EOPNOTSUPP): operation not supported) on socket/u;
+
 /** `CODE: what, where (what to do)` */
 export function oneLine({ code, message }: OperatingError): string {
-  return message.startsWith(`${code}: `) ? message : `${code}: ${message}`;
+  const text = message.startsWith(`${code}: `) ? message : `${code}: ${message}`;
+  return text.replace(ENOTSUP_OF_LIBUV, "$1");
 }

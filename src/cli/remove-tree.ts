@@ -1,5 +1,5 @@
 /**
- * Removing a directory with all that is in it.
+ * Removing a file, or a directory with all that is in it, and telling of it.
  *
  * @module
  */
@@ -7,6 +7,18 @@ import { isDirectory } from "../vfs/modes.ts";
 import { walkBelow } from "./below.ts";
 import type { ChangedPath, Changes } from "./changes.ts";
 import { isOperatingError } from "./errors.ts";
+
+/** Removes a name that is no directory. @throws as `FileTree.unlink` */
+export function removeFile({ tree, path, word, image }: ChangedPath, changes: Changes): void {
+  tree.unlink(path);
+  changes.tell(`removed '${word}'`, { image, path, change: "removed" });
+}
+
+/** Removes a directory that is empty. @throws as `FileTree.rmdir` */
+export function removeDirectory({ tree, path, word, image }: ChangedPath, changes: Changes): void {
+  tree.rmdir(path);
+  changes.tell(`removed directory '${word}'`, { image, path, change: "removed" });
+}
 
 /**
  * Removes what a path names; what cannot be removed is reported, and the directories that hold it

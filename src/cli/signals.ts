@@ -68,3 +68,40 @@ export function waitForOrphanhood(): { readonly gone: Promise<string>; cancel():
   });
   return { gone, cancel: () => clearInterval(timer) };
 }
+
+/** The wishes of somebody that a command should end, one after the other. */
+export class EndWishes {
+  readonly #waiting: ((signal: string) => void)[] = [];
+  readonly #alive = setInterval(() => {}, 2 ** 30);
+  #unheard: string | undefined;
+  #last = Number.NEGATIVE_INFINITY;
+
+  constructor() {
+    for (const each of SIGNALS) process.on(each, this.#hear);
+  }
+
+  /** The next wish, though it came before anybody asked. */
+  next(): Promise<string> {
+    return new Promise((resolve) => {
+      const signal = this.#unheard;
+      this.#unheard = undefined;
+      if (signal === undefined) this.#waiting.push(resolve);
+      else resolve(signal);
+    });
+  }
+
+  /** Waits no longer: the next signal ends the process as the system does. */
+  close(): void {
+    clearInterval(this.#alive);
+    for (const each of SIGNALS) process.off(each, this.#hear);
+  }
+
+  readonly #hear = (signal: string): void => {
+    const now = performance.now();
+    if (now - this.#last < SAME_WISH_MS) return;
+    this.#last = now;
+    const waiting = this.#waiting.splice(0);
+    if (waiting.length === 0) this.#unheard = signal;
+    for (const resolve of waiting) resolve(signal);
+  };
+}

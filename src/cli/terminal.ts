@@ -39,6 +39,8 @@ export interface TerminalOptions {
 /** Progress appears only when the work has taken this long. */
 const PATIENCE = 1000;
 const INTERVAL = 100;
+/** Between two lines of what takes for ever. */
+const LONGEST_PAUSE = 60_000;
 
 /** Standard error, and the looks of standard output. */
 export class Terminal {
@@ -66,6 +68,11 @@ export class Terminal {
     return columns > 0 ? columns : 80;
   }
 
+  /** Columns of the screen, where standard output is one. */
+  get screen(): number | undefined {
+    return this.#out.isTerminal ? this.width : undefined;
+  }
+
   /** Text for standard output, coloured when a person reads it there. */
   style(style: Style, text: string): string {
     return this.#out.isTerminal && !this.#plain ? paint(style, text) : text;
@@ -89,7 +96,7 @@ export class Terminal {
 
   /** Progress of a piece of work, on a terminal only and only when it takes its time. */
   progress(what: string): Progress {
-    this.#progress = new Progress(this.#err, what, this.#now);
+    this.#progress = new Progress(this.#err, what, this.#now, `${this.label}:`);
     return this.#progress;
   }
 }
@@ -99,25 +106,47 @@ export class Progress {
   readonly #err: Output;
   readonly #what: string;
   readonly #now: () => number;
+  readonly #label: string;
   #due: number;
+  #pause = PATIENCE;
   #shown = false;
 
-  constructor(err: Output, what: string, now: () => number) {
+  /** `label` opens lines that are no terminal's. */
+  constructor(err: Output, what: string, now: () => number, label = "") {
     this.#err = err;
     this.#what = what;
     this.#now = now;
+    this.#label = label;
     this.#due = now() + PATIENCE;
   }
 
   /** Says how far the work is; `total` of 0 is unknown. Cheap enough for every file. */
   step(done: number, total: number, unit: string): void {
-    if (!this.#err.isTerminal) return;
-    const now = this.#now();
-    if (now < this.#due) return;
-    this.#due = now + INTERVAL;
+    if (!this.#err.isTerminal || this.#now() < this.#due) return;
     const share =
       total > 0 ? ` of ${total} ${unit}, ${Math.floor((done / total) * 100)} %` : ` ${unit}`;
-    this.#err.text(`\r\u001B[K${printable(this.#what)}: ${done}${share}`);
+    this.#show(`${done}${share}`);
+  }
+
+  /**
+   * Says it in words, of work that may take hours: where there is no terminal too, as lines that
+   * come less and less often.
+   */
+  say(text: string): void {
+    const now = this.#now();
+    if (now < this.#due) return;
+    if (this.#err.isTerminal) this.#show(text);
+    else {
+      this.#err.line(`${this.#label} ${printable(`${this.#what}: ${text}`)}`);
+      this.#err.flush();
+      this.#pause = Math.min(LONGEST_PAUSE, this.#pause * 2);
+      this.#due = now + this.#pause;
+    }
+  }
+
+  #show(text: string): void {
+    this.#due = this.#now() + INTERVAL;
+    this.#err.text(`\r\u001B[K${printable(`${this.#what}: ${text}`)}`);
     this.#err.flush();
     this.#shown = true;
   }

@@ -113,7 +113,6 @@ interface ViewStep {
 export function readImage(machine: Machine, device: string): ImageStep {
   const disk = machine.disk(device);
   disk.write(0, gunzipSync(readFileSync(packaged(IMAGE))));
-  disk.flush();
   const { counters } = machine.dax(device);
   const [tree, mountMilliseconds] = timed(
     () => new FileTree(ext.mount(disk, {}, systemEnvironment)),

@@ -70,10 +70,12 @@ export class TourGuide {
   }
 
   proof({ file, milliseconds, verdict }: ProofStep): void {
-    const command = this.#terminal.style("faint", `$ daxkit prove ${file}`);
+    const command = `daxkit prove ${file}`;
     this.#out.line();
-    this.#line(`${command}  (${ms(milliseconds)})`);
-    for (const line of report(verdict, reportFor(this.#terminal))) this.#line(line);
+    this.#line(`${this.#terminal.style("faint", `$ ${command}`)}  (${ms(milliseconds)})`);
+    const { width, ...how } = reportFor(this.#terminal, command);
+    const narrower = width === undefined ? how : { ...how, width: width - INDENT.length };
+    for (const line of report(verdict, narrower)) this.#line(line);
     this.#out.flush();
   }
 

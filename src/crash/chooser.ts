@@ -27,6 +27,33 @@ export interface Fork {
   readonly lineStates: bigint;
 }
 
+/** Undecided bytes of a line that a load asks for. */
+interface Asked {
+  readonly line: number;
+  readonly at: number;
+  readonly length: number;
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** An entry of {@link Chooser.looked} before it changed; absent: there was none. */
+interface LookedBefore {
+  readonly line: number;
+  readonly group: Group | undefined;
+}
+
+/** Which way a run goes at a fork that no run of its path has met: an index of its groups. */
+export type Guide = (line: number, groups: readonly Group[]) => number;
+
+/** How far a run has come. */
+export interface ChooserMark {
+  /** Forks of the path that the run has met. */
+  readonly depth: number;
+  readonly changes: number;
+  readonly loads: number;
+  readonly left: number;
+}
+
 /** Raw states that follow the chosen way of a fork. */
 export function statesAfter({ states, lineStates, groups, chosen }: Fork): bigint {
   return (states / lineStates) * BigInt((groups[chosen] as Group).weight);
@@ -42,9 +69,16 @@ export class Chooser implements Observer {
   #cursor = 0;
   #space = 1n;
   #looked = new Map<number, Group>();
+  /** What {@link looked} held before each change of it, to go back. */
+  #changes: LookedBefore[] = [];
   #loads = 0;
   #log: number[] | undefined;
   #strayed: string | undefined;
+  /** When each line was last looked at, by {@link now}; kept where that is asked for. */
+  looks: Uint32Array | undefined;
+  now = 0;
+  /** Absent: the way that lost least. */
+  guide: Guide | undefined;
 
   constructor(image: CrashImage, steps: number) {
     this.#image = image;
@@ -84,10 +118,46 @@ export class Chooser implements Observer {
     this.#space = space;
     this.#cursor = 0;
     this.#looked = new Map();
+    this.#changes = [];
     this.#loads = 0;
     this.#log = log;
     this.counter.refill();
     this.#strayed = undefined;
+  }
+
+  /** How far the run has come: {@link rewind} goes back there. */
+  mark(): ChooserMark {
+    const { left } = this.counter;
+    return { depth: this.#cursor, changes: this.#changes.length, loads: this.#loads, left };
+  }
+
+  /** Goes back to where the present run has been; the image is the caller's. */
+  rewind({ depth, changes, loads, left }: ChooserMark): void {
+    while (this.#changes.length > changes) {
+      const { line, group } = this.#changes.pop() as LookedBefore;
+      if (group === undefined) this.#looked.delete(line);
+      else this.#looked.set(line, group);
+    }
+    this.#cursor = depth;
+    this.#loads = loads;
+    this.counter.refill(left);
+  }
+
+  /** Whether something is undecided in the lines of these bytes. */
+  isOpen(at: number, length: number): boolean {
+    const { lo, hi } = this.#image;
+    const last = Math.floor((at + length - 1) / LINE_BYTES);
+    for (let line = Math.floor(at / LINE_BYTES); line <= last; line++) {
+      if ((lo[line]! | hi[line]!) !== 0) return true;
+    }
+    return false;
+  }
+
+  /** A load of bytes that are known to be decided. */
+  pass(at: number, length: number): void {
+    this.#spend(length);
+    this.#loads++;
+    if (this.looks !== undefined) this.#note(this.looks, at, length);
   }
 
   /** To be called when a run came to its end: it must have met every fork of its path. */
@@ -106,6 +176,7 @@ export class Chooser implements Observer {
     this.#spend(length);
     this.#loads++;
     this.#log?.push(at, length);
+    if (this.looks !== undefined) this.#note(this.looks, at, length);
     const { lo, hi } = this.#image;
     const last = Math.floor((at + length - 1) / LINE_BYTES);
     for (let line = Math.floor(at / LINE_BYTES); line <= last; line++) {
@@ -137,18 +208,26 @@ export class Chooser implements Observer {
     this.#spend(length);
   }
 
+  #note(looks: Uint32Array, at: number, length: number): void {
+    const last = Math.floor((at + length - 1) / LINE_BYTES);
+    looks.fill(this.now, Math.floor(at / LINE_BYTES), last + 1);
+  }
+
   #look(line: number, at: number, length: number): void {
-    if (!this.#looked.has(line)) this.#open(line);
+    const known = this.#looked.get(line);
+    const group = known ?? this.#frontier?.group(line);
+    if (group === undefined) return;
     const start = line * LINE_BYTES;
     const from = Math.max(at - start, 0);
     const to = Math.min(at + length - start, LINE_BYTES);
-    const lo = this.#image.lo[line]! & maskLo(from, to);
-    const hi = this.#image.hi[line]! & maskHi(from, to);
-    if ((lo | hi) !== 0) this.#decide(line, this.#fork(line, at, length, lo, hi));
+    const lo = this.#image.lo[line]! & group.open.lo & maskLo(from, to);
+    const hi = this.#image.hi[line]! & group.open.hi & maskHi(from, to);
+    if ((lo | hi) !== 0) this.#decide(line, this.#fork(group, { line, at, length, lo, hi }));
+    else if (known === undefined) this.#decide(line, group);
   }
 
   /** The next fork of the path, or a new one at its end. */
-  #fork(line: number, at: number, length: number, lo: number, hi: number): Group {
+  #fork(group: Group, { line, at, length, lo, hi }: Asked): Group {
     const known = this.#path[this.#cursor];
     if (known !== undefined) {
       if (known.line !== line || known.at !== at || known.length !== length) {
@@ -160,13 +239,13 @@ export class Chooser implements Observer {
       this.#cursor++;
       return known.groups[known.chosen] as Group;
     }
-    const group = this.#looked.get(line) as Group;
     const groups = splitBy(group.versions, { lo, hi });
     const { states } = this;
     const lineStates = BigInt(group.weight);
-    this.#path.push({ line, at, length, groups, chosen: 0, states, lineStates });
+    const chosen = this.guide?.(line, groups) ?? 0;
+    this.#path.push({ line, at, length, groups, chosen, states, lineStates });
     this.#cursor++;
-    return groups[0] as Group;
+    return groups[chosen] as Group;
   }
 
   #open(line: number): void {
@@ -176,6 +255,7 @@ export class Chooser implements Observer {
 
   #decide(line: number, group: Group): void {
     this.#image.decide(line, group);
+    this.#changes.push({ line, group: this.#looked.get(line) });
     this.#looked.set(line, group);
   }
 

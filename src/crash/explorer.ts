@@ -10,17 +10,20 @@
  */
 import type { CallSites } from "../lib/call-site.ts";
 import { assert } from "../lib/errno.ts";
-import { LineClass, ModelledMedia, type ModelledOptions } from "../media/modelled.ts";
-import { LINE_BYTES, Trace } from "../media/trace.ts";
-import { Chooser, type Fork } from "./chooser.ts";
-import { CrashImage } from "./crash-image.ts";
+import type { ModelledOptions } from "../media/modelled.ts";
+import type { Trace } from "../media/trace.ts";
+import type { Fork } from "./chooser.ts";
 import { type Failure, FailureRanking, type Stage } from "./failure.ts";
-import { differenceOfLoads, differenceOfStores, differenceOfWords } from "./differences.ts";
 import { type CrashPoint, type FlushEffect, Frontier, countCrashPoints } from "./frontier.ts";
-import type { Objection, Program } from "./program.ts";
-import { recoverAndCheck } from "./run.ts";
+import { type Ground, Grounds } from "./ground.ts";
+import { LeafRunner, type Recovery, Unmeasurable } from "./leaf-runner.ts";
+import type { LeafSet } from "./leaf-set.ts";
+import { PaidLeaves } from "./paid-leaves.ts";
+import type { Program } from "./program.ts";
+import type { Remembering } from "./remembering.ts";
 import { type Tally, addTally, countedSince, newTally } from "./tally.ts";
-import type { Group, Torn } from "./versions.ts";
+import type { Transcripts } from "./transcript.ts";
+import type { Torn } from "./versions.ts";
 
 /** How far exploration goes. */
 export interface Budget {
@@ -41,12 +44,32 @@ export interface Exploration {
   /** Power cuts in a row: 1 cuts the workload only, 2 cuts each recovery too. */
   readonly depth: number;
   readonly budget: Budget;
-  /** Told now and then how many of the workload's crash points are done. */
-  readonly progress?: (done: number, total: number) => void;
+  /** Told now and then how many of the workload's crash points are done, after how many leaves. */
+  readonly progress?: (done: number, total: number, leaves: number) => void;
   /** Stop at the first state that fails. */
   readonly stopAtFirst?: boolean;
+  /** Leaves after the first that fails; unless given, as many as the budget has. */
+  readonly afterFailure?: number;
+  /** Told each leaf of a power cut in the workload. */
+  readonly leaves?: LeafSet;
+  /** Leaves that the budget has paid for already. */
+  readonly scouted?: LeafSet;
+  /** Where failures are ranked, if others are to be ranked with them. */
+  readonly ranking?: FailureRanking;
   /** Captures the call sites of recovery's events there. */
   readonly sites?: CallSites;
+  /** Recovery or check waits for something: {@link NeedsRun} is thrown where they are to be run. */
+  readonly waits?: boolean;
+  /** What the same program did before, in other explorations. */
+  readonly transcripts?: Transcripts;
+  /** What of earlier runs is used; `everything` unless given. What is found is the same. */
+  readonly remembers?: Remembering;
+  /** Only the workload's crash points at events from the first number to before the second. */
+  readonly span?: readonly [from: number, before: number];
+  /** False: no leaf is run twice to compare; who explores many programs alike samples some. */
+  readonly sample?: boolean;
+  /** Memory of other explorations, which is used again. */
+  readonly grounds?: Grounds;
   /** Changes the trace of a recovery before it is cut; given to verify a remedy. */
   readonly amend?: (trace: Trace) => Trace;
 }
@@ -66,80 +89,68 @@ export interface Findings {
   readonly cut: boolean;
 }
 
-/** One leaf in so many is run again, and its loads compared; the first of each crash point too. */
-const SAMPLE_EVERY = 64;
 /** Leaves between two calls of `progress`. */
 const PROGRESS_EVERY = 256;
 /** What is kept back for each later crash point when an earlier one is large. */
 const RESERVE = 1000;
 
-/** A recovery that stored, on a path of decisions that no run took before. */
-interface Recovery {
-  /** The lines it looked at, and what they may still be. */
-  readonly looked: ReadonlyMap<number, Group>;
-  /** The raw states that all lead to it. */
-  readonly states: bigint;
-}
-
-/** One run of recovery and check. */
-interface Run {
-  readonly objection: Objection | undefined;
-  readonly recovery: Recovery | undefined;
-}
-
-class Unmeasurable extends Error {}
-
 /** Explores a trace. @throws HarnessFault when recovery or check is asynchronous */
 export function explore(exploration: Exploration): Findings {
-  return new Explorer(exploration).findings();
+  const { initial, modelled, grounds = new Grounds() } = exploration;
+  const ground = grounds.take(initial, modelled);
+  ground.image.open();
+  const findings = new Explorer(exploration, ground).findings();
+  ground.image.close();
+  // What somebody threw out of may have been left in the middle of something.
+  if (findings.unmeasurable === undefined) grounds.give(ground);
+  return findings;
+}
+
+/** A crash point that was explored, and those after it that are alike. */
+interface Explored {
+  stamp: number;
+  readonly steady: number;
+  /** When it was begun. */
+  readonly since: number;
+  readonly acked: number;
+  readonly counted: readonly Tally[];
 }
 
 class Explorer {
   readonly #what: Exploration;
-  readonly #media: ModelledMedia;
-  readonly #image: CrashImage;
-  readonly #chooser: Chooser;
-  /** The trace of the recovery from the power cut of each level. */
-  readonly #traces: Trace[];
-  #spare: Trace;
+  readonly #ground: Ground;
+  readonly #runner: LeafRunner;
   readonly #tallies: Tally[];
-  readonly #ranking = new FailureRanking();
+  readonly #ranking: FailureRanking;
   readonly #flushes: FlushEffect[] = [];
-  #loads = 0;
   #leaves = 0;
   #limit = 0;
+  /** Leaves at which it ends, since something failed. */
+  #last = Number.POSITIVE_INFINITY;
+  readonly #paid: PaidLeaves;
   /** Crash points of the workload: all, and those after the present one. */
   #total = 0;
   #left = 0;
   #atLimit = false;
   #cut = false;
 
-  constructor(what: Exploration) {
+  constructor(what: Exploration, ground: Ground) {
     this.#what = what;
-    this.#media = new ModelledMedia(what.initial.length, what.modelled);
-    const { recorder } = this.#media;
-    recorder.image.set(what.initial);
-    zeroVolatile(this.#media);
-    this.#image = new CrashImage(recorder.image);
-    this.#chooser = new Chooser(this.#image, what.budget.steps);
-    recorder.observer = this.#chooser;
-    this.#traces = Array.from({ length: what.depth }, () => this.#newTrace());
-    this.#spare = this.#newTrace();
+    this.#ground = ground;
+    this.#ranking = what.ranking ?? new FailureRanking();
+    this.#paid = new PaidLeaves(what.scouted);
+    this.#total = countCrashPoints(what.trace, ground.media.classes);
+    this.#runner = new LeafRunner(what, ground, this.#total);
     this.#tallies = Array.from({ length: what.depth }, newTally);
-  }
-
-  #newTrace(): Trace {
-    const trace = new Trace();
-    if (this.#what.sites !== undefined) trace.captureSites(this.#what.sites);
-    return trace;
   }
 
   findings(): Findings {
     const unmeasurable = this.#exploreWorkload();
+    this.#paid.settle(this.#tallies[0] as Tally);
     return {
       tallies: this.#tallies,
       failure: this.#ranking.best,
-      loads: this.#loads,
+      loads: this.#runner.loads,
       flushes: this.#flushes,
       unmeasurable,
       cut: this.#cut,
@@ -148,10 +159,9 @@ class Explorer {
 
   #exploreWorkload(): string | undefined {
     const { trace, torn, budget } = this.#what;
-    const { classes } = this.#media;
-    const frontier = new Frontier({ image: this.#image, trace, classes, torn, level: 0 });
+    const { image, media } = this.#ground;
+    const frontier = new Frontier({ image, trace, classes: media.classes, torn, level: 0 });
     frontier.onFlush = (effect) => this.#flushes.push(effect);
-    this.#total = countCrashPoints(trace, classes);
     this.#left = this.#total;
     const reserve = Math.min(RESERVE, Math.floor(budget.leaves / this.#total / 2));
     try {
@@ -176,23 +186,40 @@ class Explorer {
     const { level } = frontier;
     const tallies = this.#tallies.slice(level);
     const tally = tallies[0] as Tally;
-    let last: { stamp: number; acked: number; counted: readonly Tally[] } | undefined;
+    let last: Explored | undefined;
+    const [from, before = Number.POSITIVE_INFINITY] = (level === 0 && this.#what.span) || [0];
     for (const point of frontier.points()) {
-      const { stamp } = point;
+      const { stamp, event } = point;
+      if (event < from) continue;
+      if (event >= before) return;
       const acked = ackedAt(point);
-      if (last?.stamp === stamp && last.acked === acked.length) {
+      if (last?.acked === acked.length && this.#isAlike(last, point)) {
         // The same states and the same promises as at the crash point before: counted, not run.
+        last.stamp = stamp;
+        if (level === 0) this.#skip(point);
         for (const [i, more] of last.counted.entries()) addTally(tallies[i] as Tally, more);
         continue;
       }
-      const before = tallies.map((now) => countedSince(now, newTally()));
+      const earlier = tallies.map((now) => countedSince(now, newTally()));
       tally.crashPoints++;
       tally.space += point.space;
+      const since = this.#runner.now();
       this.#explorePoint(frontier, stages, point, acked);
-      const counted = tallies.map((now, i) => countedSince(now, before[i] as Tally));
-      last = { stamp, acked: acked.length, counted };
+      const counted = tallies.map((now, i) => countedSince(now, earlier[i] as Tally));
+      last = { stamp, steady: point.steady, since, acked: acked.length, counted };
       if (this.#stopped || (this.#atLimit && level > 0)) return;
     }
+  }
+
+  #skip({ index }: CrashPoint): void {
+    this.#paid.skip(index);
+    this.#what.leaves?.skip(index);
+  }
+
+  /** Whether the states differ at most in an atom at which nobody looked. */
+  #isAlike({ stamp, steady, since }: Explored, point: CrashPoint): boolean {
+    if (stamp === point.stamp) return true;
+    return steady === point.steady && !this.#runner.hasLooked(point.line, since);
   }
 
   get #stopped(): boolean {
@@ -208,24 +235,30 @@ class Explorer {
     const { level } = frontier;
     const tally = this.#tallies[level] as Tally;
     const path: Fork[] = [];
+    if (level === 0) this.#paid.begin(point.index);
+    const descent = this.#runner.descentTo(frontier, path, point, acked);
     let covered = 0n;
     for (let leaf = 0; ; leaf++) {
-      if (this.#leaves >= this.#limit) {
-        this.#atLimit = true;
-        this.#cut = true;
+      const room = this.#room;
+      if (room < 0 || (room === 0 && this.#paid.left === 0)) {
+        this.#endAtLimit();
         break;
       }
-      const run = this.#runLeaf(frontier, path, point, acked, leaf);
-      const { states } = this.#chooser;
-      this.#leaves++;
-      if (this.#leaves % PROGRESS_EVERY === 0) {
-        this.#what.progress?.(this.#total - this.#left - 1, this.#total);
+      const run = this.#runner.run({ frontier, path, point, acked, descent }, leaf);
+      const { states, looked } = run;
+      const isPaid = level === 0 && this.#paid.meet(point.index, path, states);
+      if (room === 0 && !isPaid) {
+        this.#endAtLimit();
+        break;
       }
-      tally.leaves++;
+      if (level === 0) this.#what.leaves?.add(point.index, path, states);
+      this.#counted(tally);
+      // The image has to be as power left it where more is worked out from it.
+      if (run.objection !== undefined || run.recovery !== undefined) descent.leave();
       if (run.objection !== undefined) {
         tally.failing += states;
-        const { looked } = this.#chooser;
         this.#ranking.consider([...before, { point, frontier, looked }], run.objection);
+        this.#last = Math.min(this.#last, this.#leaves + (this.#what.afterFailure ?? Infinity));
       }
       if (run.recovery !== undefined) {
         const stage = { point, frontier, looked: run.recovery.looked };
@@ -235,12 +268,33 @@ class Explorer {
       covered += states;
       if (this.#stopped || !advance(path)) break;
     }
+    descent.leave();
     tally.covered += covered;
     if (!this.#atLimit && !this.#stopped) {
       assert(
         covered === point.space,
         () => `leaves weigh ${covered}, the crash point ${point.space}`,
       );
+    }
+  }
+
+  /** Leaves that the budget still pays for. */
+  get #room(): number {
+    const { left, here } = this.#paid;
+    const most = Math.min(this.#limit - here, this.#what.budget.leaves - left, this.#last);
+    return most - this.#leaves;
+  }
+
+  #endAtLimit(): void {
+    this.#atLimit = true;
+    this.#cut = true;
+  }
+
+  #counted(tally: Tally): void {
+    tally.leaves++;
+    this.#leaves++;
+    if (this.#leaves % PROGRESS_EVERY === 0) {
+      this.#what.progress?.(this.#total - this.#left - 1, this.#total, this.#leaves);
     }
   }
 
@@ -254,102 +308,21 @@ class Explorer {
     { looked, states }: Recovery,
     acked: readonly unknown[],
   ): void {
-    const recorded = this.#traces[frontier.level] as Trace;
+    const { image, media } = this.#ground;
+    const recorded = this.#runner.traceOf(frontier);
     const trace = this.#what.amend?.(recorded) ?? recorded;
-    this.#image.open();
+    image.open();
     const inner = new Frontier({
-      image: this.#image,
+      image,
       trace,
-      classes: this.#media.classes,
+      classes: media.classes,
       torn: this.#what.torn,
       level: frontier.level + 1,
       before: { space: states, group: (line) => looked.get(line) ?? frontier.group(line) },
     });
     this.#explore(inner, before, () => acked);
-    this.#image.close();
+    image.close();
   }
-
-  /** Runs a leaf, and a sample of them twice. */
-  #runLeaf(
-    frontier: Frontier,
-    path: Fork[],
-    point: CrashPoint,
-    acked: readonly unknown[],
-    leaf: number,
-  ): Run {
-    const sampled = leaf === 0 || this.#leaves % SAMPLE_EVERY === 0;
-    if (!sampled) return this.#run(frontier, path, point, acked, undefined);
-    const { level } = frontier;
-    const first: number[] = [];
-    const once = this.#run(frontier, path, point, acked, first);
-    const before = this.#traces[level] as Trace;
-    this.#traces[level] = this.#spare;
-    this.#spare = before;
-    const second: number[] = [];
-    const forks = path.length;
-    const again = this.#run(frontier, path, point, acked, second);
-    const difference =
-      differenceOfLoads(first, second) ??
-      differenceOfStores(before, this.#traces[level]) ??
-      (path.length === forks ? differenceOfWords(once.objection, again.objection) : "it forked");
-    if (difference !== undefined) throw new Unmeasurable(strayed(difference));
-    return { objection: again.objection, recovery: once.recovery };
-  }
-
-  #run(
-    frontier: Frontier,
-    path: Fork[],
-    point: CrashPoint,
-    acked: readonly unknown[],
-    log: number[] | undefined,
-  ): Run {
-    const { recorder } = this.#media;
-    const chooser = this.#chooser;
-    const trace = this.#traces[frontier.level] as Trace;
-    trace.clear();
-    recorder.trace = trace;
-    recorder.forgetAliases();
-    this.#image.open();
-    chooser.begin(frontier, path, point.space, log);
-    let recovery: Recovery | undefined;
-    const record =
-      frontier.level + 1 < this.#what.depth && this.#what.program.recover !== undefined;
-    const objection = recoverAndCheck(this.#media, {
-      program: this.#what.program,
-      acked,
-      counter: chooser.counter,
-      record,
-      recovered: () => {
-        // A path that ends here has not been further: its recovery is cut now, and only now.
-        if (!record || path.length !== chooser.depth || trace.stores === 0) return;
-        recovery = { looked: new Map(chooser.looked), states: chooser.states };
-      },
-    });
-    chooser.end();
-    const unobserved = recorder.unobserved();
-    this.#image.close();
-    this.#loads += chooser.loads;
-    if (chooser.strayed !== undefined) throw new Unmeasurable(strayed(chooser.strayed));
-    if (unobserved !== undefined) {
-      throw new Unmeasurable(
-        `recovery or check stored to bytes ${unobserved.start}+${unobserved.length} through ` +
-          "mapping.bytes, where stores are not observed; use store, copyIn or fill",
-      );
-    }
-    return { objection, recovery };
-  }
-}
-
-/** What a power cut leaves of volatile ranges. */
-export function zeroVolatile({ recorder, classes }: ModelledMedia): void {
-  for (const [line, kind] of classes.entries()) {
-    const start = line * LINE_BYTES;
-    if (kind === LineClass.volatile) recorder.image.fill(0, start, start + LINE_BYTES);
-  }
-}
-
-function strayed(how: string): string {
-  return `recovery or check is not deterministic: ${how}`;
 }
 
 /** The next path: the next way at the last fork that has one left. */

@@ -39,6 +39,13 @@ export class FailureRanking {
   #best: Failure | undefined;
   #rank: Rank | undefined;
 
+  /** `like`: begins with the smallest that it has. */
+  constructor(like?: FailureRanking) {
+    if (like === undefined) return;
+    this.#best = like.#best;
+    this.#rank = like.#rank;
+  }
+
   get best(): Failure | undefined {
     return this.#best;
   }

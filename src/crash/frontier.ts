@@ -40,6 +40,10 @@ export interface CrashPoint {
   readonly space: bigint;
   /** Changes whenever the set of states may have changed. */
   readonly stamp: number;
+  /** The same, but for atoms stored to battery-backed ranges: of those there is one a point. */
+  readonly steady: number;
+  /** The line that the atom before this instant was stored to, if that was battery-backed. */
+  readonly line: number;
 }
 
 /** What a frontier walks over. */
@@ -102,6 +106,8 @@ export class Frontier {
   #points = 0;
   #acked = 0;
   #stamp = 0;
+  #atoms = 0;
+  #line = -1;
   #space: bigint;
   /** Factors by which the space changed since it was last multiplied out. */
   #grownBy: number[] = [];
@@ -195,6 +201,8 @@ export class Frontier {
       acked: this.#acked,
       space: this.#multiplied(),
       stamp: this.#stamp,
+      steady: this.#stamp - this.#atoms,
+      line: this.#line,
     };
   }
 
@@ -230,6 +238,8 @@ export class Frontier {
       const atom = this.#trace.bytes.subarray(source, source + run);
       this.#image.bytes.set(atom, line * LINE_BYTES + at);
       this.#stamp++;
+      this.#atoms++;
+      this.#line = line;
       at += run;
     }
   }

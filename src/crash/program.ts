@@ -10,10 +10,26 @@ export interface Program {
   /** Runs first on what the power cut left. Its stores are recorded, and cut in their turn. */
   recover?(media: ModelledMedia): unknown;
   /**
+   * Looks at what recovery made of it, whatever was promised. Where it is given, check is handed
+   * what it returns in place of what recover did, and judges that without touching the media: so
+   * programs that only differ in their check may share their {@link Transcripts}.
+   */
+  look?(media: ModelledMedia, recovered: unknown): unknown;
+  /**
    * Looks at what recovery made of it. A throw, `false` or a string says what is wrong. Its stores
    * are undone.
    */
   check(media: ModelledMedia, acked: readonly unknown[], recovered: unknown): unknown;
+  /**
+   * Whether what recovery does, or what check says, will be known only later: the last run is then
+   * not to be remembered. Recovery begins with a run that is not open.
+   */
+  readonly isOpen?: () => boolean;
+  /**
+   * What look, or else check, does depends on the media and on the promises alone, on nothing that
+   * recovery keeps or returns. Then it is run once for all states that recovery made the same.
+   */
+  readonly standsAlone?: boolean;
 }
 
 /** What was wrong with one state. */

@@ -63,8 +63,8 @@ export interface Proof<Label = unknown, Recovered = unknown> {
 
 /** How a proof is run; nothing of it changes the verdict. */
 export interface ProveSettings {
-  /** Told now and then how many of the workload's crash points are done. */
-  readonly progress?: (done: number, total: number) => void;
+  /** Told now and then how many of the workload's crash points are done, after how many leaves. */
+  readonly progress?: (done: number, total: number, leaves: number) => void;
 }
 
 /** Where exploration ends unless the proof says otherwise. */

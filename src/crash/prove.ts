@@ -23,12 +23,13 @@
  */
 import { HarnessFault } from "./program.ts";
 import { type Proof, type ProveSettings, whatIsWrongWith } from "./proof.ts";
-import { Prover, broken } from "./prover.ts";
+import { type MemoryState, Prover, broken } from "./prover.ts";
 import { RecordingFault } from "./record.ts";
-import type { Verdict } from "./verdict.ts";
+import type { HarnessBroken, Verdict } from "./verdict.ts";
 
 export { Mapping, mapMedia } from "../media/mapping.ts";
 export type { CallSite, Frame } from "../lib/call-site.ts";
+export type { MemoryState } from "./prover.ts";
 export type { Objection } from "./program.ts";
 export type { Budget } from "./explorer.ts";
 export type { Aftermath, Proof, ProveSettings, Work } from "./proof.ts";
@@ -54,11 +55,24 @@ export function prove<Label, Recovered>(
   proof: Proof<Label, Recovered>,
   settings: ProveSettings = {},
 ): Verdict {
+  return orBroken(proof, () => new Prover(proof, settings).verdict());
+}
+
+/**
+ * Makes one state of a proof again, by the name that its counter-example has (`state`); a verdict
+ * where the proof does not work.
+ * @throws EINVAL for a name that is none of this proof
+ */
+export function stateOfMemory(proof: Proof, id: string): MemoryState | HarnessBroken {
+  return orBroken(proof, () => new Prover(proof).state(id));
+}
+
+function orBroken<T>(proof: Proof, body: () => T): T | HarnessBroken {
   const wrong = whatIsWrongWith(proof);
-  if (wrong !== undefined) return broken(nameOf(proof), "proof", wrong);
-  const { name } = proof;
+  const name = nameOf(proof);
+  if (wrong !== undefined) return broken(name, "proof", wrong);
   try {
-    return new Prover(proof, settings).verdict();
+    return body();
   } catch (error) {
     if (error instanceof RecordingFault) {
       return broken(name, error.phase, error.message, error.cause);

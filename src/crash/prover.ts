@@ -7,8 +7,8 @@
 import { CallSites } from "../lib/call-site.ts";
 import { mapMedia } from "../media/mapping.ts";
 import { LineClass, ModelledMedia } from "../media/modelled.ts";
-import type { Trace } from "../media/trace.ts";
-import { type Budget, type Exploration, type Findings, explore } from "./explorer.ts";
+import { type Trace, TraceKind } from "../media/trace.ts";
+import type { Budget, Exploration, Findings } from "./explorer.ts";
 import { tellCuts } from "./notes.ts";
 import type { Failure } from "./failure.ts";
 import { countCrashPoints } from "./frontier.ts";
@@ -21,18 +21,30 @@ import {
   modelledOf,
 } from "./proof.ts";
 import { type Recording, type Workload, record } from "./record.ts";
-import { redundantFlushes } from "./redundant.ts";
+import { idleFences, redundantFences, redundantFlushes } from "./redundant.ts";
 import { type Remedy, findRemedy } from "./remedy.ts";
 import { type Replay, mustReplay, replay } from "./replay.ts";
 import { StepCounter, recoverAndCheck } from "./run.ts";
+import { search } from "./search.ts";
 import { simplify } from "./simplify.ts";
-import { sumOf } from "./tally.ts";
+import { stateId, stateOf } from "./state-id.ts";
+import { newTally, sumOf } from "./tally.ts";
 import type { HarnessBroken, Lost, Measure, NotMeasured, Survived, Verdict } from "./verdict.ts";
 
 /** A proof as the explorer takes it; for measuring. @throws RecordingFault */
 export function explorationOf<Label, Recovered>(proof: Proof<Label, Recovered>): Exploration {
   const prover = new Prover(proof);
   return prover.explorationOf(prover.record());
+}
+
+/** One state of a proof, made again. */
+export interface MemoryState {
+  /** The media as the power cut left it. */
+  readonly image: Uint8Array;
+  /** What recovery or check said of it; undefined: they are content. */
+  readonly said: string | undefined;
+  /** What a report tells of it, as if it were the only state; undefined: they are content. */
+  readonly lost: Lost | undefined;
 }
 
 /** Proves one proof that has the shape of one. */
@@ -43,6 +55,8 @@ export class Prover {
   readonly #work: Workload;
   readonly #program: Program;
   readonly #notes: string[] = [];
+  /** What a check stored first. */
+  #wrote: string | undefined;
 
   constructor(proof: Proof, settings: ProveSettings = {}) {
     this.#proof = proof;
@@ -59,7 +73,7 @@ export class Prover {
       proof.setup === undefined
         ? work
         : { ...work, setup: (media) => proof.setup?.({ mapping: mapMedia(media) }) };
-    this.#program = programOf(proof);
+    this.#program = programOf(proof, (words) => (this.#wrote ??= words));
   }
 
   record(): Recording {
@@ -80,12 +94,40 @@ export class Prover {
     };
   }
 
+  /** Makes a state by its name. @throws EINVAL, RecordingFault, HarnessFault */
+  state(id: string): MemoryState {
+    const sites = new CallSites();
+    const recording = record(this.#work, this.#budget.steps, { sites });
+    const what = this.explorationOf(recording);
+    const { told, cuts } = stateOf(what, id, sites);
+    const image = told.cuts.at(-1)?.left ?? new Uint8Array(0);
+    const { objection } = told;
+    if (objection === undefined) return { image, said: undefined, lost: undefined };
+    const tally = { ...newTally(), space: 1n, covered: 1n, failing: 1n, leaves: 1, crashPoints: 1 };
+    const failure = { cuts, objection, lostLines: 0 };
+    const lost: Lost = {
+      kind: "Lost",
+      ...this.#measure(what, { tallies: [tally] }),
+      failing: 1n,
+      complete: false,
+      counterExample: { ...objection, cuts: tellCuts(what, failure, told) },
+      state: id,
+      missing: undefined,
+      noRemedy: "not looked for: only this state was made",
+    };
+    return { image, said: objection.said, lost };
+  }
+
   verdict(): Verdict {
     const recording = this.record();
     const unfit = this.#unfit(recording);
     if (unfit !== undefined) return unfit;
     const what = this.explorationOf(recording);
-    const found = explore(what);
+    const found = search(what);
+    if (this.#wrote !== undefined) {
+      const said = `it writes (${this.#wrote}); a check only looks: put what repairs into recover`;
+      return broken(this.#proof.name, "check", said);
+    }
     if (found.unmeasurable !== undefined) return this.#notMeasured(found.unmeasurable);
     if (found.failure !== undefined) return this.#lost(what, found, found.failure);
     if (found.loads === 0) {
@@ -122,18 +164,23 @@ export class Prover {
   #survived(what: Exploration, found: Findings): Verdict {
     const suspicious = found.flushes.some(({ clean, needless }) => clean + needless > 0);
     const flushes = new Set(suspicious ? found.flushes.map(({ event }) => event) : []);
-    const again = this.#again(what.trace, new CallSites(), (event) => flushes.has(event));
+    const { classes } = new ModelledMedia(what.initial.length, what.modelled);
+    const idle = idleFences(what.trace, found.flushes, classes);
+    const wanted = (event: number): boolean =>
+      flushes.has(event) || (idle.size > 0 && isFence(what.trace, event));
+    const again = this.#again(what.trace, new CallSites(), wanted);
     if (again instanceof Difference) return this.#notMeasured(again.message);
     if (what.trace.labels.length > 0 && acceptsNothing(what)) {
-      this.#notes.push(
-        "the check is content with the media as it was before the workload, whatever was " +
-          "promised: can it fail at all?",
+      return this.#notMeasured(
+        "the check is content with the media as it was before the workload as well, whatever was " +
+          "promised: it cannot fail",
       );
     }
     const survived: Survived = {
       kind: "Survived",
       ...this.#measure(what, found),
       redundantFlushes: redundantFlushes(again, found.flushes),
+      redundantFences: redundantFences(again, idle),
     };
     return survived;
   }
@@ -169,6 +216,7 @@ export class Prover {
       failing: sumOf(found.tallies).failing,
       complete: !found.cut,
       counterExample: { ...plain.objection, cuts: tellCuts(shown, plain, plainly) },
+      state: stateId(shown, plain.cuts),
       ...(intact === undefined ? {} : { intact }),
       missing: remedy.missing,
       noRemedy: remedy.missing === undefined ? remedy.why : undefined,
@@ -187,7 +235,7 @@ export class Prover {
     );
   }
 
-  #measure(what: Exploration, found: Findings): Measure {
+  #measure(what: Exploration, found: Pick<Findings, "tallies">): Measure {
     const total = sumOf(found.tallies);
     return {
       name: this.#proof.name,
@@ -205,6 +253,10 @@ export class Prover {
   #notMeasured(why: string): NotMeasured {
     return { kind: "NotMeasured", name: this.#proof.name, why };
   }
+}
+
+function isFence(trace: Trace, event: number): boolean {
+  return event < trace.count && trace.kindOf(event) === TraceKind.fence;
 }
 
 class Difference extends Error {}
@@ -249,9 +301,22 @@ export function broken(
   return { kind: "HarnessBroken", name, phase, said, ...(error === undefined ? {} : { error }) };
 }
 
-function programOf(proof: Proof): Program {
+/** `onWrite` is told where a check stored. */
+function programOf(proof: Proof, onWrite: (words: string) => void): Program {
   const program: Program = {
-    check: (media, acked, recovered) => proof.check({ mapping: mapMedia(media), acked, recovered }),
+    check: (media, acked, recovered) => {
+      const { recorder } = media;
+      const { stores } = recorder;
+      try {
+        return proof.check({ mapping: mapMedia(media), acked, recovered });
+      } finally {
+        // Its stores would be undone, and it is what is under proof that has to repair.
+        if (recorder.stores !== stores) {
+          const { start, length } = recorder.lastStore;
+          onWrite(`${length} byte${length === 1 ? "" : "s"} at ${start}`);
+        }
+      }
+    },
   };
   if (proof.recover === undefined) return program;
   return { ...program, recover: (media) => proof.recover?.({ mapping: mapMedia(media) }) };

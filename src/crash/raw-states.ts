@@ -8,7 +8,8 @@
 import { LINE_BYTES, type Trace } from "../media/trace.ts";
 import { ModelledMedia } from "../media/modelled.ts";
 import { CrashImage } from "./crash-image.ts";
-import { type Exploration, zeroVolatile } from "./explorer.ts";
+import type { Exploration } from "./explorer.ts";
+import { zeroVolatile } from "./ground.ts";
 import { type CrashPoint, Frontier } from "./frontier.ts";
 import { type Segment, type Torn, atomsIn, stepsOf } from "./versions.ts";
 

@@ -13,11 +13,12 @@
 import type { CallSites } from "../lib/call-site.ts";
 import { LineClass, ModelledMedia } from "../media/modelled.ts";
 import { LINE_BYTES, Trace, TraceKind } from "../media/trace.ts";
-import { type Exploration, explore } from "./explorer.ts";
+import type { Exploration } from "./explorer.ts";
 import type { Failure } from "./failure.ts";
 import { noteOf } from "./notes.ts";
 import { fatesIn } from "./fates.ts";
 import { type Replay, type ReplayedCut, replay } from "./replay.ts";
+import { search } from "./search.ts";
 import { sumOf } from "./tally.ts";
 import type { Insertion } from "./verdict.ts";
 import type { Torn } from "./versions.ts";
@@ -133,7 +134,7 @@ class Search {
       return "unknown";
     }
     const budget = { ...this.#what.budget, leaves: left };
-    const found = explore({ ...this.#amended(patches), budget, stopAtFirst: true });
+    const found = search({ ...this.#amended(patches), budget, stopAtFirst: true });
     this.#leaves += sumOf(found.tallies).leaves;
     let outcome: Outcome = found.failure ?? "survives";
     if (found.unmeasurable !== undefined || (found.failure === undefined && found.cut)) {

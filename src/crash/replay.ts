@@ -11,11 +11,14 @@ import { ModelledMedia } from "../media/modelled.ts";
 import type { Observer } from "../media/recorder.ts";
 import { LINE_BYTES, type Trace } from "../media/trace.ts";
 import { CrashImage } from "./crash-image.ts";
-import { type Exploration, zeroVolatile } from "./explorer.ts";
+import type { Exploration } from "./explorer.ts";
+import { zeroVolatile } from "./ground.ts";
 import type { Cut } from "./failure.ts";
 import { type CrashPoint, Frontier } from "./frontier.ts";
 import type { Objection } from "./program.ts";
 import { StepCounter, recoverAndCheck } from "./run.ts";
+import { NeedsRun, Scribe } from "./scribe.ts";
+import { Transcripts, type Walked } from "./transcript.ts";
 import { applySegment } from "./versions.ts";
 
 /** What stood at one power cut. */
@@ -83,17 +86,41 @@ export function replay(
     if (sites !== undefined) media.trace.captureSites(sites);
     const promised = done[0]?.point.acked ?? standing.point.acked;
     const acked = Object.freeze(what.trace.labels.slice(0, promised));
-    objection = recoverAndCheck(media, {
-      program: what.program,
-      acked,
-      counter: looks.counter,
-      record: true,
-    });
+    const walked = what.waits === true ? walkOrAsk(what, media, acked, looks) : undefined;
+    objection =
+      walked === undefined
+        ? recoverAndCheck(media, {
+            program: what.program,
+            acked,
+            counter: looks.counter,
+            record: true,
+          })
+        : walked.objection;
     done.push({ ...standing, looked: looks.lines });
     trace = what.amend?.(media.trace) ?? media.trace;
     bytes = standing.left;
   }
   return { cuts: done, objection };
+}
+
+/** What is known of a program that waits. @throws NeedsRun for what is not */
+function walkOrAsk(
+  { transcripts = new Transcripts(), program }: Exploration,
+  media: ModelledMedia,
+  acked: readonly unknown[],
+  looks: Looks,
+): Walked {
+  const { counter } = looks;
+  const before = media.recorder.image.slice();
+  const alone = program.standsAlone === true;
+  const options = { acked: acked.length, record: true, recovered: () => {}, alone };
+  const walked = transcripts.walk(media, options);
+  if (walked !== undefined) return walked;
+  media.recorder.image.set(before);
+  media.trace.clear();
+  counter.refill();
+  const scribe = new Scribe(media, transcripts, { observer: looks, alone });
+  throw new NeedsRun({ media, scribe, acked, counter, record: true });
 }
 
 function mediaWith(what: Exploration, bytes: Uint8Array): ModelledMedia {

@@ -5,6 +5,7 @@
  * @module
  */
 import { programLines } from "../lib/call-site.ts";
+import { fold } from "./layout.ts";
 import type { Objection } from "./program.ts";
 import type {
   ByteChange,
@@ -16,12 +17,24 @@ import type {
   Measure,
   NotMeasured,
   PowerCut,
+  RedundantFence,
   RedundantFlush,
   Survived,
   TimelineEntry,
   Verdict,
 } from "./verdict.ts";
-import { count, hex, kindWord, percent, placeOf, plural, promises, text, whatOf } from "./words.ts";
+import {
+  count,
+  hex,
+  kindWord,
+  percent,
+  placeOf,
+  plural,
+  promises,
+  spotOf,
+  text,
+  whatOf,
+} from "./words.ts";
 
 /** What a piece of the report is, for colours. */
 export type Style = "good" | "bad" | "unsure" | "strong" | "faint";
@@ -32,6 +45,12 @@ export interface ReportOptions {
   readonly shorten?: (file: string) => string;
   /** Adds colour; must not change the width. */
   readonly paint?: (style: Style, text: string) => string;
+  /** Columns of the screen; longer lines are folded. Without end unless given. */
+  readonly width?: number;
+  /** What was typed to prove it: `daxkit prove log.ts --model ext2`. */
+  readonly command?: string;
+  /** What stands behind the options of that command. */
+  readonly operands?: string;
 }
 
 /** Events of an epoch that are shown before some are left out, and how many of the first stay. */
@@ -46,33 +65,89 @@ const HEAD = 12;
 
 /** The verdict as lines of text, without line ends. */
 export function report(verdict: Verdict, options: ReportOptions = {}): string[] {
-  const writer = new Writer(options);
+  return fold(linesOf(verdict, new Writer(options)), options.width);
+}
+
+function linesOf(verdict: Verdict, writer: Writer): string[] {
   if (verdict.kind === "Survived") return writer.survived(verdict);
   if (verdict.kind === "Lost") return writer.lost(verdict);
   if (verdict.kind === "NotMeasured") return writer.notMeasured(verdict);
   return writer.harnessBroken(verdict);
 }
 
+/** That there were other states, and nobody looked. */
+export function incompleteLines({ complete, space }: Pick<Lost, "complete" | "space">): string[] {
+  if (complete) return [];
+  if (space === 1n) return ["  no other state was looked at"];
+  return ["  not every state was checked: more may fail, and with less missing"];
+}
+
+const plainly = (_style: Style, words: string): string => words;
+
+function lineWith(paint: (style: Style, text: string) => string) {
+  return (head: string, words: string): string => `  ${paint("faint", head.padEnd(HEAD))} ${words}`;
+}
+
+/** What fails without a power cut is looked for in another place. */
+export function intactLines(
+  { intact, counterExample }: Pick<Lost, "intact" | "counterExample">,
+  { paint = plainly }: ReportOptions,
+): string[] {
+  if (intact === undefined) return [];
+  const line = lineWith(paint);
+  const recovers = intact.phase === "recover";
+  const who = recovers ? "the recovery" : "the check";
+  const same = intact.said === counterExample.said;
+  return [
+    line("but", paint("unsure", `${who} fails even with no power cut`)),
+    ...(same ? [] : [line("", `there ${subjectOf(intact)}: ${intact.said}`)]),
+    line("", "the workload ended and every store arrived: its logic is wrong, or the"),
+    line("", `${recovers ? "recovery's" : "check's"}, not its durability`),
+  ];
+}
+
+function subjectOf({ phase, how }: Objection): string {
+  if (how === "returned") return "check says";
+  return `${phase} ${how === "hung" ? "hangs" : "throws"}`;
+}
+
+/** How exactly the state of a counter-example is made again. */
+export function againLines(
+  state: string,
+  { command, operands = "", paint = plainly }: ReportOptions,
+): string[] {
+  const line = lineWith(paint);
+  if (command === undefined) return [line("this state", `--state ${state}`)];
+  return [
+    line("again", paint("strong", `${command} --state ${state}${operands}`)),
+    line("look at it", `${command} --state ${state} --save-image state.img${operands}`),
+  ];
+}
+
 /** A cell of a table: its text, and how it is painted. */
 type Cell = readonly [text: string, style?: Style];
 
 class Writer {
+  readonly #options: ReportOptions;
   readonly #shorten: (file: string) => string;
   readonly #paint: (style: Style, text: string) => string;
 
-  constructor({ shorten, paint }: ReportOptions) {
+  constructor(options: ReportOptions) {
+    const { shorten, paint } = options;
+    this.#options = options;
     this.#shorten = shorten ?? ((file) => file);
-    this.#paint = paint ?? ((_style, words) => words);
+    this.#paint = paint ?? plainly;
   }
 
   survived(verdict: Survived): string[] {
-    const { space, crashPoints, leaves, redundantFlushes } = verdict;
+    const { space, crashPoints, leaves, redundantFlushes, redundantFences } = verdict;
     return [
       this.#title("good", "SURVIVED", verdict.name),
       `  all of ${plural(space, "state")} at ${plural(crashPoints, "crash point")}, ` +
         `checked in ${plural(leaves, "run")}`,
       ...this.#measure(verdict),
       ...redundantFlushes.map((flush) => `  ${this.#redundant(flush)}`),
+      ...redundantFences.map((fence) => `  ${this.#redundantFence(fence)}`),
       ...this.#notes(verdict),
     ];
   }
@@ -82,17 +157,18 @@ class Writer {
     const { cuts } = counterExample;
     return [
       this.#title("bad", "LOST", verdict.name),
-      this.#head(this.#subject(counterExample), this.#paint("bad", counterExample.said)),
-      ...this.#intact(verdict),
+      this.#head(subjectOf(counterExample), this.#paint("bad", counterExample.said)),
+      ...intactLines(verdict, this.#options),
       ...this.#summary(cuts),
       ...this.#missing(verdict),
       ...cuts.flatMap((cut) => this.#cut(cut)),
       "",
-      `  ${count(failing)} of ${plural(space, "state")} fail; ` +
+      `  ${count(failing)} of ${plural(space, "state")} ${failing === 1n ? "fails" : "fail"}; ` +
         `${plural(crashPoints, "crash point")}, checked in ${plural(leaves, "run")}`,
-      ...(verdict.complete ? [] : ["  the budget was hit: not every state was checked"]),
+      ...incompleteLines(verdict),
       ...this.#measure(verdict),
       ...this.#notes(verdict),
+      ...againLines(verdict.state, this.#options),
     ];
   }
 
@@ -123,27 +199,6 @@ class Writer {
 
   #head(word: string, words: string): string {
     return `  ${this.#paint("faint", word.padEnd(HEAD))} ${words}`;
-  }
-
-  #subject({ phase, how }: Objection): string {
-    if (how === "returned") return "check says";
-    return `${phase} ${how === "hung" ? "hangs" : "throws"}`;
-  }
-
-  /** What fails without a power cut is looked for in another place. */
-  #intact({ intact, counterExample }: Lost): string[] {
-    if (intact === undefined) return [];
-    const who = intact.phase === "recover" ? "the recovery" : "the check";
-    const same = intact.said === counterExample.said;
-    return [
-      this.#head("but", this.#paint("unsure", `${who} fails even with no power cut`)),
-      ...(same ? [] : [this.#head("", `there ${this.#subject(intact)}: ${intact.said}`)]),
-      this.#head("", "the workload ended and every store arrived: its logic is wrong, or the"),
-      this.#head(
-        "",
-        `${intact.phase === "recover" ? "recovery's" : "check's"}, not its durability`,
-      ),
-    ];
   }
 
   /** What is lost, when, and what was promised by then. */
@@ -267,7 +322,7 @@ class Writer {
     cleanLines,
     needlessLines,
   }: RedundantFlush): string {
-    const place = placeOf(site, this.#shorten);
+    const place = placeOf(site, this.#shorten, spotOf);
     const why = [
       cleanLines === 0 ? "" : `${plural(cleanLines, "line")} had nothing to write back`,
       needlessLines === 0 ? "" : `${plural(needlessLines, "line")} need no flush`,
@@ -275,6 +330,14 @@ class Writer {
     return (
       `${this.#paint("unsure", "redundant")} flush${place === "" ? "" : ` at ${place}`}: ` +
       `${redundantFlushes} of ${flushes} did nothing; ${why.filter(Boolean).join(", ")}`
+    );
+  }
+
+  #redundantFence({ site, fences, redundantFences }: RedundantFence): string {
+    const place = placeOf(site, this.#shorten, spotOf);
+    return (
+      `${this.#paint("unsure", "redundant")} fence${place === "" ? "" : ` at ${place}`}: ` +
+      `${redundantFences} of ${fences} had nothing to make durable`
     );
   }
 

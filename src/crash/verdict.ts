@@ -109,6 +109,14 @@ export interface RedundantFlush {
   readonly needlessLines: number;
 }
 
+/** Fences that had nothing to make durable, by call site. */
+export interface RedundantFence {
+  readonly site?: CallSite;
+  /** How often the fence was made, and how often nothing waited for it. */
+  readonly fences: number;
+  readonly redundantFences: number;
+}
+
 /** What was counted, and how. */
 export interface Measure {
   readonly name: string;
@@ -131,6 +139,7 @@ export interface Measure {
 export interface Survived extends Measure {
   readonly kind: "Survived";
   readonly redundantFlushes: readonly RedundantFlush[];
+  readonly redundantFences: readonly RedundantFence[];
 }
 
 /** There is a state in which they are not. */
@@ -141,6 +150,8 @@ export interface Lost extends Measure {
   /** Whether every state was checked; if not, there may be smaller counter-examples. */
   readonly complete: boolean;
   readonly counterExample: CounterExample;
+  /** Makes exactly this state again: `daxkit prove FILE --state ID`. */
+  readonly state: string;
   /**
    * What recovery or check say even when no power was cut: the workload came to its end, and every
    * store arrived. Then the program's logic is wrong, or the check, and not its durability.

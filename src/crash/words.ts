@@ -59,10 +59,23 @@ export function whatOf({ kind, offset, length, label }: EventNote): string {
 }
 
 /** `examples/log.ts:12 in append`, or nothing when it is not known. */
-export function placeOf(site: CallSite | undefined, shorten: (file: string) => string): string {
+export function placeOf(
+  site: CallSite | undefined,
+  shorten: (file: string) => string,
+  spot: typeof spotOf = lineOf,
+): string {
   if (site === undefined) return "";
   const caller = site.function === undefined ? "" : ` in ${site.function}`;
-  return `${shorten(site.file)}:${site.line}${caller}`;
+  return `${spot(site, shorten)}${caller}`;
+}
+
+/** `examples/log.ts:12:9`, which editors open; or nothing when it is not known. */
+export function spotOf(site: CallSite | undefined, shorten: (file: string) => string): string {
+  return site === undefined ? "" : `${shorten(site.file)}:${site.line}:${site.column}`;
+}
+
+function lineOf(site: CallSite | undefined, shorten: (file: string) => string): string {
+  return site === undefined ? "" : `${shorten(site.file)}:${site.line}`;
 }
 
 /** What was promised. */

@@ -70,8 +70,10 @@ export interface DaxDeviceOptions {
 /** A live (or killed) dax device. */
 export class DaxDevice {
   readonly name: string;
-  readonly pages: number;
-  readonly synchronous: boolean;
+  /** Changes for stacked devices only, when they get another table. */
+  pages: number;
+  /** As `pages`. */
+  synchronous: boolean;
   /** May be switched at run time, as `/sys/block/pmem0/dax/write_cache` is. */
   writeCache: boolean;
   readonly counters: DaxCounters = newDaxCounters();

@@ -19,7 +19,7 @@ export interface CallSite extends Frame {
   readonly callers: readonly Frame[];
 }
 
-const V8 = /^\s*at (?:(.*?) \()?(?:file:\/\/)?([^()]+?):(\d+):(\d+)\)?$/u;
+const V8 = /^\s*at (?:[a-z]+ (?=file:))?(?:(.*?) \()?(?:file:\/\/)?([^()]+?):(\d+):(\d+)\)?$/u;
 const OTHERS = /^(.*?)@(?:file:\/\/)?(.+?):(\d+):(\d+)$/u;
 
 /** The frames of `Error.stack`, innermost first; lines of no known form are left out. */
@@ -62,6 +62,13 @@ export function programLines(stack: string): string[] {
     const [frame] = framesOf(line);
     return frame !== undefined && atHome(frame) === undefined && !NODE.test(frame.file);
   });
+}
+
+/** The place in a program, neither of daxkit nor of Node, that is being asked for just now. */
+export function programSite(): CallSite | undefined {
+  const frames = framesOf(programLines(stackHere()).join("\n"));
+  const [site, ...callers] = frames;
+  return site === undefined ? undefined : { ...site, callers };
 }
 
 /** Modules of Node's, and scripts that its `vm` runs without a name. */

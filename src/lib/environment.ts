@@ -36,11 +36,17 @@ export interface Tracer {
   event(point: string, fields: Readonly<Record<string, number | string>>): void;
 }
 
+/** An environment whose clock can be put forward. */
+export interface SeededEnvironment extends Environment {
+  /** So many whole seconds pass. */
+  pass(seconds: number): void;
+}
+
 /**
  * An environment in which everything follows from a seed: random bytes, and a clock that starts
  * with the year 2000 and goes on by a microsecond at each look.
  */
-export function seededEnvironment(seed: number, trace: Tracer = silent): Environment {
+export function seededEnvironment(seed: number, trace: Tracer = silent): SeededEnvironment {
   let microseconds = 0;
   return {
     clock: {
@@ -53,6 +59,7 @@ export function seededEnvironment(seed: number, trace: Tracer = silent): Environ
     },
     random: new Prng(seed),
     trace,
+    pass: (seconds) => void (microseconds += seconds * 1_000_000),
   };
 }
 

@@ -6,17 +6,26 @@
  * @module
  */
 
-/** Decodes bytes; never fails. */
-export function decodeUtf8(bytes: Uint8Array): string {
+type Four = [number, number, number, number];
+
+/** Decodes bytes from `start` to before `stop`, all of them unless given; never fails. */
+export function decodeUtf8(bytes: Uint8Array, start = 0, stop = bytes.length): string {
   let text = "";
-  for (let i = 0; i < bytes.length;) {
+  let i = start;
+  // Four at once: each letter that is added makes a string.
+  for (; i + 4 <= stop; i += 4) {
+    const [a, b, c, d] = [bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]] as Four;
+    if ((a | b | c | d) >= 0x80) break;
+    text += String.fromCharCode(a, b, c, d);
+  }
+  while (i < stop) {
     const lead = bytes[i] as number;
     if (lead < 0x80) {
       text += String.fromCharCode(lead);
       i++;
       continue;
     }
-    const length = sequenceLength(bytes, i, lead);
+    const length = sequenceLength(bytes, i, lead, stop);
     if (length === 0) {
       text += String.fromCharCode(0xdc00 + lead);
       i++;
@@ -31,9 +40,9 @@ export function decodeUtf8(bytes: Uint8Array): string {
 }
 
 /** The length of the valid sequence at `i`, or 0: overlong forms and surrogates are not valid. */
-function sequenceLength(bytes: Uint8Array, i: number, lead: number): number {
+function sequenceLength(bytes: Uint8Array, i: number, lead: number, stop: number): number {
   const length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || i + length > bytes.length) return 0;
+  if (lead < 0xc2 || lead > 0xf4 || i + length > stop) return 0;
   for (let k = 1; k < length; k++) {
     if (((bytes[i + k] as number) & 0xc0) !== 0x80) return 0;
   }
@@ -50,15 +59,23 @@ export function encodeUtf8(text: string): Uint8Array {
   return encodeAscii(text) ?? encodeAny(text);
 }
 
+/**
+ * Puts a string that is ASCII at `at`, where room for it has to be. False for any other string,
+ * some of which may be there then.
+ */
+export function putAscii(text: string, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x80) return false;
+    bytes[at + i] = code;
+  }
+  return true;
+}
+
 /** Most names are: no list has to grow for them. */
 function encodeAscii(text: string): Uint8Array | undefined {
   const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code >= 0x80) return undefined;
-    bytes[i] = code;
-  }
-  return bytes;
+  return putAscii(text, bytes, 0) ? bytes : undefined;
 }
 
 function encodeAny(text: string): Uint8Array {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Memo } from "../lib/memo.ts";
 import type { Memory } from "../lib/memory.ts";
 
 /** A half-open run of bytes: `[start, start + length)`. */
@@ -53,6 +54,8 @@ export interface Media {
   readonly size: number;
   readonly durability: Durability;
   readonly readOnly: boolean;
+  /** Remembers looks at it; absent but where the same programs run on it again and again. */
+  readonly memo?: Memo | undefined;
   /** Sorted, disjoint, covering `[0, size)`. */
   readonly domains: readonly DomainRange[];
   /**

@@ -6,6 +6,7 @@
  * @module
  */
 import { DaxError } from "../lib/errno.ts";
+import type { Memo } from "../lib/memo.ts";
 import { checkBounds, checkOpen, checkSize, isInside } from "./bounds.ts";
 import { coverWithDomains, uniformDomain } from "./domains.ts";
 import type {
@@ -78,6 +79,8 @@ export class ModelledMedia implements Media {
   readonly recorder: Recorder;
   /** The {@link LineClass} of each line. */
   readonly classes: Uint8Array;
+  /** Set by who runs the same programs on it again and again. */
+  memo: Memo | undefined;
   readonly #window: Window;
   #open = true;
 

@@ -18,6 +18,12 @@ export interface Observer {
   order(at: number, length: number): void;
 }
 
+/** Who is told of each store after it was made. */
+export interface Witness {
+  /** So many bytes were stored; the image holds them. */
+  stored(kind: TraceKind, at: number, length: number): void;
+}
+
 /** An alias handed out, and what its bytes must be if nobody stored through it. */
 interface Alias {
   readonly at: number;
@@ -35,6 +41,10 @@ export class Recorder implements RecordedMemory {
   /** Off: stores change the image and leave no event. */
   recording = true;
   observer: Observer | undefined;
+  witness: Witness | undefined;
+  #stores = 0;
+  #lastAt = 0;
+  #lastLength = 0;
   readonly #view: DataView<ArrayBuffer>;
   #aliases: Alias[] = [];
   #unobserved: ByteRange | undefined;
@@ -127,6 +137,11 @@ export class Recorder implements RecordedMemory {
     return bytes;
   }
 
+  /** Makes a store of some kind that was made before. */
+  again(kind: TraceKind, at: number, source: Uint8Array): void {
+    this.#put(kind, at, source);
+  }
+
   /** Asks the observer, then notes a flush of the lines of `length` bytes at `at`. */
   flushed(at: number, length: number): void {
     this.#compareAll();
@@ -145,6 +160,21 @@ export class Recorder implements RecordedMemory {
   acked(label: unknown): void {
     this.#compareAll();
     if (this.recording) this.trace.acked(label);
+  }
+
+  /** Stores that were made, whether they were recorded or not. */
+  get stores(): number {
+    return this.#stores;
+  }
+
+  /** Where the last of them was. */
+  get lastStore(): ByteRange {
+    return { start: this.#lastAt, length: this.#lastLength };
+  }
+
+  /** Whether bytes were handed out as they are. */
+  get hasAliases(): boolean {
+    return this.#aliases.length > 0;
   }
 
   /** Bytes that were handed out as they are. */
@@ -190,8 +220,12 @@ export class Recorder implements RecordedMemory {
   }
 
   #after(kind: TraceKind, at: number, length: number): void {
+    this.#stores++;
+    this.#lastAt = at;
+    this.#lastLength = length;
     for (const alias of this.#aliases) this.#expect(alias, at, length);
     if (this.recording) this.trace.stored(kind, at, length, this.image);
+    this.witness?.stored(kind, at, length);
   }
 
   #checkInside(at: number, length: number): void {

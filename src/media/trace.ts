@@ -27,6 +27,14 @@ export const TraceKind = {
 /** One of the numbers of `TraceKind`. */
 export type TraceKind = (typeof TraceKind)[keyof typeof TraceKind];
 
+/** A place in a trace. */
+export interface TraceMark {
+  readonly count: number;
+  readonly used: number;
+  readonly stores: number;
+  readonly labels: number;
+}
+
 const FIRST_EVENTS = 64;
 const FIRST_BYTES = 1024;
 
@@ -109,10 +117,21 @@ export class Trace {
 
   /** Forgets all events; the arrays stay. */
   clear(): void {
-    this.#count = 0;
-    this.#used = 0;
-    this.#stores = 0;
-    this.#labels.length = 0;
+    this.rewind({ count: 0, used: 0, stores: 0, labels: 0 });
+  }
+
+  /** How far the trace has come: {@link rewind} forgets what came after. */
+  mark(): TraceMark {
+    const labels = this.#labels.length;
+    return { count: this.#count, used: this.#used, stores: this.#stores, labels };
+  }
+
+  /** Forgets what came after the mark. */
+  rewind({ count, used, stores, labels }: TraceMark): void {
+    this.#count = count;
+    this.#used = used;
+    this.#stores = stores;
+    this.#labels.length = labels;
   }
 
   /** A store, copy or non-temporal copy of `length` bytes; `image` holds them at `offset`. */

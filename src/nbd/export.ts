@@ -16,11 +16,11 @@ export interface NbdExport {
   /** Serves `daxkit:dirty` where it is kept. */
   readonly dirty?: DirtyMap;
   /**
-   * Called by the transport when a connection enters transmission with it (`session.export` is
-   * set), and when that connection has ended.
+   * A client has agreed on it (`session.export` is set): called once for each connection, before
+   * the first of its requests.
    */
   readonly onAttach?: () => void;
-  /** See `onAttach`. */
+  /** Called by the transport when a connection that was attached has ended. */
   readonly onDetach?: () => void;
 }
 

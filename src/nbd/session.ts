@@ -94,6 +94,8 @@ class Session implements ServerSession {
     const used = handshake.receive(bytes, start, stop);
     if (handshake.agreement === undefined) return used;
     this.#begin(handshake.agreement.export, handshake.agreement.terms);
+    // Here, and not where transports look next: many requests may stand behind the agreement.
+    handshake.agreement.export.onAttach?.();
     if (handshake.stopping) this.shutdown();
     return used + this.receive(bytes, start + used, stop);
   }

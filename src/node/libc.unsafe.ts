@@ -162,6 +162,24 @@ export function foreign(name: string, result: string, parameters: string[]): For
   return needed().koffi.load(null).func(name, result, parameters);
 }
 
+/** A call on another thread: resolves with its result, or a negative errno where it failed. */
+type Elsewhere = (...values: (number | Uint8Array)[]) => Promise<number>;
+
+/**
+ * A function of the C library that may wait for long, or for this thread: it runs on a thread of
+ * libuv's pool. What it is given is kept until then.
+ */
+export function foreignElsewhere(name: string, result: string, parameters: string[]): Elsewhere {
+  const { koffi } = needed();
+  const call = koffi.load(null).func(name, result, parameters);
+  return (...values) =>
+    new Promise((resolve) => {
+      call.async(...values, (_: unknown, outcome: number) => {
+        resolve(outcome === -1 && values.length > 0 ? -koffi.errno() : outcome);
+      });
+    });
+}
+
 /** Watches a descriptor from the event loop until `close`; `start` says for what. */
 export interface DescriptorWatch {
   start(

@@ -33,11 +33,12 @@ export async function loadProgram(path: string): Promise<Readonly<Record<string,
     const error = new Error(`EISDIR: illegal operation on a directory, open '${path}'`);
     throw Object.assign(error, { code: "EISDIR" });
   }
-  registerOnce();
+  acceptTypeScript();
   return (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
 }
 
-function registerOnce(): void {
+/** From now on this process loads TypeScript, and `daxkit/…` from anywhere. */
+export function acceptTypeScript(): void {
   if (registered) return;
   registered = true;
   const { registerHooks } = nodeModule as SynchronousHooks;

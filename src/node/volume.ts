@@ -11,6 +11,7 @@ import type { ExtMountOptions } from "../fs/ext/ext.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError } from "../lib/errno.ts";
 import type { Media } from "../media/media.ts";
+import type { AccessTimes } from "../vfs/access-times.ts";
 import { FileTree } from "../vfs/file-tree.ts";
 import type { Filesystem, FilesystemType, Finding, Statfs } from "../vfs/filesystem.ts";
 import type { UnmountOptions } from "../vfs/mounts.ts";
@@ -19,6 +20,7 @@ import type { OpenOptions } from "../vfs/opening.ts";
 import type { Credentials } from "../vfs/permissions.ts";
 import { systemEnvironment } from "./environment.ts";
 import { type Facade, type VolumeFs, makeFacade } from "./facade/facade.ts";
+import { assertOptionNames } from "./option-names.ts";
 import { Upkeep, sleepSeconds } from "./upkeep.ts";
 import {
   type Found,
@@ -31,7 +33,8 @@ import {
 } from "./volume-source.ts";
 
 /** Where the filesystem is, and how it is mounted. */
-export interface OpenVolumeOptions extends ExtMountOptions, PlaceOptions {
+export interface OpenVolumeOptions
+  extends Omit<ExtMountOptions, "commitSteps" | "ownSyncs">, PlaceOptions {
   /**
    * Mount for writing: nobody else on this machine can open it for writing until it is closed.
    * False unless given; then nothing is ever written.
@@ -48,6 +51,13 @@ export interface OpenVolumeOptions extends ExtMountOptions, PlaceOptions {
   readonly umask?: number;
   /** Where relative paths of `volume.fs` start; its root unless given. */
   readonly workingDirectory?: () => string;
+  /**
+   * Whether reading through `volume.fs`, `volume.open` and `volume.tree` sets atime on a volume
+   * that is open for writing; `none` unless given.
+   */
+  readonly atime?: AccessTimes;
+  /** With `atime`: reading directories sets nothing. */
+  readonly nodiratime?: boolean;
   /** Clock and tracer; the system's, silent, unless given. */
   readonly environment?: Environment;
 }
@@ -59,6 +69,8 @@ const OPTION_NAMES: Readonly<Record<keyof OpenVolumeOptions, true>> = {
   credentials: true,
   umask: true,
   workingDirectory: true,
+  atime: true,
+  nodiratime: true,
   environment: true,
   offset: true,
   partition: true,
@@ -68,6 +80,8 @@ const OPTION_NAMES: Readonly<Record<keyof OpenVolumeOptions, true>> = {
   commit: true,
   data: true,
   errors: true,
+  delalloc: true,
+  dioreadNolock: true,
   nodelalloc: true,
   multiMount: true,
 };
@@ -103,6 +117,8 @@ export class Volume {
     this.filesystem = filesystem;
     this.device = filesystem.device;
     this.tree = new FileTree(filesystem);
+    const { atime: times = "none", nodiratime = false } = options;
+    if (times !== "none") this.tree.mounts.root.accessRule = { times, directories: !nodiratime };
     this.#facade = makeFacade(this.tree, options);
     this.fs = this.#facade.fs;
     this.#pmem = pmem;
@@ -214,9 +230,10 @@ interface MountedVolume extends Omit<Found, "device"> {
  */
 export function openVolume(source: VolumeSource, options: OpenVolumeOptions = {}): Volume {
   const { environment = systemEnvironment } = options;
-  checkNames(options, source);
+  assertOptionNames(options, OPTION_NAMES, { syscall: "mount", path: nameOf(source) });
   const write = wantsToWrite(options, source);
   checkCredentials(options, source);
+  checkAtime(options, source);
   const { device, ...found } = findVolume(source, options, write);
   try {
     const how = write ? { ...options, write, multiMount: multiMountOf(options) } : options;
@@ -228,20 +245,18 @@ export function openVolume(source: VolumeSource, options: OpenVolumeOptions = {}
   }
 }
 
-/** @throws EINVAL for an option that there is not */
-function checkNames(options: OpenVolumeOptions, source: VolumeSource): void {
-  const odd = Object.keys(options).find((name) => !Object.hasOwn(OPTION_NAMES, name));
-  if (odd === undefined) return;
-  const names = Object.keys(OPTION_NAMES).join(", ");
-  const detail = `no option is called ${JSON.stringify(odd)}; there are ${names}`;
-  throw new DaxError("EINVAL", { syscall: "mount", path: nameOf(source), detail });
-}
-
 /** @throws EINVAL when it is to be both, or neither */
 function wantsToWrite(options: OpenVolumeOptions, source: VolumeSource): boolean {
   const { write = false, readOnly = !write } = options;
   if (write !== readOnly) return write;
   const detail = `write is ${write} and readOnly is ${readOnly}; write: true opens it for writing`;
+  throw new DaxError("EINVAL", { syscall: "mount", path: nameOf(source), detail });
+}
+
+/** @throws EINVAL */
+function checkAtime({ atime = "none" }: OpenVolumeOptions, source: VolumeSource): void {
+  if (["none", "relative", "strict"].includes(atime)) return;
+  const detail = `atime is ${JSON.stringify(atime)}; it is "none", "relative" or "strict"`;
   throw new DaxError("EINVAL", { syscall: "mount", path: nameOf(source), detail });
 }
 

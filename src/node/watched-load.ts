@@ -3,23 +3,19 @@
  * module: it may wait for what never comes, or compute for ever.
  *
  * For the first, a timer is enough. For the second, no timer fires: a second thread asks V8,
- * through its inspector, to end what this thread runs. That reaches whatever promises run; a
- * callback of a timer or a socket that never returns is the one thing that ends the whole process.
+ * through its inspector, to end what this thread runs (`loop-end.ts`).
  *
  * @module
  */
 import { Worker } from "node:worker_threads";
+import { END_LOOP } from "./loop-end.ts";
 import { CallTimeout } from "./watched-run.ts";
 
 /** What the second thread does when the cell has not changed in time. */
 const WATCHER = `
 const { workerData: { cells, milliseconds } } = require("node:worker_threads");
-if (Atomics.wait(cells, 0, 0, milliseconds) === "timed-out") {
-  const { Session } = require("node:inspector");
-  const session = new Session();
-  session.connectToMainThread();
-  session.post("Runtime.terminateExecution", () => session.disconnect());
-}`;
+if (Atomics.wait(cells, 0, 0, milliseconds) === "timed-out") endLoop();
+${END_LOOP}`;
 
 /** Milliseconds that the timer of this thread leaves the other one: a loop is ended only once. */
 const GRACE = 100;

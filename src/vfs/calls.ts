@@ -19,6 +19,17 @@ export interface CallOptions {
   readonly syscall?: string | undefined;
   /** On whose behalf; nothing is checked unless given. */
   readonly credentials?: Credentials | undefined;
+  /**
+   * Whose what is made will be, where nothing is checked: for callers whose permissions somebody
+   * else has weighed. As `credentials` say, or user 0, unless given.
+   */
+  readonly owner?: FileOwner | undefined;
+}
+
+/** User and group of a file. */
+export interface FileOwner {
+  readonly uid: number;
+  readonly gid: number;
 }
 
 /** Options of calls that may be about a link itself. */

@@ -148,3 +148,15 @@ export function* runsOf(inode: WalkedFile, offset: number, length: number): Gene
   }
   if (held !== undefined) yield held;
 }
+
+/** The index of the last of these runs, sorted, that starts at or before `offset`; -1: none. */
+export function lastRunAt(runs: readonly FileRun[], offset: number): number {
+  let low = -1;
+  let high = runs.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if ((runs[middle] as FileRun).offset <= offset) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

@@ -105,11 +105,12 @@ export class FileTree {
   }
 
   /**
-   * Gives a file another name; the file is named by a path, or open, and may have no name then.
+   * Gives a file another name; the file is named by a path, or open and may have no name then, or
+   * somebody has walked to it already.
    * @throws as {@link mkdir}; EXDEV, EPERM for a directory, EMLINK
    */
   link(
-    existing: string | OpenFile,
+    existing: string | OpenFile | Location,
     path: string,
     options: FollowOptions & TwoPathOptions = {},
   ): void {
@@ -238,9 +239,11 @@ export class FileTree {
   /** The target of a link. @throws EINVAL on anything else, and as {@link locate} */
   readlink(path: string, options: CallOptions = {}): string {
     const { syscall = "readlink" } = options;
-    const inode = this.lstat(path, walkOptions(options, syscall));
+    const { inode, mount } = walk(this.mounts, path, walkOptions(options, syscall, false));
     if (!isSymlink(inode.mode)) throw new DaxError("EINVAL", { syscall, path });
-    return inode.readlink();
+    const target = inode.readlink();
+    mount.accessed(inode);
+    return target;
   }
 
   /** The absolute path without links. @throws as {@link locate} */
@@ -254,9 +257,10 @@ export class FileTree {
     syscall = "scandir",
     options: CallOptions = {},
   ): Generator<DirectoryEntry> {
-    const { inode } = walk(this.mounts, path, walkOptions(options, syscall));
+    const { inode, mount } = walk(this.mounts, path, walkOptions(options, syscall));
     if (!isDirectory(inode.mode)) throw new DaxError("ENOTDIR", { syscall, path });
     inCall({ syscall, path }, () => assertPermitted(inode, MAY_READ, options.credentials));
+    mount.accessed(inode);
     for (const entry of inode.readdir(0)) {
       if (entry.name !== "." && entry.name !== "..") yield entry;
     }

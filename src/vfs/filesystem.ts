@@ -117,6 +117,8 @@ export interface Inode extends Iomappable {
    * changes, or where whoever changes names tells the caches himself.
    */
   readonly namesGeneration?: number | undefined;
+  /** The flags of chattr(1) (FS_*_FL) as they are shown; undefined where there are none. */
+  readonly flags?: number | undefined;
   /** What changes it; undefined on a filesystem that was mounted for reading. */
   readonly writing?: InodeWriting | undefined;
   /** What stat shows; made anew by each call. */

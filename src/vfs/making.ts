@@ -5,12 +5,17 @@
  * @module
  */
 import { DaxError } from "../lib/errno.ts";
-import { type CallOptions, type FollowOptions, type TwoPathOptions } from "./calls.ts";
+import {
+  type CallOptions,
+  type FollowOptions,
+  type FileOwner,
+  type TwoPathOptions,
+} from "./calls.ts";
 import { inCall, walkOptions, writingOf } from "./calls.ts";
 import type { Inode } from "./filesystem.ts";
 import { S_IFCHR, S_IFBLK, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG } from "./modes.ts";
 import { S_IFSOCK, isDirectory } from "./modes.ts";
-import type { Location, MountTable } from "./mounts.ts";
+import { type Location, type MountTable, pathOf } from "./mounts.ts";
 import type { OpenFile } from "./open-file.ts";
 import {
   type NamedPlace,
@@ -92,12 +97,12 @@ export function makeSymlink(
 /** Gives a file another name. */
 export function makeLink(
   table: MountTable,
-  existing: string | OpenFile,
+  existing: string | OpenFile | Location,
   path: string,
   options: FollowOptions & TwoPathOptions,
 ): void {
   const { syscall = "link", follow = false, credentials } = options;
-  const source = typeof existing === "string" ? existing : existing.path;
+  const source = nameOf(existing);
   inCall({ syscall, path: source, dest: path }, () => {
     const { inode, mount } = sourceOf(table, existing, walkOptions(options, syscall, follow));
     const place = placeForNew(table, path, secondOptions(options), syscall);
@@ -110,13 +115,18 @@ export function makeLink(
   });
 }
 
+function nameOf(existing: string | OpenFile | Location): string {
+  if (typeof existing === "string") return existing;
+  return "path" in existing ? existing.path : pathOf(existing);
+}
+
 function sourceOf(
   table: MountTable,
-  existing: string | OpenFile,
+  existing: string | OpenFile | Location,
   options: WalkOptions,
 ): Pick<Location, "inode" | "mount"> {
   if (typeof existing === "string") return walk(table, existing, options);
-  existing.assertLinkable();
+  if ("assertLinkable" in existing) existing.assertLinkable();
   return existing;
 }
 
@@ -141,14 +151,14 @@ function make(
   syscall: string,
 ): Inode {
   return inCall({ syscall, path }, () => {
-    const { credentials, umask = 0 } = options;
+    const { credentials, owner, umask = 0 } = options;
     const place = placeForNew(table, path, options, syscall);
     const writing = writingFor(table, place, isDirectory(wanted.mode));
     assertMayCreate(place, credentials);
     if (isRealDevice(wanted) && !isPrivileged(credentials)) {
       throw denied("EPERM", "device nodes are made by user 0");
     }
-    return makeIn(table, place, writing, wanted, { credentials, umask });
+    return makeIn(table, place, writing, wanted, { credentials, owner, umask });
   });
 }
 
@@ -186,6 +196,7 @@ export function assertMayCreate({ directory }: NamedPlace, credentials?: Credent
 /** For whom a file is made. */
 interface Maker {
   readonly credentials: Credentials | undefined;
+  readonly owner: FileOwner | undefined;
   readonly umask: number;
 }
 
@@ -203,13 +214,14 @@ export function makeIn(
 }
 
 /** What the filesystem is told to make. */
-export function newFile(directory: Inode, wanted: Wanted, { credentials, umask }: Maker): NewFile {
+export function newFile(directory: Inode, wanted: Wanted, maker: Maker): NewFile {
   const { mode, rdev, target } = wanted;
+  const { credentials, umask, owner = credentials } = maker;
   const isLink = (mode & S_IFMT) === S_IFLNK;
   return {
     mode: isLink ? mode : modeOfNew(directory, mode, umask, credentials),
-    uid: credentials?.uid ?? 0,
-    gid: credentials?.gid ?? 0,
+    uid: owner?.uid ?? 0,
+    gid: owner?.gid ?? 0,
     rdev,
     target,
   };

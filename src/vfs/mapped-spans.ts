@@ -6,7 +6,7 @@
  */
 import type { DaxDevice } from "../dax/dax-device.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
-import { type FileRun, runsOf } from "./file-runs.ts";
+import { type FileRun, lastRunAt, runsOf } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
 
 /** The runs of one range of a file. */
@@ -49,14 +49,7 @@ export class MappedSpans {
 
   /** The index of the run that holds a byte of the file. */
   indexOf(offset: number): number {
-    let low = 0;
-    let high = this.#runs.length - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if ((this.#runs[middle] as FileRun).offset <= offset) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return Math.max(0, lastRunAt(this.#runs, offset));
   }
 
   /** Lets the devices go. */

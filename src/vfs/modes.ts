@@ -73,6 +73,11 @@ export function minorOf(rdev: number): number {
   return (rdev & 0xff) + (Math.floor(rdev / 2 ** 20) % 2 ** 24) * 2 ** 8;
 }
 
+/** Linux's 64-bit `dev_t` of two numbers, of which it has 12 and 20 bits (makedev(3)). */
+export function makedev(major: number, minor: number): number {
+  return (minor & 0xff) + (major & 0xfff) * 0x100 + (minor >>> 8) * 0x10_0000;
+}
+
 /** Which error an open(2) for data gives for this type, or undefined where it succeeds. */
 export function openRefusal(mode: number): ErrnoCode | undefined {
   const type = mode & S_IFMT;

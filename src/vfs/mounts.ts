@@ -4,6 +4,7 @@
  * @module
  */
 import { DaxError, assert } from "../lib/errno.ts";
+import { type AccessRule, noteAccess } from "./access-times.ts";
 import type { Filesystem, Inode } from "./filesystem.ts";
 import { isDirectory } from "./modes.ts";
 import { NameCache } from "./name-cache.ts";
@@ -77,6 +78,8 @@ export class Mount {
   readonly watches: Watches;
   /** Mappings through which files are written; all trees over a filesystem share it. */
   readonly writers: Set<MountWriter>;
+  /** Whether reading leaves a trace; undefined where it leaves none. */
+  accessRule: AccessRule | undefined;
   readonly #users = new Set<MountUser>();
   #live = true;
 
@@ -109,6 +112,11 @@ export class Mount {
   /** Counts a user out; one that never joined is no error. */
   leave(user: MountUser): void {
     this.#users.delete(user);
+  }
+
+  /** Somebody has read an inode through this mount: its atime follows as the rule says. */
+  accessed(inode: Inode): void {
+    if (this.accessRule !== undefined) noteAccess(inode, this.accessRule);
   }
 
   /** Makes everything durable that was done to the filesystem. @throws EIO */

@@ -109,6 +109,7 @@ export class OpenFile implements MountUser {
    */
   pread(target: Uint8Array, offset: number): number {
     if (!this.#open || this.isDirectory || !this.#reads || !(offset >= 0)) this.#refuseRead(offset);
+    if (target.length > 0) this.mount.accessed(this.inode);
     return daxRead(this.inode, target, offset);
   }
 
@@ -314,6 +315,7 @@ export class OpenFile implements MountUser {
     const file: MappedFile = { inode: this.inode, mount: this.mount, path: this.path };
     return inCall(this.#context("mmap"), () => {
       if (writes) assertMayCut(this.inode.writing);
+      this.mount.accessed(this.inode);
       return new Mapping(file, options);
     });
   }
@@ -332,8 +334,7 @@ export class OpenFile implements MountUser {
     this.#assertUsable("lseek");
     const target = this.#seekTarget(offset, whence);
     if (!Number.isSafeInteger(target) || target < 0) throw this.#error("EINVAL", "lseek");
-    this.#position = target;
-    return target;
+    return (this.#position = target);
   }
 
   /**
@@ -345,6 +346,7 @@ export class OpenFile implements MountUser {
     if (!this.isDirectory) throw this.#error("ENOTDIR", "getdents64");
     const entries: DirectoryEntry[] = [];
     if (count <= 0) return entries;
+    this.mount.accessed(this.inode);
     for (const entry of this.inode.readdir(this.#position)) {
       entries.push(entry);
       this.#position = entry.cookie;

@@ -100,14 +100,16 @@ function openUnnamed(
   options: OpenOptions,
   syscall: string,
 ): OpenFile {
-  const { credentials, mode = 0o666, umask = 0, noFollow, exclusive = false } = options;
+  const { credentials, owner, mode = 0o666, umask = 0, noFollow, exclusive = false } = options;
   const follow = noFollow !== true;
   const directory = walk(table, path, walkOptions(options, syscall, follow));
   if (!isDirectory(directory.inode.mode)) throw denied("ENOTDIR");
   const writing = writingOf(directory.inode);
   assertPermitted(directory.inode, MAY_WRITE | MAY_EXEC, credentials);
   const wanted = { mode: S_IFREG | (mode & PERMISSIONS) };
-  const inode = writing.makeUnnamed(newFile(directory.inode, wanted, { credentials, umask }));
+  const inode = writing.makeUnnamed(
+    newFile(directory.inode, wanted, { credentials, owner, umask }),
+  );
   const { mount } = directory;
   const location = { inode, mount, parent: directory, name: `#${inode.ino}` };
   return new OpenFile(location, { ...modeOf(options), linkable: !exclusive });
@@ -119,7 +121,7 @@ function openOrMake(
   options: OpenOptions,
   syscall: string,
 ): OpenFile {
-  const { credentials, mode = 0o666, umask = 0, exclusive = false, noFollow } = options;
+  const { credentials, owner, mode = 0o666, umask = 0, exclusive = false, noFollow } = options;
   const follow = !exclusive && noFollow !== true;
   const walked = walkToNew(table, path, walkOptions(options, syscall, follow));
   const { place, found } = walked;
@@ -132,7 +134,7 @@ function openOrMake(
   const writing = writingOf(place.directory.inode);
   assertMayCreate(place, credentials);
   const wanted = { mode: S_IFREG | (mode & PERMISSIONS) };
-  const inode = makeIn(table, place, writing, wanted, { credentials, umask });
+  const inode = makeIn(table, place, writing, wanted, { credentials, owner, umask });
   return new OpenFile(locationOf(place, inode), modeOf(options));
 }
 
@@ -155,7 +157,14 @@ function locationOf({ directory, name }: NamedPlace, inode: Inode): Location {
 
 /** Opens what is there. */
 function openFound(location: Location, options: OpenOptions): OpenFile {
-  const { inode } = location;
+  assertMayOpen(location.inode, options);
+  const file = new OpenFile(location, modeOf(options));
+  if (options.truncate === true) cutOpened(file, options);
+  return file;
+}
+
+/** @throws ENOTDIR, ELOOP, EISDIR, ENXIO, EROFS, EACCES, EPERM */
+export function assertMayOpen(inode: Inode, options: OpenOptions): void {
   const { mode } = inode;
   const { directory = false, access = "read", truncate = false, credentials } = options;
   if (directory && !isDirectory(mode)) throw denied("ENOTDIR");
@@ -173,9 +182,6 @@ function openFound(location: Location, options: OpenOptions): OpenFile {
     });
   }
   assertAppends(inode, options);
-  const file = new OpenFile(location, modeOf(options));
-  if (truncate) cutOpened(file, options);
-  return file;
 }
 
 /** What is append-only is written at its end, and never cut. @throws EPERM */

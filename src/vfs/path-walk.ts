@@ -202,6 +202,7 @@ class Walk {
   #targetOf(link: Location): string {
     if (++this.#links > SYMLINK_MAX) throw this.#fail("ELOOP");
     const target = link.inode.readlink();
+    link.mount.accessed(link.inode);
     if (target === "") throw this.#fail("ENOENT");
     if (isLonger(target, PATH_MAX - 1)) throw this.#fail("ENAMETOOLONG");
     return target;

@@ -13,7 +13,7 @@ import { decodeUtf8 } from "../lib/utf8.ts";
 import { changeAttributes } from "./attribute-changes.ts";
 import type { FileTree } from "./file-tree.ts";
 import type { Filesystem, Inode } from "./filesystem.ts";
-import { S_IFBLK, S_IFCHR, S_IFIFO, isDirectory, isRegular, isSymlink } from "./modes.ts";
+import { S_IFBLK, S_IFCHR, S_IFIFO, isDirectory, isRegular, isSymlink, makedev } from "./modes.ts";
 import type { Location } from "./mounts.ts";
 import type { OpenFile } from "./open-file.ts";
 import type { Credentials } from "./permissions.ts";
@@ -419,10 +419,6 @@ function stripped(name: Uint8Array, parts: number): Uint8Array | undefined {
 }
 
 /** Linux's 64-bit `makedev` of numbers that fit. */
-function makedev(major: number, minor: number): number {
-  return (minor & 0xff) + (major & 0xfff) * 256 + (minor >>> 8) * 2 ** 20;
-}
-
 function named(error: unknown, member: TarMember): unknown {
   if (!isDaxError(error) || error.syscall === "tar") return error;
   return error.at({ syscall: "fill", path: decodeUtf8(member.name) });

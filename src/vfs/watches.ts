@@ -63,13 +63,35 @@ export function isSameFile(a: Inode, b: Inode): boolean {
   return a === b || (a.ino === b.ino && a.filesystem === b.filesystem);
 }
 
+/**
+ * Hears of every change in a tree, as watches do, but for those that are made while it is muted:
+ * its own. For whoever keeps copies of what the tree shows, and has to throw them away.
+ */
+export interface Tap {
+  /** Bytes or attributes of a file. */
+  changed(inode: Inode): void;
+  /** A name came to a directory, went, or leads to another file; `inode` has it, or had it. */
+  renamed(directory: Inode, name: string, inode: Inode): void;
+}
+
 /** All watches of a tree. */
 export class Watches {
   readonly #watchers = new Set<Watcher>();
+  readonly #taps = new Set<Tap>();
+  /** Who makes the changes that happen now, and knows of them. */
+  muted: Tap | undefined;
 
   /** Whether nobody wants to hear anything. */
   get isEmpty(): boolean {
-    return this.#watchers.size === 0;
+    const { muted } = this;
+    const deaf = muted !== undefined && this.#taps.has(muted) ? 1 : 0;
+    return this.#watchers.size === 0 && this.#taps.size === deaf;
+  }
+
+  /** Tells `tap` of every change. */
+  tap(tap: Tap): Watch {
+    this.#taps.add(tap);
+    return { close: () => void this.#taps.delete(tap) };
   }
 
   /** Tells `listener` of every change of a file, or in a directory. */
@@ -81,14 +103,19 @@ export class Watches {
 
   /** Something happened to the file at a place. */
   tell(kind: ChangeKind, { inode, parent, name }: Location): void {
-    if (this.#watchers.size === 0) return;
+    if (this.isEmpty) return;
     if (parent === undefined) this.#tellItself(kind, subjectOf(inode));
     else this.tellName(kind, parent, name, subjectOf(inode));
   }
 
   /** Something happened to the file that has, or had, a name in a directory. */
   tellName(kind: ChangeKind, directory: Location, name: string, subject: Subject): void {
-    if (this.#watchers.size === 0) return;
+    if (this.isEmpty) return;
+    if (kind === "create" || kind === "delete" || kind === "rename") {
+      for (const tap of this.#taps) {
+        if (tap !== this.muted) tap.renamed(directory.inode, name, subject.inode);
+      }
+    }
     for (const watcher of this.#watchers) {
       const below = pathBelow(watcher, directory, name);
       if (below === undefined) continue;
@@ -99,6 +126,7 @@ export class Watches {
   }
 
   #tellItself(kind: ChangeKind, { inode, isDirectory: directory }: Subject): void {
+    for (const tap of this.#taps) if (tap !== this.muted) tap.changed(inode);
     for (const { inode: watched, listener } of this.#watchers) {
       if (!isWatched(watched, inode)) continue;
       listener({ kind, name: undefined, isDirectory: directory });

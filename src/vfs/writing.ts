@@ -79,6 +79,12 @@ export interface InodeWriting {
   /** @throws EPERM for an immutable or append-only file; EOVERFLOW never: times are clamped */
   change(change: AttributeChange): void;
   /**
+   * Somebody has read it: atime becomes now, or `relative` only where it is not later than mtime
+   * or ctime, or a day old. ctime stays. True when it has changed; `sync` need not wait for it.
+   * @throws ENOSPC, EROFS, EIO
+   */
+  accessed(rule: "relative" | "strict"): boolean;
+  /**
    * Regular files: a new size; new bytes are holes that read as zeros. Privileges go as with a
    * write. @throws EFBIG, EPERM
    */

@@ -5,9 +5,11 @@
 import { describe, expect, test } from "vitest";
 import type { BlockDevice } from "../../src/block/block-device.ts";
 import { Buffers } from "../../src/block/buffers.ts";
+import { DaxDisk } from "../../src/block/dax-disk.ts";
 import type { DaxDevice } from "../../src/dax/dax-device.ts";
 import { daxRead, daxWrite, daxZero } from "../../src/dax/file-io.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
+import type { MappedDevice } from "../../src/dm/mapped-device.ts";
 import { createAxonram } from "../../src/drivers/axonram.ts";
 import { createBrd } from "../../src/drivers/brd.ts";
 import { createPmem } from "../../src/drivers/pmem.ts";
@@ -26,6 +28,7 @@ import {
   storeOver,
 } from "../support/dax-fakes.ts";
 import { LineMedia } from "../support/line-media.ts";
+import { mappedOf } from "../support/mapped.ts";
 
 const PAGES = 24;
 const BYTES = PAGES * PAGE_SIZE;
@@ -42,6 +45,19 @@ function linePmem(nonTemporal: boolean): { media: LineMedia; dax: DaxDevice } {
     nonTemporalFrom: 200,
   });
   return { media, dax };
+}
+
+/** The dax device of a table over three disks of pmem. */
+function mappedDax(table: string): DaxDevice {
+  const disks = ["A", "B", "C"].map((name) => {
+    return [name, pmemOf(2 * BYTES, { name, segmentBytes: 3 * PAGE_SIZE }).pmem.disk] as const;
+  });
+  return daxOf(mappedOf(table, Object.fromEntries(disks)));
+}
+
+function daxOf({ dax, daxReason }: MappedDevice): DaxDevice {
+  if (dax === undefined) throw new Error(daxReason);
+  return dax.device;
 }
 
 /** Makes a fresh, zeroed device of each kind. */
@@ -70,6 +86,17 @@ const devices: Readonly<Record<string, () => DaxDevice>> = {
   "dcssblk of three segments": () => segmentsOf("SW", BYTES).dax,
   "pages in any order": () => scatteredDax(PAGES, new Prng(5)),
   "a driver that answers as it likes": () => fakeDax(PAGES, { short: new Prng(1) }).device,
+  "dm: linear": () => mappedDax("0 192 linear A 32"),
+  "dm: linear, over a driver that answers as it likes": () => {
+    const { device } = fakeDax(2 * PAGES, { short: new Prng(6) });
+    return daxOf(mappedOf("0 192 linear A 32", { A: new DaxDisk(device) }));
+  },
+  "dm: three targets": () => mappedDax("0 8 linear A 8\n8 160 linear B 16\n168 24 linear A 64"),
+  "dm: striped": () => mappedDax("0 192 striped 3 16 A 0 B 8 C 64"),
+  "dm: striped on dcssblk": () => {
+    const disks = { A: segmentsOf("SW", BYTES).disk, B: segmentsOf("SW", BYTES).disk };
+    return daxOf(mappedOf("0 192 striped 2 48 A 0 B 8", disks));
+  },
   "a device stacked on pmem": () => stackedDax(pmemOf(spare).pmem.dax, 5, PAGES, new Prng(2)),
   "a device stacked on a stacked device": () => {
     const lower = stackedDax(pmemOf(spare).pmem.dax, 3, PAGES + 4, new Prng(3));

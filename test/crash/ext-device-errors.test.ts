@@ -18,7 +18,7 @@ import { codeOf } from "../support/bytes.ts";
 import { emptyImage, treeOf } from "../support/ext-cut-work.ts";
 import { mountToWrite, plainDirectory, plainFile, writingOf } from "../support/ext-mounted.ts";
 import { complaints } from "../support/ext-writing.ts";
-import { WHOLE } from "../support/slices.ts";
+import { EVERYTHING, WHOLE } from "../support/slices.ts";
 
 const IMAGES = {
   "ext4, 1k": { type: "ext4", blockSize: 1024 },
@@ -27,7 +27,7 @@ const IMAGES = {
 } as const satisfies Readonly<Record<string, MakeExtOptions>>;
 
 /** Every how many-th request is failed. */
-const STEP = WHOLE ? 1 : 13;
+const STEP = EVERYTHING ? 1 : WHOLE ? 3 : 13;
 
 /** What a request is for. */
 type Kind = "metadata" | "contents" | "flush";

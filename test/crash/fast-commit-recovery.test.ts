@@ -3,7 +3,7 @@
  * lead to the same as doing it once.
  */
 import { expect, test } from "vitest";
-import { Buffers } from "../../src/block/buffers.ts";
+
 import { recoverOnDevice } from "../../src/fs/ext/recovery.ts";
 import { readSuperblockToRecover } from "../../src/fs/ext/superblock.ts";
 import { silent } from "../../src/lib/environment.ts";
@@ -16,7 +16,7 @@ const STATES = process.env["DAXKIT_LONG"] === undefined ? 3 : 300;
 function recovering(image: Uint8Array<ArrayBuffer>): CutDisk {
   const disk = new CutDisk(image);
   const superblock = readSuperblockToRecover(disk.device);
-  recoverOnDevice(superblock, new Buffers(disk.device, superblock.blockSize), silent);
+  recoverOnDevice(superblock, disk.device, silent);
   return disk;
 }
 

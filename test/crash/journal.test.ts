@@ -7,38 +7,9 @@
 import { describe, expect, test } from "vitest";
 import { flushSitesInSource } from "../support/ext-flushes.ts";
 import { type Extent, type Scenario, cutEverywhere } from "../support/journal-crash.ts";
-import {
-  PLAIN,
-  V3,
-  aborted,
-  dataAlone,
-  discarded,
-  freed,
-  inPlace,
-  mountedAgain,
-  ordered,
-  turns,
-  upgraded,
-} from "../support/journal-scenarios.ts";
+import { SCENARIOS, V3, ordered, upgraded } from "../support/journal-scenarios.ts";
 
 const LONG = process.env["DAXKIT_LONG"] !== undefined;
-
-const scenarios: readonly Scenario[] = [
-  inPlace(),
-  dataAlone(),
-  ordered("no checksums", PLAIN),
-  ordered("checksums", V3),
-  freed("no checksums", PLAIN),
-  aborted("no checksums", PLAIN),
-  turns("no checksums", PLAIN, 5),
-  aborted("checksums", V3),
-  mountedAgain("no checksums", PLAIN),
-  upgraded(),
-  discarded(),
-  turns("checksums", V3, 5),
-  freed("checksums", V3),
-  mountedAgain("checksums", V3),
-];
 
 /** What is to be said against a scenario; empty when every state was seen, and was right. */
 function objections(scenario: Scenario, extent: Extent): unknown[] {
@@ -49,7 +20,7 @@ function objections(scenario: Scenario, extent: Extent): unknown[] {
 }
 
 describe("every state that a power cut may leave is a prefix of what was committed", () => {
-  test.each(scenarios)("$name", (scenario) => {
+  test.each(SCENARIOS)("$name", (scenario) => {
     expect(objections(scenario, { depth: LONG ? 2 : 1 })).toEqual([]);
   });
 
@@ -63,7 +34,7 @@ const hint = wanted ? "" : " (skipped: takes long; set DAXKIT_LONG=1)";
 
 describe.runIf(wanted)(`every flush is needed${hint}`, () => {
   const places = new Map<string, Scenario[]>();
-  for (const scenario of scenarios) {
+  for (const scenario of SCENARIOS) {
     const here = new Set<string>();
     cutEverywhere(scenario, { seen: (site) => here.add(site) }, { depth: 1, torn: "line" });
     for (const site of here) places.set(site, [...(places.get(site) ?? []), scenario]);

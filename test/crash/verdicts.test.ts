@@ -1,22 +1,21 @@
 /** Each way a proof may end, and that none of them is silent. */
 import { describe, expect, test } from "vitest";
+import { defineProof, type Proof, report, toJson } from "../../src/crash/prove.ts";
 import { DaxError } from "../../src/lib/errno.ts";
-import { type Proof, defineProof, prove, report, toJson } from "../../src/crash/prove.ts";
-import { brokenBy, lostBy, notMeasuredBy, survivedBy } from "../support/verdicts.ts";
+import { counter } from "../support/counter-proof.ts";
+import { brokenBy, lostBy, survivedBy } from "../support/verdicts.ts";
 
-/** A counter that is right, to be changed in one place. */
-const counter = defineProof<number, undefined>({
-  name: "counter",
-  size: 256,
-  workload({ mapping, ack }) {
-    for (let n = 1; n <= 3; n++) {
-      mapping.setU64(0, n);
-      mapping.persist(0, 8);
-      ack(n);
-    }
-  },
-  check: ({ mapping, acked }) => mapping.u64(0) >= BigInt(acked.length),
-});
+function fencesOn(caching: "write-through" | "uncached"): number {
+  return survivedBy({
+    ...counter,
+    caching: [{ start: 0, length: 256, caching }],
+    workload({ mapping, ack }) {
+      mapping.setU64(0, 1);
+      mapping.fence();
+      ack(1);
+    },
+  }).redundantFences.length;
+}
 
 describe("Survived", () => {
   test("counts exactly", () => {
@@ -66,16 +65,42 @@ describe("Survived", () => {
     expect(report(verdict).join("\n")).toMatch(/redundant flush at .*verdicts\.test\.ts:\d+/u);
   });
 
+  test("names fences that had nothing to make durable, with file, line and column", () => {
+    const verdict = survivedBy({
+      ...counter,
+      workload({ mapping, ack }) {
+        for (let n = 1; n <= 3; n++) {
+          mapping.setU64(0, n);
+          mapping.flush(0, 8);
+          mapping.fence();
+          mapping.fence();
+          ack(n);
+        }
+        mapping.flush(0, 8);
+        mapping.fence();
+      },
+    });
+    const found = verdict.redundantFences.map(({ fences, redundantFences }) => [
+      fences,
+      redundantFences,
+    ]);
+    expect(found).toEqual([
+      [3, 3],
+      [1, 1],
+    ]);
+    const text = report(verdict).join("\n");
+    expect(text).toMatch(/redundant fence at .*verdicts\.test\.ts:\d+:\d+.*: 3 of 3 had nothing/u);
+    expect(text).toMatch(/redundant flush at .*verdicts\.test\.ts:\d+:\d+/u);
+  });
+
+  test("a fence behind uncached, write-through or non-temporal stores is not redundant", () => {
+    expect([fencesOn("write-through"), fencesOn("uncached")]).toEqual([0, 1]);
+  });
+
   test("notes a workload that promised nothing", () => {
     const verdict = survivedBy({ ...counter, workload: ({ mapping }) => mapping.setU64(0, 1) });
     expect(verdict.notes).toEqual([expect.stringContaining("acknowledged nothing")]);
     expect(report(verdict).join("\n")).toContain("acknowledged nothing");
-  });
-
-  test("notes a check that seems unable to fail", () => {
-    const blind = { ...counter };
-    blind.check = ({ mapping }) => mapping.u64(0) < 99n;
-    expect(survivedBy(blind).notes).toEqual([expect.stringContaining("can it fail at all?")]);
   });
 
   test("notes raw bytes that were handed out and not stored through", () => {
@@ -246,248 +271,6 @@ describe("Lost", () => {
     expect(verdict.complete).toBe(false);
     expect(verdict.counterExample.cuts[0]?.lost.length).toBe(1);
     expect(report(verdict).join("\n")).toContain("not every state was checked");
-  });
-});
-
-function whyRaw(store: (bytes: Uint8Array) => void): string {
-  return notMeasuredBy({
-    ...counter,
-    workload(work) {
-      const { bytes } = work.mapping;
-      store(bytes);
-      counter.workload(work);
-    },
-  }).why;
-}
-
-describe("NotMeasured", () => {
-  test("stores through mapping.bytes, in the workload", () => {
-    expect(whyRaw((bytes) => bytes.fill(7, 100, 104))).toContain("bytes 100+4 changed through");
-    // Even when recorded stores hide it afterwards.
-    expect(whyRaw((bytes) => bytes.set([9], 0))).toContain("bytes 0+1 changed");
-  });
-
-  test("stores through mapping.bytes, in recovery or check", () => {
-    const scribble = { ...counter };
-    scribble.check = ({ mapping }) => {
-      mapping.bytes[9] = 1;
-    };
-    expect(notMeasuredBy(scribble).why).toContain("recovery or check stored to bytes 9+1");
-    const looks = { ...counter };
-    looks.check = ({ mapping, acked }) => (mapping.bytes[0] ?? 0) >= acked.length;
-    expect(survivedBy(looks).space).toBe(7n);
-  });
-
-  test("a check that is not deterministic", () => {
-    let calls = 0;
-    const loads = { ...counter };
-    loads.check = ({ mapping }) => void mapping.u64((calls++ % 7) * 8);
-    expect(notMeasuredBy(loads).why).toMatch(/not deterministic: the same state was run twice/u);
-    const says = { ...counter };
-    says.check = ({ mapping }) => `${mapping.u64(0)} ${calls++}`;
-    expect(notMeasuredBy(says).why).toContain("not deterministic");
-    const stores = { ...counter };
-    stores.recover = ({ mapping }) => {
-      mapping.setU64(64, calls++);
-      return undefined;
-    };
-    expect(notMeasuredBy(stores).why).toContain("event 0 differs");
-  });
-
-  test("a check that goes astray only later", () => {
-    let runs = 0;
-    const late = { ...counter };
-    late.workload = ({ mapping }) => {
-      for (let i = 0; i < 4; i++) mapping.setU64(i * 64, 1);
-    };
-    late.check = ({ mapping }) => {
-      runs++;
-      const order = runs > 9 ? [3, 2, 1, 0] : [0, 1, 2, 3];
-      for (const i of order) mapping.u64(i * 64);
-    };
-    expect(notMeasuredBy(late).why).toContain("where it had loaded 0+8");
-  });
-
-  test("a workload that is not deterministic", () => {
-    let runs = 0;
-    const moody = { ...counter };
-    moody.workload = (work) => {
-      work.mapping.setU64(128, ++runs);
-      counter.workload(work);
-    };
-    expect(notMeasuredBy(moody).why).toContain("the workload is not deterministic");
-    expect(notMeasuredBy(moody).why).toContain("event 0");
-  });
-
-  test("a budget that was hit, with the exact share", () => {
-    const wide = { ...counter, size: 4096, budget: { leaves: 100 } };
-    wide.workload = ({ mapping }) => {
-      for (let i = 0; i < 20; i++) mapping.setU64(i * 64, 1);
-    };
-    wide.check = ({ mapping }) => {
-      for (let i = 0; i < 20; i++) mapping.u64(i * 64);
-    };
-    const verdict = notMeasuredBy(wide);
-    expect(verdict.share).toEqual({ covered: 100n, space: 2n ** 20n });
-    expect(report(verdict)[1]).toContain("100 of 1,048,576 states were checked (less than 0.01 %)");
-  });
-
-  test("one large crash point leaves something for the later ones", () => {
-    const wide = { ...counter, size: 4096, budget: { leaves: 1000 } };
-    wide.workload = ({ mapping }) => {
-      for (let i = 0; i < 20; i++) mapping.setU64(i * 64, 1);
-      mapping.persist(0, 4096);
-      mapping.setU64(0, 2);
-    };
-    wide.check = ({ mapping }) => {
-      for (let i = 0; i < 20; i++) mapping.u64(i * 64);
-    };
-    const { share } = notMeasuredBy(wide);
-    expect(share?.space).toBe(2n ** 20n + 2n);
-    expect(share?.covered).toBe(750n + 2n);
-  });
-
-  test("a check that looks at nothing, and a workload that stores nothing", () => {
-    expect(notMeasuredBy({ ...counter, check: () => true }).why).toContain("looked at nothing");
-    expect(notMeasuredBy({ ...counter, workload: () => {} }).why).toContain("stored nothing");
-  });
-});
-
-describe("HarnessBroken", () => {
-  test("a workload or setup that throws, or does not end", () => {
-    const throws = brokenBy({
-      ...counter,
-      workload() {
-        throw new Error("no such thing");
-      },
-    });
-    expect(throws).toMatchObject({ phase: "workload", said: "it threw: no such thing" });
-    const setup = brokenBy({
-      ...counter,
-      setup: ({ mapping }) => mapping.setU64(256, 1),
-    });
-    expect(setup.phase).toBe("setup");
-    expect(setup.said).toContain("ERANGE");
-    const endless = brokenBy({
-      ...counter,
-      budget: { steps: 500 },
-      workload({ mapping }) {
-        for (;;) mapping.setU64(0, 1);
-      },
-    });
-    expect(endless.said).toContain("did not end within 500");
-  });
-
-  test("anything that is asynchronous", () => {
-    for (const part of ["setup", "workload", "recover", "check"] as const) {
-      const verdict = brokenBy({ ...counter, [part]: async () => {} });
-      expect([verdict.phase, verdict.said]).toEqual([
-        part,
-        expect.stringContaining("returned a promise"),
-      ]);
-    }
-  });
-
-  test("a check that is no working program, although every store has arrived", () => {
-    const nothing = undefined as unknown as { length: number };
-    const check = () => nothing.length > 0;
-    const verdict = brokenBy({ ...counter, check });
-    expect(verdict).toMatchObject({ phase: "check" });
-    expect(verdict.said).toContain("TypeError");
-  });
-
-  test("but half a state may well make a program call what is not there", () => {
-    const fragile = { ...counter, domain: "eadr" as const };
-    fragile.workload = ({ mapping }) => {
-      mapping.setU64(0, 1);
-      mapping.setU64(8, 64);
-      mapping.setU64(64, 5);
-    };
-    fragile.check = ({ mapping }) => {
-      const at = [undefined, { offset: mapping.u64(8) }][Number(mapping.u64(0))];
-      return (at as { offset: bigint }).offset > 0n;
-    };
-    const { counterExample } = lostBy(fragile);
-    expect(counterExample).toMatchObject({ how: "threw", said: expect.stringContaining("Type") });
-  });
-
-  test("a proof that is none", () => {
-    const said = (change: object) => brokenBy({ ...counter, ...change }).said;
-    expect(said({ name: "" })).toContain("name");
-    expect(said({ workload: 1 })).toContain("workload");
-    expect(said({ recover: 1 })).toContain("recover");
-    expect(said({ size: 100 })).toContain("multiple of 64");
-    expect(said({ size: -64 })).toContain("EINVAL");
-    expect(said({ size: 2 ** 40 })).toContain("EINVAL");
-    expect(said({ size: "64" })).toContain("EINVAL");
-    expect(said({ domains: [{ start: 0, length: 100, domain: "adr" }] })).toContain("domains");
-    const all = [{ start: 0, length: 256, domain: "adr" }];
-    expect(said({ domain: "adr", domains: all })).toContain("give one of them");
-    expect(said({ domains: 7 })).toContain("domains");
-    expect(said({ domain: "half" })).toContain("half");
-    expect(said({ caching: [{ start: 1, length: 64, caching: "uncached" }] })).toContain("line");
-    expect(said({ torn: "sideways" })).toContain("sideways");
-    expect(said({ depth: 0 })).toContain("depth");
-    expect(said({ depth: 99 })).toContain("depth");
-    expect(said({ budget: { leaves: 0 } })).toContain("budget.leaves");
-    const none = prove(undefined as unknown as typeof counter);
-    expect(none).toMatchObject({ kind: "HarnessBroken", name: "unnamed" });
-  });
-});
-
-describe("the report", () => {
-  test("says how far a store to battery-backed memory came", () => {
-    const verdict = lostBy({
-      ...counter,
-      domain: "eadr",
-      workload({ mapping, ack }) {
-        for (let i = 0; i < 60; i++) mapping.setU8(100 + i, 1);
-        mapping.store(0, new Uint8Array(24).fill(1));
-        ack(1);
-      },
-      check: ({ mapping }) => mapping.u64(0) === mapping.u64(16),
-    });
-    const lines = report(verdict);
-    expect(lines.join("\n")).toMatch(/power cut {4}in the workload 8 bytes into event 60 \(store/u);
-    expect(lines.find((line) => line.includes("store of 24 bytes"))).toMatch(
-      /TORN {2}<- power cut/u,
-    );
-  });
-
-  test("leaves out the middle of a long epoch", () => {
-    const verdict = lostBy({
-      ...counter,
-      size: 4096,
-      workload({ mapping }) {
-        for (let i = 0; i < 100; i++) mapping.setU64(i * 8, 1);
-      },
-      check: ({ mapping }) => mapping.u64(0) === 1n || mapping.u64(99 * 8) === 0n,
-    });
-    const lines = report(verdict);
-    expect(lines).toContain("    ... 61 more events ...");
-    expect(lines.length).toBeLessThan(70);
-    expect(lines.some((line) => /^ +0 {2}store .* LOST$/u.test(line))).toBe(true);
-    expect(lines.some((line) => /^ +99 {2}store .* arrived$/u.test(line))).toBe(true);
-  });
-
-  test("paints without changing a word, and shortens paths", () => {
-    const verdict = lostBy({
-      ...counter,
-      workload: ({ ack, mapping }) => {
-        mapping.setU64(0, 1);
-        ack(1);
-      },
-    });
-    const plain = report(verdict, { shorten: () => "here.ts" });
-    const painted = report(verdict, {
-      shorten: () => "here.ts",
-      paint: (style, words) => `<${style}>${words}</${style}>`,
-    });
-    expect(painted.map((line) => line.replaceAll(/<\/?\w+>/gu, "").trimEnd())).toEqual(
-      plain.map((line) => line.trimEnd()),
-    );
-    expect(painted[0]).toBe("<bad>LOST</bad>  <strong>counter</strong>");
-    expect(plain.join("\n")).toContain("here.ts:");
   });
 });
 

@@ -25,7 +25,7 @@ function build(root: string) {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [join(root, "scripts/run.mjs"), "build"],
-    { encoding: "utf8", timeout: 20_000 },
+    { encoding: "utf8", timeout: 120_000 },
   );
   return { status, stdout, stderr };
 }

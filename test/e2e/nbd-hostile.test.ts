@@ -173,7 +173,9 @@ describe.for(inSlices(ENGINES, 3))("served by $name", ({ name, args: engine, env
     await isServed(server, server.image);
     expect((usageOf(server.pid).resident - before) / count).toBeLessThan(32 * 1024);
     for (const socket of crowd) socket.destroy();
-    await expect.poll(() => usageOf(server.pid).descriptors, { timeout: 20_000 }).toBeLessThan(200);
+    await expect
+      .poll(() => usageOf(server.pid).descriptors, { timeout: 120_000 })
+      .toBeLessThan(200);
     await isServed(server, server.image);
     expect(await server.end()).toBe(0);
   });

@@ -20,6 +20,7 @@ import { basename, dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { afterAll, expect, test } from "vitest";
 import { REPOSITORY } from "../support/daxkit.ts";
+import { EVERYTHING } from "../support/slices.ts";
 
 const project = mkdtempSync(join(tmpdir(), "daxkit-package-"));
 afterAll(() => rmSync(project, { recursive: true, force: true }));
@@ -47,7 +48,8 @@ function install(): void {
   const [{ filename }] = JSON.parse(packed.stdout) as [{ filename: string }];
   mkdirSync(installed, { recursive: true });
   run("tar", ["-xzf", join(project, filename), "-C", installed, "--strip-components=1"]);
-  for (const name of ["@types/node", "undici-types", ...dependencies()]) link(name);
+  const beside = ["@types/node", "undici-types", "vitest"];
+  for (const name of [...beside, ...dependencies()]) link(name);
   const { bin } = manifest();
   mkdirSync(join(modules, ".bin"));
   symlinkSync(join("..", "daxkit", bin.daxkit), join(modules, ".bin", "daxkit"));
@@ -156,8 +158,72 @@ const own = [names.includes("sensors"), copied, String(stored), made, mounted];
 console.log(JSON.stringify([...answers, ...own]));
 `;
 
+/** What a user of vitest writes, as docs/prove-files.md says; `@ts-expect-error` is a test, too. */
+const MATCHED = `
+import { expect, test } from "vitest";
+import {
+  type PowerLossAssertions,
+  type PowerLossOptions,
+  type VolumeProof,
+  type VolumeVerdict,
+  type VolumeWork,
+  assertSurvivesPowerLoss,
+  expectAtomic,
+  expectPrefix,
+  powerLossMatchers,
+  prove,
+} from "daxkit/prove";
+
+declare module "vitest" {
+  interface Matchers<T> extends PowerLossAssertions {}
+}
+
+expect.extend(powerLossMatchers);
+
+const workload = ({ fs, ack }: VolumeWork): void => {
+  fs.writeFileSync("/f", "new", { flush: true });
+  ack("new");
+};
+const check = expectAtomic("/f", undefined, "new");
+const given: PowerLossOptions = { model: "ext4-ordered", check };
+
+test("survives", async () => {
+  const done: Promise<void> = expect(workload).toSurvivePowerLoss(given);
+  await done;
+  await expect(expect(workload).not.toSurvivePowerLoss(given)).rejects.toThrow("SURVIVED");
+  await assertSurvivesPowerLoss(workload, { check: expectPrefix() });
+  // @ts-expect-error -- there is nothing to be checked
+  expect(() => expect(workload).toSurvivePowerLoss({}));
+  // @ts-expect-error -- no such model
+  expect(() => assertSurvivesPowerLoss(workload, { ...given, model: "ext5" }));
+  // @ts-expect-error -- no such matcher
+  expect(() => expect(workload).toSurvivePowerLos(given));
+});
+
+const typed: VolumeProof<number, string> = {
+  workload: ({ fs, ack, random, clock, mapping }) => {
+    fs.writeFileSync("/n", String(clock.now().sec), { flush: true });
+    mapping("/n", { sync: true }).flush(0, 1);
+    random.fill(new Uint8Array(4));
+    ack(1);
+    // @ts-expect-error -- promises are numbers
+    ack("1");
+  },
+  recover: ({ fs }) => fs.readFileSync("/n", "utf8"),
+  check: ({ acked, recovered, faults, history }) =>
+    acked.every((n) => n > 0 && recovered.length > 0 && faults.length + history.sights.length >= 0),
+};
+export const verdict: Promise<VolumeVerdict> = prove(typed);
+`;
+
 /** Writes a project file, and type-checks and compiles with it. */
-function compile(name: string, module: string, moduleResolution: string, sources: object): void {
+function compile(
+  name: string,
+  module: string,
+  moduleResolution: string,
+  sources: object,
+  by = "@typescript/native/bin/tsc",
+): void {
   const strict = {
     types: ["node"],
     strict: true,
@@ -176,7 +242,7 @@ function compile(name: string, module: string, moduleResolution: string, sources
     compilerOptions: { ...compilerOptions, outDir: name },
   });
   writeFileSync(join(project, `${name}.json`), text);
-  const compiler = join(REPOSITORY, "node_modules/@typescript/native/bin/tsc");
+  const compiler = join(REPOSITORY, "node_modules", by);
   output(process.execPath, compiler, "-p", `${name}.json`);
 }
 
@@ -191,6 +257,20 @@ test.each([
   const answers = ["42", "Survived", 1024, 1024, "object", true, 4, "7"];
   const memory = ['{"/dir/a":"1","/dir/b":"1"}', "1"];
   expect(JSON.parse(printed)).toEqual(answers.concat(memory));
+});
+
+// The older compiler takes ten seconds.
+const COMPILERS = ["@typescript/native/bin/tsc", ...(EVERYTHING ? ["typescript/bin/tsc6"] : [])];
+
+test.each(
+  COMPILERS.flatMap((by) => [
+    ["node16", "node16", by] as const,
+    ["esnext", "bundler", by] as const,
+  ]),
+)("matchers and proofs are typed: module %s, resolution %s, by %s", (module, how, by) => {
+  writeFileSync(join(project, "matched.ts"), MATCHED);
+  compile("matched", module, how, { files: ["matched.ts"] }, by);
+  expect(existsSync(join(project, "matched/matched.js"))).toBe(true);
 });
 
 test("every path of `exports` is there, with types, and loads", () => {

@@ -50,7 +50,7 @@ describe.each(Object.entries(images))("%s: %s", (name) => {
     const found = readSuperblock(disk);
     expect(hasIncompat(found, EXT4_FEATURE_INCOMPAT_RECOVER)).toBe(true);
     const buffers = new Buffers(disk, found.blockSize);
-    const after = recoverOnDevice(found, buffers, silent);
+    const after = recoverOnDevice(found, disk, silent);
     expect(buffers.overlaid).toBe(0);
     expect(after).toEqual(readSuperblock(disk));
     expect(hasIncompat(after, EXT4_FEATURE_INCOMPAT_RECOVER)).toBe(false);
@@ -58,7 +58,7 @@ describe.each(Object.entries(images))("%s: %s", (name) => {
     const volume = new Volume(after, buffers, silent);
     expect(openJournal(volume).superblock.start).toBe(0);
     const recovered = image.slice();
-    recoverOnDevice(after, buffers, silent);
+    recoverOnDevice(after, disk, silent);
     expect(same(image, recovered)).toBe(true);
   });
 

@@ -65,11 +65,19 @@ export function builtGuest(): string {
   const folder = join(cache, suite, kernel);
   const stamp = join(folder, "RECIPE");
   const hash = createHash("sha256").update(fs.readFileSync(recipe)).digest("hex");
-  if (!fs.existsSync(stamp) || fs.readFileSync(stamp, "utf8").trim() !== hash) {
-    const { status, stderr } = spawnSync(recipe, [suite, kernel, folder], { encoding: "utf8" });
+  if (!isBuilt(stamp, hash)) {
+    fs.mkdirSync(join(cache, suite), { recursive: true });
+    // Several files of tests may want it at once: it is built by the first, the others wait.
+    const unlessBuilt = '[ "$(cat "$3/RECIPE" 2>/dev/null)" = "$0" ] || exec "$4" "$1" "$2" "$3"';
+    const words = [`${folder}.lock`, "sh", "-c", unlessBuilt, hash, suite, kernel, folder, recipe];
+    const { status, stderr } = spawnSync("flock", words, { encoding: "utf8" });
     if (status !== 0) throw new Error(`the guest cannot be built: ${stderr.slice(-2000)}`);
   }
   return folder;
+}
+
+function isBuilt(stamp: string, hash: string): boolean {
+  return fs.existsSync(stamp) && fs.readFileSync(stamp, "utf8").trim() === hash;
 }
 
 function member(path: string, mode: number, data: Uint8Array | string): CpioMember {

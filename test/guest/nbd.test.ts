@@ -56,7 +56,7 @@ async function serve(
     child.once("close", (code, signal) => done([code ?? signal, said]));
   });
   process.once("exit", () => child.kill("SIGKILL"));
-  await vi.waitUntil(() => existsSync(ready) || child.exitCode !== null, { timeout: 30_000 });
+  await vi.waitUntil(() => existsSync(ready) || child.exitCode !== null, { timeout: 120_000 });
   return () => {
     child.kill("SIGTERM");
     return ended;

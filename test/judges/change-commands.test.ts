@@ -233,7 +233,7 @@ describe.skipIf(tools.missing || kernel.missing)(
       makeHost(join(cwd, "host"));
     });
 
-    test.each(inSlices(Object.keys(FORMATS), 3))("%s", async (format) => {
+    test.each(inSlices(Object.keys(FORMATS), 3, 2))("%s", async (format) => {
       const [mine, image] = ["ours", "theirs"].map((who) => join(cwd, `${format}-${who}.img`)) as [
         string,
         string,

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Prng } from "../../src/lib/prng.ts";
 import { makeFolder } from "../support/host-tree.ts";
-import { WHOLE } from "../support/slices.ts";
+import { EVERYTHING, WHOLE } from "../support/slices.ts";
 import { type Ended, makeHost, ours, shownTree, theirs } from "./change-pair.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
@@ -18,7 +18,7 @@ const tools = programs(
   "apt-get install e2fsprogs attr util-linux",
 );
 const kernel = loopMounts();
-const SEEDS = Number(process.env["DAXKIT_CHANGE_SEEDS"] ?? (WHOLE ? 4 : 1));
+const SEEDS = Number(process.env["DAXKIT_CHANGE_SEEDS"] ?? (EVERYTHING ? 4 : WHOLE ? 2 : 1));
 const FIRST = Number(process.env["DAXKIT_CHANGE_SEED"] ?? 1);
 const LINES = Number(process.env["DAXKIT_CHANGE_LINES"] ?? (WHOLE ? 120 : 60));
 

@@ -2,8 +2,9 @@
  * What e2fsck says about an image that was written.
  */
 import { spawnSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { places, scratch } from "../support/scratch.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 
 /** Lines that are no complaint. */
 const HARMLESS = [
@@ -17,7 +18,7 @@ const HARMLESS = [
 /** Everything that `e2fsck -fn` complains about, and its exit status unless that is 0. */
 export function e2fsckSays(bytes: Uint8Array): string[] {
   const path = scratch(places["tmpfs"] ?? places["disk"], "written.img");
-  writeFileSync(path, bytes);
+  writeSparse(path, bytes);
   const { status, stdout } = spawnSync("e2fsck", ["-fn", path], { encoding: "utf8" });
   // A test may ask about hundreds.
   rmSync(path);

@@ -2,7 +2,7 @@
  * Access control lists: what Linux makes of them on a loop mount, and what we make of them.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { followMode, inheritAcl, setAcl } from "../../src/fs/ext/acl-writer.ts";
 import { DirectoryWriter, initDirectory } from "../../src/fs/ext/directory-writer.ts";
@@ -17,6 +17,7 @@ import { S_IFDIR, S_IFMT } from "../../src/vfs/modes.ts";
 import { complaints, type Writing, writeTo } from "../support/ext-writing.ts";
 import { madeImage } from "../support/made-images.ts";
 import { places, scratch } from "../support/scratch.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -158,7 +159,7 @@ describe(`Linux${judge.hint}`, () => {
       const path = scratch(places["tmpfs"] ?? places["disk"], "acl.img");
       const folder = `${path}.mount`;
       mkdirSync(folder);
-      writeFileSync(path, image);
+      writeSparse(path, image);
       const input = JSON.stringify(cases);
       const theirs = withLoopMount(path, folder, "acl", (mounted) =>
         execFileSync("python3", ["-c", SCRIPT, mounted], { input, encoding: "utf8" }),

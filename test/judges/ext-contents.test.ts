@@ -101,7 +101,7 @@ function mayBeWrong({ clusterSize }: Kind, line: string): boolean {
 }
 
 describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
-  test.each(inSlices(Object.entries(KINDS), 4))("%s", { timeout: 600_000 }, (name, kind) => {
+  test.each(inSlices(Object.entries(KINDS), 4, 2))("%s", { timeout: 600_000 }, (name, kind) => {
     const calls = callsOf(kind, SEED + name.length);
     const image = madeImage(kind.options, 64, "-N", "4096");
     const kernel = callKernel(image, calls, kind);
@@ -126,7 +126,7 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
   const journalled = Object.entries(KINDS).filter(
     ([, { options }]) => !/ext2|\^has_j/u.test(options),
   );
-  test.each(inSlices(journalled, 4))("%s: a crash", { timeout: 600_000 }, (name, kind) => {
+  test.each(inSlices(journalled, 4, 2))("%s: a crash", { timeout: 600_000 }, (name, kind) => {
     const calls = callsOf(kind, SEED + name.length + 50);
     const { image } = callKernel(madeImage(kind.options, 64, "-N", "4096"), calls, {
       crash: "now",

@@ -6,7 +6,7 @@
  * `DAXKIT_LONG=1` cuts a thousand times.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "vitest";
 import {
   EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
@@ -17,6 +17,7 @@ import { CUT_KINDS, type Work, treeOf, work } from "../support/ext-cut-work.ts";
 import { mountToWrite } from "../support/ext-mounted.ts";
 import { places, scratch } from "../support/scratch.ts";
 import { inSlices } from "../support/slices.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -44,7 +45,7 @@ function isTorn(image: Uint8Array): boolean {
 /** What a recovery that is not ours makes of an image. */
 function recoveredBy(image: Uint8Array, recover: (path: string) => void): Uint8Array {
   const path = scratch(places["tmpfs"] ?? places["disk"], "cut.img");
-  writeFileSync(path, image);
+  writeSparse(path, image);
   recover(path);
   return new Uint8Array(readFileSync(path));
 }

@@ -3,13 +3,14 @@
  * they too find what was synced. Without a journal nothing but e2fsck can.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { MakeExtOptions } from "../../src/fs/ext/mkfs-options.ts";
 import { dataComplaints, dataWork } from "../support/data-cuts.ts";
 import { mountToWrite } from "../support/ext-mounted.ts";
 import { places, scratch } from "../support/scratch.ts";
 import { inSlices } from "../support/slices.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -33,7 +34,7 @@ const IN_PLACE: Readonly<Record<string, MakeExtOptions>> = {
 /** What a recovery that is not ours makes of an image. */
 function recoveredBy(image: Uint8Array, recover: (path: string) => void): Uint8Array {
   const path = scratch(places["tmpfs"] ?? places["disk"], "cut.img");
-  writeFileSync(path, image);
+  writeSparse(path, image);
   recover(path);
   return new Uint8Array(readFileSync(path));
 }

@@ -5,7 +5,7 @@
  * `DAXKIT_LONG=1` puts 100,000 names into one directory, not a twentieth of that, and fills an
  * index that may not grow.
  */
-import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { isDaxError } from "../../src/lib/errno.ts";
 import { Prng } from "../../src/lib/prng.ts";
@@ -15,6 +15,7 @@ import { complaints, writeTo } from "../support/ext-writing.ts";
 import { MADE_IMAGES, madeImage } from "../support/made-images.ts";
 import { places, scratch } from "../support/scratch.ts";
 import { inSlices } from "../support/slices.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -34,7 +35,7 @@ function linuxLists(image: Uint8Array): [string, number][] {
   const path = scratch(places["tmpfs"] ?? places["disk"], "listed.img");
   const folder = `${path}.mount`;
   mkdirSync(folder);
-  writeFileSync(path, image);
+  writeSparse(path, image);
   return withLoopMount(path, folder, "ro", (mounted) => {
     const head = Buffer.from(`${mounted}/stream/`);
     return readdirSync(`${mounted}/stream`, { encoding: "buffer" }).map(

@@ -1,7 +1,7 @@
 /**
  * Inline files that we write and move out, against e2fsck and what Linux reads on a loop mount.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { EXT4_INLINE_DATA_FL } from "../../src/format/ext-inode.ts";
@@ -24,6 +24,7 @@ import { encodeUtf8 } from "../../src/lib/utf8.ts";
 import { complaints, type Writing, writeTo } from "../support/ext-writing.ts";
 import { madeImage } from "../support/made-images.ts";
 import { places, scratch } from "../support/scratch.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -137,7 +138,7 @@ describe(`e2fsck and Linux${e2fsprogs.hint}${mounts.hint}`, () => {
       const path = scratch(places["tmpfs"] ?? places["disk"], "inline.img");
       const folder = `${path}.mount`;
       mkdirSync(folder);
-      writeFileSync(path, image);
+      writeSparse(path, image);
       const theirs = withLoopMount(path, folder, "ro", (mounted) =>
         files.map((_, i) => new Uint8Array(readFileSync(join(mounted, `f${i}`)))),
       );

@@ -26,6 +26,7 @@ import { Prng } from "../../src/lib/prng.ts";
 import { complaints, writeTo } from "../support/ext-writing.ts";
 import { ModelledFile, changeMap } from "../support/map-model.ts";
 import { inSlices } from "../support/slices.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -170,7 +171,7 @@ function changed(kind: string, seed: number) {
   }
   writing.close();
   const path = join(folder, "written");
-  writeFileSync(path, image);
+  writeSparse(path, image);
   return { image, files, path, blockSize: writing.volume.superblock.blockSize };
 }
 

@@ -14,6 +14,7 @@ import { encodeUtf8 } from "../../src/lib/utf8.ts";
 import { codeOf } from "../support/bytes.ts";
 import { scratch } from "../support/scratch.ts";
 import { writeTo } from "../support/ext-writing.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 
@@ -62,7 +63,7 @@ describe(`multi-mount protection${e2fsprogs.hint}`, () => {
     const image = made();
     machine(image, "a-machine").claim();
     const path = scratch();
-    writeFileSync(path, image);
+    writeSparse(path, image);
     const { stdout } = spawnSync("dumpe2fs", ["-h", path], { encoding: "utf8" });
     expect(stdout).toMatch(/mmp_node_name: +a-machine/u);
     expect(stdout).toMatch(/mmp_device_name: +ram0/u);

@@ -53,7 +53,7 @@ const ORPHAN: readonly Call[] = [
 ];
 
 describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
-  test.each(inSlices(Object.entries(IMAGES), 4))("%s", { timeout: 120_000 }, (_, options) => {
+  test.each(inSlices(Object.entries(IMAGES), 4, 2))("%s", { timeout: 120_000 }, (_, options) => {
     const calls = callsOf(SEED + options.length);
     const image = madeImage(options, 24, ...(options.includes("-N") ? [] : ["-N", "4096"]));
     const kernel = callKernel(image, calls);
@@ -73,7 +73,7 @@ describe.skipIf(judge.missing)(`the kernel${judge.hint}`, () => {
   });
 
   const journalled = Object.entries(IMAGES).filter(([, options]) => !/ext2|\^has_j/u.test(options));
-  test.each(inSlices(journalled, 4))(
+  test.each(inSlices(journalled, 4, 2))(
     "%s: what it leaves in a crash",
     { timeout: 120_000 },
     (_, options) => {

@@ -8,6 +8,7 @@ import { Orphans } from "../../src/fs/ext/orphans.ts";
 import { fixtureImage, mountBytes, walkTree } from "../support/ext-images.ts";
 import { complaints, writeTo } from "../support/ext-writing.ts";
 import { scratch } from "../support/scratch.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 
@@ -39,7 +40,7 @@ const IMAGES = [
 /** The orphans that e2fsck cuts or deletes, and what it leaves. */
 function repaired(image: Uint8Array): { found: number[]; after: Uint8Array } {
   const path = scratch();
-  writeFileSync(path, image);
+  writeSparse(path, image);
   const { stdout } = spawnSync("e2fsck", ["-fy", path], { encoding: "utf8" });
   const found = [...stdout.matchAll(/(?:Truncating|Clearing) orphaned inode (\d+)/gu)];
   return { found: found.map(([, ino]) => Number(ino)), after: readFileSync(path) };

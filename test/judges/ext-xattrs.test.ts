@@ -27,6 +27,7 @@ import { encodeUtf8 } from "../../src/lib/utf8.ts";
 import { complaints, type Writing, writeTo } from "../support/ext-writing.ts";
 import { madeImage } from "../support/made-images.ts";
 import { places, scratch } from "../support/scratch.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -194,7 +195,7 @@ describe(`e2fsck${e2fsprogs.hint}`, () => {
     expect(e2fsckSays(image)).toEqual([]);
     expect(complaints(image)).toEqual([]);
     const path = scratch(places["tmpfs"] ?? places["disk"], "ea.img");
-    writeFileSync(path, image);
+    writeSparse(path, image);
     const { stdout } = spawnSync("debugfs", ["-R", `ea_list "/file 1"`, path], {
       encoding: "utf8",
     });
@@ -245,7 +246,7 @@ describe(`e2fsck${e2fsprogs.hint}`, () => {
     writing.close();
     expect(e2fsckSays(image)).toEqual([]);
     expect(complaints(image)).toEqual([]);
-    writeFileSync(path, image);
+    writeSparse(path, image);
     const theirs = withLoopMount(path, folder, "ro,user_xattr", (mounted) =>
       execFileSync("python3", ["-c", READ_VALUE, `${mounted}/e`]),
     );

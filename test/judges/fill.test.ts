@@ -12,6 +12,7 @@ import { FileTree } from "../../src/vfs/file-tree.ts";
 import type { FillOptions } from "../../src/vfs/tree-filler.ts";
 import { mountToWrite } from "../support/ext-mounted.ts";
 import { WHOLE } from "../support/slices.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { difference, told } from "./gnu-tar.ts";
 import { programs } from "./judge.ts";
@@ -93,7 +94,7 @@ async function oursOf(image: string): Promise<void> {
     await fill({ tree }, archive, options);
   }
   tree.close();
-  fs.writeFileSync(image, bytes);
+  writeSparse(image, bytes);
   expect(e2fsckSays(bytes)).toEqual([]);
 }
 
@@ -136,7 +137,7 @@ describe.skipIf(judge.missing || loop.missing)(`filling${judge.hint}${loop.hint}
     const tree = new FileTree(mountToWrite(bytes));
     const { members } = await fill({ tree }, source);
     tree.close();
-    fs.writeFileSync(image, bytes);
+    writeSparse(image, bytes);
     expect([e2fsckSays(bytes), members > 2500]).toEqual([[], true]);
     const expected = told(source);
     withLoopMount(image, mounted, "ro", (root) => {

@@ -23,6 +23,7 @@ import { same } from "../support/bytes.ts";
 import { CutDisk } from "../support/cut-disk.ts";
 import { JournalWorkload } from "../support/journal-workload.ts";
 import { inSlices } from "../support/slices.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
 
@@ -90,10 +91,10 @@ function work(kind: string): Work {
 }
 
 /** Replays a copy as we do. */
-function ours(image: Uint8Array<ArrayBuffer>, blockSize: number): Uint8Array<ArrayBuffer> {
+function ours(image: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const bytes = image.slice();
   const disk = new RamDisk({ name: "ram0", bytes });
-  recoverOnDevice(readSuperblock(disk), new Buffers(disk, blockSize), silent);
+  recoverOnDevice(readSuperblock(disk), disk, silent);
   return bytes;
 }
 
@@ -125,10 +126,10 @@ describe.skipIf(judge.missing)(`journals that we wrote${judge.hint}`, () => {
     const path = join(folder, "cut.img");
     let replayed = 0;
     for (const { image, promised } of job.disk.states(5, LONG ? 250 : 3, false)) {
-      const recovered = ours(image, job.blockSize);
+      const recovered = ours(image);
       const step = job.workload.stepOf(recovered, promised);
       expect(step).toBeDefined();
-      writeFileSync(path, image);
+      writeSparse(path, image);
       e2fsck(path, ["-y", "-E", "journal_only"]);
       const after = readFileSync(path);
       expect(differences(recovered, after, job)).toEqual([]);
@@ -147,10 +148,10 @@ describe.skipIf(judge.missing || kernel.missing)(`this kernel${judge.hint}${kern
     const [path, mount] = [join(folder, "mounted.img"), join(folder, "mount")];
     mkdirSync(mount, { recursive: true });
     for (const { image } of job.disk.states(6, LONG ? 20 : 1, false)) {
-      const recovered = ours(image, job.blockSize);
+      const recovered = ours(image);
       // The mount's own changes are made to ours, too: what differs then is the replay.
       for (const bytes of [image, recovered]) {
-        writeFileSync(path, bytes);
+        writeSparse(path, bytes);
         withLoopMount(path, mount, "noatime,noinit_itable", () => {});
         bytes.set(readFileSync(path));
       }

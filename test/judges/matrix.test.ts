@@ -7,7 +7,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { WHOLE } from "../support/slices.ts";
+import { shortOnes } from "../support/slices.ts";
 import { makeImage } from "./images.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -27,7 +27,7 @@ const GNU_TAR = [
   "--xattrs",
   "--xattrs-include=*",
 ];
-const variants = VARIANTS.filter((variant) => WHOLE || variant.short === true);
+const variants = shortOnes(VARIANTS);
 
 let folder = "";
 let mount = "";

@@ -12,7 +12,7 @@ import { makeVolume } from "../../src/node/make-volume.ts";
 import { checkVolume } from "../../src/node/volume.ts";
 import { runLine } from "../support/command-line.ts";
 import { places } from "../support/scratch.ts";
-import { WHOLE } from "../support/slices.ts";
+import { WHOLE, shortOnes } from "../support/slices.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
 import { MADE, type MadeVariant, PROFILES, UNCOMPARED } from "./mkfs-variants.ts";
@@ -125,7 +125,7 @@ function differences(a: string, b: string): number[] {
   return found;
 }
 
-const chosen = MADE.filter(({ short }) => WHOLE || short === true);
+const chosen = shortOnes(MADE);
 
 describe.skipIf(e2fsprogs.missing)(
   `made filesystems${e2fsprogs.hint}`,

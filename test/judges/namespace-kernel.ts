@@ -4,12 +4,13 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, mkdirSync, openSync, readFileSync, readSync } from "node:fs";
-import { writeFileSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { join } from "node:path";
 import type { DataCall } from "../support/contents-stream.ts";
 import { type Call, GIVEN } from "../support/namespace-stream.ts";
 import { places, scratch } from "../support/scratch.ts";
-import { withLoopMount } from "./loop-mount.ts";
+import { writeSparse } from "../support/sparse-file.ts";
+import { loopMount, loopUnmount, withLoopMount } from "./loop-mount.ts";
 
 const SCRIPT = join(import.meta.dirname, "namespace-kernel.py");
 
@@ -38,7 +39,7 @@ export function callKernel(
   { crash, mount = "noatime" }: KernelOptions = {},
 ): KernelReport {
   const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
-  writeFileSync(path, image);
+  writeSparse(path, image);
   const folder = `${path}.mount`;
   mkdirSync(folder);
   const report = withLoopMount(path, folder, mount, () => {
@@ -61,12 +62,12 @@ export interface AskedKernel {
 /** Mounts a copy of an image for calls one by one; `end` has to be called. */
 export function askKernel(image: Uint8Array, options = "noatime"): AskedKernel {
   const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
-  writeFileSync(path, image);
+  writeSparse(path, image);
   const folder = `${path}.mount`;
   mkdirSync(folder);
   const [questions, answers] = [`${path}.questions`, `${path}.answers`];
   execFileSync("mkfifo", [questions, answers]);
-  execFileSync("mount", ["-o", `loop,${options}`, path, folder], { stdio: "pipe" });
+  loopMount(path, folder, options);
   const pipes = [questions, answers].map((fifo) => openSync(fifo, constants.O_RDWR));
   const [input, output] = pipes as [number, number];
   const child = spawn("python3", [SCRIPT, folder, "--ask"], { stdio: [input, output, "inherit"] });
@@ -81,7 +82,7 @@ export function askKernel(image: Uint8Array, options = "noatime"): AskedKernel {
       child.kill();
       await ended;
       for (const pipe of pipes) closeSync(pipe);
-      execFileSync("umount", [folder], { stdio: "pipe" });
+      loopUnmount(folder);
       return new Uint8Array(readFileSync(path));
     },
   };

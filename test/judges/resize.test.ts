@@ -27,6 +27,7 @@ import { superblockChecksumOf } from "../../src/fs/ext/recover-flag.ts";
 import { mountToWrite, plainDirectory, plainFile, writingOf } from "../support/ext-mounted.ts";
 import { mountBytes as mountAny, still } from "../support/ext-images.ts";
 import { places } from "../support/scratch.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { WHOLE, inSlices } from "../support/slices.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
@@ -115,7 +116,7 @@ function writeInto(bytes: Uint8Array): void {
 }
 
 describe.skipIf(judges.missing)(`grown filesystems${judges.hint}`, () => {
-  test.each(inSlices(VARIANTS, 4))("%i to %i MiB: %s", async (before, after, words, differs) => {
+  test.each(inSlices(VARIANTS, 4, 2))("%i to %i MiB: %s", async (before, after, words, differs) => {
     const [ours, theirs] = [join(folder, "ours.img"), join(folder, "theirs.img")];
     makeImage(words, before, after, ours);
     execFileSync("cp", ["--sparse=always", ours, theirs]);
@@ -160,7 +161,7 @@ function listed(root: string): string {
 describe.skipIf(kernel.missing)(`the kernel finds the same tree${kernel.hint}`, () => {
   // Not every kernel writes to these.
   const mountable = VARIANTS.filter(([, , words]) => !/quota|bigalloc -C 65536/u.test(words));
-  test.each(inSlices(mountable, 6))("%i to %i MiB: %s", (size, after, words) => {
+  test.each(inSlices(mountable, 6, 2))("%i to %i MiB: %s", (size, after, words) => {
     const path = join(folder, "mounted.img");
     makeImage(words, size, after, path);
     const target = join(folder, "mounted");
@@ -189,7 +190,7 @@ function isTorn(image: Uint8Array): boolean {
 /** Both halves of a cut: what e2fsck makes of an image, and how large it is then. */
 function repaired(image: Uint8Array, mode: "-fp" | "-fy"): Uint8Array {
   const path = join(folder, "cut.img");
-  fs.writeFileSync(path, image);
+  writeSparse(path, image);
   const { status, stdout } = spawnSync("e2fsck", [mode, path], { encoding: "utf8" });
   if (status !== 0 && status !== 1) throw new Error(`e2fsck ${mode}: ${status} ${stdout}`);
   return Uint8Array.from(fs.readFileSync(path));

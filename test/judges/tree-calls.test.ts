@@ -4,7 +4,7 @@
  * and both trees have to agree.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { RamDisk } from "../../src/block/ram-disk.ts";
@@ -20,6 +20,7 @@ import { madeImage } from "../support/made-images.ts";
 import { places, scratch } from "../support/scratch.ts";
 import { callTree, shown } from "../support/tree-ours.ts";
 import { type TreeCall, TreeStream } from "../support/tree-stream.ts";
+import { writeSparse } from "../support/sparse-file.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 import { loopMounts, withLoopMount } from "./loop-mount.ts";
@@ -49,7 +50,7 @@ interface Report {
 
 function callKernel(image: Uint8Array, calls: readonly TreeCall[], options: string) {
   const path = scratch(places["tmpfs"] ?? places["disk"], "kernel.img");
-  writeFileSync(path, image);
+  writeSparse(path, image);
   const folder = `${path}.mount`;
   mkdirSync(folder);
   const report = withLoopMount(path, folder, options, () => {

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { EXT4_MMP_SEQ_FSCK, MmpStruct } from "../../src/format/ext-group.ts";
 import { runLine } from "../support/command-line.ts";
 import { places } from "../support/scratch.ts";
-import { WHOLE } from "../support/slices.ts";
+import { EVERYTHING, WHOLE } from "../support/slices.ts";
 import { e2fsckSays } from "./e2fsck.ts";
 import { programs } from "./judge.ts";
 
@@ -91,7 +91,7 @@ function notes(stdout: string): string {
 /** tune2fs waits ten seconds for an image with multi-mount protection. */
 const everyone = Object.keys(IMAGES).filter((name) => name !== "multimount");
 /** Enough of them for each option, all of them over a few. */
-const PARTS = process.env["DAXKIT_MATRIX"] === "whole" ? 1 : WHOLE ? 2 : 5;
+const PARTS = EVERYTHING ? 1 : WHOLE ? 2 : 5;
 const some = (turn: number): string[] =>
   everyone.filter((_, index) => index % PARTS === turn % PARTS);
 

@@ -13,6 +13,7 @@ import {
 import { createBrd } from "../../src/drivers/brd.ts";
 import { createPmem, type Pmem, type PmemOptions } from "../../src/drivers/pmem.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
+import { mappedOf } from "./mapped.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 
@@ -51,6 +52,14 @@ function partOf(disk: BlockDevice, start: number): Partition {
   return new Partition(disk, { name: `${disk.name}p1`, start, sectors: SECTORS });
 }
 
+/** A device by a table over three disks of pmem, which tables call A, B and C. */
+function mappedOver(table: string): BlockDevice {
+  const disks = ["A", "B", "C"].map((name) => {
+    return [name, pmemOf(2 * BYTES, { name, segmentBytes: 16 * PAGE_SIZE }).pmem.disk] as const;
+  });
+  return mappedOf(table, Object.fromEntries(disks));
+}
+
 const big = BYTES + 64 * 512;
 
 /** Makes a fresh device of each kind, zeroed. */
@@ -78,6 +87,17 @@ export const blockDevices: Readonly<Record<string, () => BlockDevice>> = {
     const outer = new Partition(pmemOf(big).pmem.disk, { name: "x", start: 8, sectors: 300 });
     return partOf(outer, 7);
   },
+  "dm: linear": () => mappedOver(`0 ${SECTORS} linear A 24`),
+  "dm: linear off page borders": () => mappedOver(`0 ${SECTORS} linear A 3`),
+  "dm: three targets": () => mappedOver("0 8 linear A 8\n8 240 linear B 16\n248 8 linear A 0"),
+  "dm: targets that part pages": () =>
+    mappedOver("0 3 linear A 8\n3 250 linear B 1\n253 3 linear C 0"),
+  "dm: striped": () => mappedOver(`0 ${SECTORS} striped 2 8 A 16 B 0`),
+  "dm: mirror": () => mappedOver(`0 ${SECTORS} mirror core 2 16 nosync 3 A 0 B 5 C 8`),
+  "dm: mirror with a log on a disk": () => mappedOver(`0 ${SECTORS} mirror disk 2 C 64 2 A 0 B 5`),
+  "dm: dust": () => mappedOver(`0 ${SECTORS} dust A 3 4096`),
+  "dm: delay": () => mappedOver(`0 ${SECTORS} delay A 3 0`),
+  "dm: striped in chunks that part pages": () => mappedOver(`0 ${SECTORS} striped 2 4 A 1 C 100`),
   "a device under failure injection": () => new FaultyDevice(pmemOf(BYTES).pmem.disk),
   "a faulty partition of a faulty disk": () =>
     new FaultyDevice(partOf(new FaultyDevice(pmemOf(big).pmem.disk), 8)),

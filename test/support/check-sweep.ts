@@ -52,7 +52,7 @@ function isComplaint(line: string): boolean {
 function e2fsckOf(path: string): Said {
   const { status, stdout, stderr } = spawnSync("e2fsck", ["-fn", path], {
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: 120_000,
   });
   const lines = stdout.split("\n").filter(isComplaint);
   const complains = (status ?? 16) >= 4 || lines.length > 0;

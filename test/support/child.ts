@@ -20,7 +20,8 @@ export function runChild(
   return spawnSync(process.execPath, [...(options.node ?? []), ...childArguments(name, ...args)], {
     cwd: root,
     encoding: "utf8",
-    timeout: 25_000,
+    // A busy machine must not fail a test.
+    timeout: 120_000,
     env: { ...process.env, ...options.env },
   });
 }

@@ -9,7 +9,7 @@ import type { InodeWriting } from "../../src/vfs/writing.ts";
 import type { FlushedCall, FlushedImage, FlushedStory } from "./ext-flushes.ts";
 import { plainDirectory, plainFile, writingOf } from "./ext-mounted.ts";
 
-const EXT4: FlushedImage = { name: "ext4", make: { type: "ext4" }, promise: "prefix" };
+export const EXT4: FlushedImage = { name: "ext4", make: { type: "ext4" }, promise: "prefix" };
 const EXT3: FlushedImage = { name: "ext3", make: { type: "ext3" }, promise: "prefix" };
 const ORPHANS: FlushedImage = {
   name: "ext4 with an orphan file",
@@ -40,16 +40,16 @@ function at(filesystem: ExtFilesystem, path: string): Inode {
 }
 
 /** A call on the file at a path; the root is the empty one. */
-function on(path: string, name: string, body: (writing: InodeWriting) => void): FlushedCall {
+export function on(path: string, name: string, body: (writing: InodeWriting) => void): FlushedCall {
   return { name, run: (filesystem) => body(writingOf(at(filesystem, path))) };
 }
 
 /** Bytes that tell where they are, and are never those of a free block. */
-function text(length: number, seed = 0): Uint8Array {
+export function text(length: number, seed = 0): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => 33 + ((i * 7 + seed) % 90));
 }
 
-function fill(filesystem: ExtFilesystem): void {
+export function fill(filesystem: ExtFilesystem): void {
   const root = writingOf(filesystem.root);
   writingOf(root.make("file", plainFile)).write(text(5000), 0);
   writingOf(root.make("other", plainFile)).write(text(300), 0);
@@ -139,14 +139,15 @@ const writing: readonly FlushedCall[] = [
   { ...on("file", "write into a hole", (f) => f.write(text(700, 7), 7300)), sync: fsync("file") },
 ];
 
-const sizing: readonly FlushedCall[] = [
+export const sizing: readonly FlushedCall[] = [
   on("file", "truncate within a block", (file) => file.truncate(4500)),
   on("file", "truncate", (file) => file.truncate(1024)),
   on("file", "grow", (file) => file.truncate(3000)),
+  on("other", "grow in a block", (file) => file.truncate(700)),
   on("other", "empty", (file) => file.truncate(0)),
 ];
 
-const allocating: readonly FlushedCall[] = [
+export const allocating: readonly FlushedCall[] = [
   on("other", "fallocate", (file) => file.fallocate("allocate", 1000, 3000)),
   on("other", "fallocate, keep size", (file) => file.fallocate("allocate", 4096, 2048, true)),
   on("other", "write to what was allocated", (file) => file.write(text(500, 9), 1100)),
@@ -160,7 +161,7 @@ const shifting: readonly FlushedCall[] = [
   on("file", "insert", (file) => file.fallocate("insert", 2048, 2048)),
 ];
 
-const inline: readonly FlushedCall[] = [
+export const inline: readonly FlushedCall[] = [
   on("", "create", (root) => root.make("small", plainFile)),
   on("small", "a small file", (file) => file.write(text(40), 0)),
   on("small", "which outgrows its inode", (file) => file.write(text(100, 2), 40)),
@@ -176,13 +177,14 @@ function fillMore(filesystem: ExtFilesystem): void {
   root.make("gone", plainDirectory);
 }
 
-function fillInline(filesystem: ExtFilesystem): void {
+export function fillInline(filesystem: ExtFilesystem): void {
   const root = writingOf(filesystem.root);
   writingOf(root.make("tiny", plainFile)).write(text(30), 0);
   root.make("i", plainDirectory);
 }
 
-const story = (
+/** A story of an image. */
+export const story = (
   image: FlushedImage,
   name: string,
   calls: readonly FlushedCall[],

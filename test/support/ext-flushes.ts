@@ -23,6 +23,7 @@ import { seededEnvironment, silent } from "../../src/lib/environment.ts";
 import { isDaxError } from "../../src/lib/errno.ts";
 import { ModelledMedia } from "../../src/media/modelled.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
+import { extentsIn } from "../../src/vfs/extents.ts";
 import { isDirectory, isRegular } from "../../src/vfs/modes.ts";
 import { mountToWrite } from "./ext-mounted.ts";
 import { complaintsOf } from "./ext-writing.ts";
@@ -59,6 +60,8 @@ export interface FlushedStory {
   /** What is there before. */
   readonly prepare?: (filesystem: ExtFilesystem) => void;
   readonly calls: readonly FlushedCall[];
+  /** What else is to be as it was, or as it comes: a word for it. */
+  readonly also?: (filesystem: ExtFilesystem) => string;
 }
 
 /** Bytes that no file may ever show: what lies in free blocks. */
@@ -73,9 +76,10 @@ interface Seen {
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
-function seen(filesystem: ExtFilesystem): Seen {
+function seen(filesystem: ExtFilesystem, { also }: FlushedStory): Seen {
+  const more = also === undefined ? [] : [also(filesystem)];
   return {
-    names: linesOfOurs(filesystem).map(withoutSum).join("\n"),
+    names: [...linesOfOurs(filesystem).map(withoutSum), ...more].join("\n"),
     files: new Map([...filesOf(filesystem.root, "")].map(([path, one]) => [path, bytesOf(one)])),
   };
 }
@@ -101,6 +105,12 @@ function bytesOf(inode: Inode): Uint8Array {
   return bytes;
 }
 
+/** Whether a file shows what lay in free blocks, or behind the end of another. */
+function shown({ files }: Seen): string | undefined {
+  for (const [path, bytes] of files) if (bytes.includes(STALE)) return `${path} shows old bytes`;
+  return undefined;
+}
+
 /** Where two trees differ first, contents of `except` left out; undefined: nowhere. */
 function difference(a: Seen, b: Seen, except?: string): string | undefined {
   if (a.names !== b.names) return `names: ${a.names}`;
@@ -115,14 +125,26 @@ function difference(a: Seen, b: Seen, except?: string): string | undefined {
 function prepared({ image: { make }, prepare }: FlushedStory): Uint8Array<ArrayBuffer> {
   const image = new Uint8Array(KILOBYTES << 10);
   const disk = new RamDisk({ name: "ram0", bytes: image });
-  const journal = make.type === "ext2" ? {} : { journalMegabytes: 1 };
+  const isBare = make.type === "ext2" || make.features?.includes("^has_journal") === true;
+  const journal = isBare ? {} : { journalMegabytes: 1 };
   const options = { inodes: 32, blockSize: 1024, ...journal, ...make };
   makeExt(disk, options, seededEnvironment(5));
   const filesystem = mountToWrite(image);
   prepare?.(filesystem);
   filesystem.unmount();
   spoilFree(image, filesystem);
+  for (const [, inode] of filesOf(filesystem.root, "")) spoilTail(image, filesystem, inode);
   return image;
+}
+
+/** What lies behind the end of a file in its last block is nothing that anybody may see. */
+function spoilTail(image: Uint8Array, { volume }: ExtFilesystem, inode: Inode): void {
+  const { blockSize } = volume.superblock;
+  if (inode.size % blockSize === 0) return;
+  const [last] = extentsIn(inode, inode.size - 1, 1);
+  if (last?.addr === undefined || last.offset + last.length < inode.size) return;
+  const end = last.addr + inode.size - last.offset;
+  image.fill(STALE, end, Math.ceil(end / blockSize) * blockSize);
 }
 
 /** Fills the free blocks of an image, which has one group. */
@@ -211,16 +233,23 @@ function look(
   }
   const said = story.image.promise === "order" ? [] : complaintsOf(device);
   if (said.length > 0) return said.join("; ");
-  return objection(story, states, seen(mounted()), acked);
+  const found = seen(mounted(), story);
+  const stale = story.image.promise === "names" ? undefined : shown(found);
+  return stale ?? objection(story, states, found, acked);
 }
 
-const sources = join(import.meta.dirname, "..", "..", "src", "fs", "ext");
+/** Lines of stacks are those of what was loaded. */
+const [loaded, suffix] =
+  process.env["DAXKIT_TEST_BUILT"] === undefined ? ["src", ".ts"] : ["dist", ".js"];
+const sources = join(import.meta.dirname, "..", "..", loaded, "fs", "ext");
 /** What is not part of a mount. */
 const COMMANDS = /^(?:mkfs|tune|resize|grow)/u;
 
 /** Every place in the driver that flushes, or writes with FUA, as `file:line`. */
 export function flushSitesInSource(): string[] {
-  const files = readdirSync(sources).filter((file) => !COMMANDS.test(file));
+  const files = readdirSync(sources).filter(
+    (file) => file.endsWith(suffix) && !COMMANDS.test(file),
+  );
   return files.flatMap((file) => {
     const lines = readFileSync(join(sources, file), "utf8").split("\n");
     return lines.flatMap((line, i) => {
@@ -249,10 +278,10 @@ function tell(story: FlushedStory, plan: FlushPlan): Told {
   const media = new ModelledMedia(initial.length);
   media.recorder.image.set(initial);
   const filesystem = mountOn(media, plan, image.mount);
-  const states = [seen(filesystem)];
+  const states = [seen(filesystem, story)];
   for (const { run, sync } of calls) {
     run(filesystem);
-    states.push(seen(filesystem));
+    states.push(seen(filesystem, story));
     if (sync === undefined) filesystem.sync();
     else sync(filesystem);
     media.ack(states.length - 1);
@@ -306,7 +335,7 @@ export function cutStory(
 }
 
 /** Whether a superblock asks for a replay, and there is a log that nobody asks about. */
-function needOf(device: BlockDevice): "none" | "asked" | "unasked" {
+export function needOf(device: BlockDevice): "none" | "asked" | "unasked" {
   const superblock = readSuperblockToRecover(device);
   if (hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) return "asked";
   const volume = new Volume(superblock, new Buffers(device, superblock.blockSize), silent);

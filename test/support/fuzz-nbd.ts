@@ -3,123 +3,18 @@
  * damaged, cut into pieces, and driven as every kind of transport would drive them. The store holds
  * the session to its promises, and every queue of replies is looked over.
  */
-import { DaxError, assert } from "../../src/lib/errno.ts";
+import { assert } from "../../src/lib/errno.ts";
 import type { Prng } from "../../src/lib/prng.ts";
-import { DirtyMap } from "../../src/nbd/dirty-map.ts";
-import type { ExportDirectory, NbdExport } from "../../src/nbd/export.ts";
+import type { ExportDirectory } from "../../src/nbd/export.ts";
 import { PIECE_ARENA, PIECE_STORE, ReplyQueue } from "../../src/nbd/reply-queue.ts";
-import { openSession, resumeSession } from "../../src/nbd/session.ts";
 import type { ServerSession } from "../../src/nbd/session-contract.ts";
-import type {
-  DirectMemory,
-  NbdStore,
-  StoreAbilities,
-  StoreBlockSizes,
-  StoreExtent,
-} from "../../src/nbd/store.ts";
+import { openSession, resumeSession } from "../../src/nbd/session.ts";
+import { MOST_BYTES, Script } from "./fuzz-nbd-script.ts";
+import { exportOf, SIZE } from "./fuzz-nbd-store.ts";
 import type { CaseNotes, FuzzSubject, FuzzTarget } from "./fuzz.ts";
 
-const SIZE = 64 * 1024;
-/** What one conversation may have; longer ones are cut. */
-const MOST_BYTES = 96 * 1024;
 /** Scratch memory that so small an export can need. */
 const MOST_SCRATCH = 4 << 20;
-
-/** Shapes of stores. */
-interface Shape {
-  readonly readOnly?: boolean;
-  readonly minimum?: number;
-  readonly direct?: boolean;
-  readonly holes?: boolean;
-}
-
-/** A store that is never asked for anything it was promised not to be. */
-class StrictStore implements NbdStore {
-  readonly size: number = SIZE;
-  readonly readOnly: boolean;
-  readonly blockSizes: StoreBlockSizes;
-  readonly abilities: StoreAbilities;
-  readonly direct?: DirectMemory;
-  readonly holeAt?: (offset: number, length: number) => number;
-  readonly bytes: Uint8Array = new Uint8Array(SIZE);
-  /** Pages that fail, as bits, in this case. */
-  bad = 0;
-
-  constructor({ readOnly = false, minimum = 1, direct = false, holes = false }: Shape) {
-    this.readOnly = readOnly;
-    this.blockSizes = { minimum, preferred: 4096 };
-    this.abilities = { trim: !holes, fastZero: holes, cache: true, multiConnection: direct };
-    if (direct) {
-      const landed = (offset: number, length: number): void => {
-        this.#check(offset, length);
-      };
-      this.direct = { addressOf: (offset) => (offset < SIZE / 2 ? 1 + offset : 0), landed };
-    }
-    if (holes) this.holeAt = (offset, length) => Math.min(length, Math.max(0, SIZE / 2 - offset));
-  }
-
-  read(offset: number, target: Uint8Array): void {
-    this.#check(offset, target.length);
-    target.set(this.bytes.subarray(offset, offset + target.length));
-  }
-
-  write(offset: number, source: Uint8Array): void {
-    this.#checkChange(offset, source.length);
-    this.bytes.set(source, offset);
-  }
-
-  persist(offset: number, length: number): void {
-    this.#check(offset, length);
-  }
-
-  flush(): void {
-    if ((this.bad & 1) !== 0) throw failure();
-  }
-
-  writeZeroes(offset: number, length: number): void {
-    this.#checkChange(offset, length);
-  }
-
-  trim(offset: number, length: number): void {
-    this.#checkChange(offset, length);
-  }
-
-  cache(offset: number, length: number): void {
-    this.#check(offset, length);
-  }
-
-  *allocation(offset: number, length: number): Generator<StoreExtent, void> {
-    this.#check(offset, length);
-    for (let told = 0; told < length; told += 1000) {
-      yield { length: 1000, hole: told % 3000 === 0, zero: false };
-    }
-  }
-
-  #checkChange(offset: number, length: number): void {
-    assert(!this.readOnly, "a read-only store is not written to");
-    this.#check(offset, length);
-  }
-
-  #check(offset: number, length: number): void {
-    const { minimum } = this.blockSizes;
-    const inside = offset >= 0 && length > 0 && offset + length <= SIZE;
-    assert(inside, `range ${offset}+${length} leaves the store`);
-    assert(
-      offset % minimum === 0 && length % minimum === 0,
-      `${offset}+${length}: part of a block`,
-    );
-    if (((this.bad >>> Math.floor(offset / 4096)) & 1) !== 0) throw failure();
-  }
-}
-
-function failure(): DaxError {
-  return new DaxError("EIO", { syscall: "fuzz", detail: "told to fail" });
-}
-
-function exportOf(name: string, shape: Shape): NbdExport & { readonly store: StrictStore } {
-  const target = { name, store: new StrictStore(shape) };
-  return name === "dirty" ? { ...target, dirty: new DirtyMap(SIZE) } : target;
-}
 
 const NAMES = ["", "dirty", "blocks", "sealed", "none", "\u0000", "ü"];
 const QUERIES = ["base:allocation", "daxkit:dirty", "base:", "daxkit:", "x:", "", "qemu:"];
@@ -128,69 +23,6 @@ const OPTIONS = [1, 2, 3, 4, 5, 6, 7, 7, 7, 8, 8, 9, 10, 10, 11, 12, 99];
 const STRAIGHT = [8, 11, 10, 6, 7];
 const COMMANDS = [0, 0, 0, 1, 1, 1, 2, 3, 4, 5, 6, 7, 7, 8, 200];
 const NASTY = [0, 1, 2, 28, 32, 255, 4095, 4096, 65_535, 65_536, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
-
-/** Writes what a client sends. */
-class Script {
-  readonly bytes: Uint8Array = new Uint8Array(MOST_BYTES);
-  readonly #view = new DataView(this.bytes.buffer);
-  length = 0;
-  /** Where each message begins. */
-  readonly starts: number[] = [];
-
-  clear(): void {
-    this.length = 0;
-    this.starts.length = 0;
-  }
-
-  message(): void {
-    this.starts.push(this.length);
-  }
-
-  hasRoom(length: number): boolean {
-    return this.length + length + 64 <= MOST_BYTES;
-  }
-
-  u16(value: number): void {
-    this.#view.setUint16(this.length, value);
-    this.length += 2;
-  }
-
-  u32(value: number): void {
-    this.#view.setUint32(this.length, value);
-    this.length += 4;
-  }
-
-  u64(value: number): void {
-    this.u32(Math.floor(value / 2 ** 32));
-    this.u32(value >>> 0);
-  }
-
-  text(text: string): void {
-    for (let i = 0; i < text.length; i++) this.bytes[this.length++] = text.charCodeAt(i);
-  }
-
-  fill(value: number, length: number): void {
-    this.bytes.fill(value, this.length, this.length + length);
-    this.length += length;
-  }
-
-  counted(text: string): void {
-    this.u32(text.length);
-    this.text(text);
-  }
-
-  /** An option whose data `body` writes. */
-  option(type: number, body: () => void): void {
-    this.message();
-    this.u32(0x49484156);
-    this.u32(0x454f5054);
-    this.u32(type);
-    const at = this.length;
-    this.u32(0);
-    body();
-    this.#view.setUint32(at, this.length - at - 4);
-  }
-}
 
 class NbdSubject implements FuzzSubject {
   readonly #exports = [

@@ -3,6 +3,7 @@ import type { FuzzTarget } from "./fuzz.ts";
 import { extTarget, largeExtTarget } from "./fuzz-ext.ts";
 import { treeTarget } from "./fuzz-tree.ts";
 import { extWritingTarget } from "./fuzz-ext-writing.ts";
+import { fuseTarget } from "./fuzz-fuse.ts";
 import { changeTarget, commandTarget, copyTarget } from "./fuzz-host.ts";
 import { journalTarget } from "./fuzz-journal.ts";
 import { machineTarget } from "./fuzz-machine.ts";
@@ -11,6 +12,7 @@ import { nbdTarget } from "./fuzz-nbd.ts";
 import { nbdClientTarget } from "./fuzz-nbd-client.ts";
 import { partitionsTarget } from "./fuzz-partitions.ts";
 import { tarTarget } from "./fuzz-tar.ts";
+import { writeLogTarget } from "./fuzz-write-log.ts";
 
 /** In the order in which they run. */
 export const FUZZ_TARGETS: readonly FuzzTarget[] = [
@@ -18,8 +20,10 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   machineTarget,
   partitionsTarget,
   tarTarget,
+  writeLogTarget,
   nbdTarget,
   nbdClientTarget,
+  fuseTarget,
   journalTarget,
   extTarget,
   largeExtTarget,

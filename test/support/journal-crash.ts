@@ -88,13 +88,15 @@ export interface Extent {
   readonly depth?: number;
   readonly leaves?: number;
   readonly torn?: Torn;
+  /** The first failure ends it, as it does when a flush is left out. */
+  readonly stopAtFirst?: boolean;
 }
 
 /** Runs a scenario and cuts power wherever that makes a difference. */
 export function cutEverywhere(
   scenario: Scenario,
   plan: FlushPlan = {},
-  { depth = 2, leaves = 100_000, torn = "prefix" }: Extent = {},
+  { depth = 2, leaves = 100_000, torn = "prefix", stopAtFirst = false }: Extent = {},
 ): Findings {
   const { geometry } = scenario;
   const initial = cleanImage(geometry);
@@ -108,7 +110,7 @@ export function cutEverywhere(
     torn,
     depth,
     budget: { leaves, steps: 10_000_000 },
-    stopAtFirst: plan.without !== undefined,
+    stopAtFirst: stopAtFirst || plan.without !== undefined,
     program: {
       recover: (found) => recover(buffersOn(found, plan), geometry),
       check: (found, acked) =>

@@ -82,10 +82,10 @@ function setSuperblock(image: Uint8Array<ArrayBuffer>): void {
   SB.checksum.set(view, at, superblockChecksumOf(image.subarray(at, at + 1024)));
 }
 
-/** The places in `src/fs/ext` that wait for the device, innermost first, in one word. */
+/** The places in `fs/ext` that wait for the device, innermost first, in one word. */
 export function flushSite(): string {
   const frames = framesOf(new Error("here").stack ?? "");
-  const ours = frames.filter(({ file }) => /\/src\/fs\/ext\/[^/]+$/u.test(file));
+  const ours = frames.filter(({ file }) => /\/(?:src|dist)\/fs\/ext\/[^/]+$/u.test(file));
   return ours
     .slice(0, 3)
     .map(({ file, line }) => `${file.replace(/^.*\//u, "")}:${line}`)

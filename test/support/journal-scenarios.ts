@@ -93,6 +93,24 @@ export function turns(name: string, incompat: number, steps: number, close = tru
   };
 }
 
+/** Small steps fill the log to its last block: what a checkpoint gives back is used at once. */
+export function laps(name: string, incompat: number): Scenario {
+  const steps = [1, 2, 3, 4, 5, 6, 7];
+  return {
+    name: `${name}: ${steps.length} small transactions`,
+    geometry: geometryOf(incompat),
+    run({ open, promise }) {
+      const journal = open();
+      for (const n of steps) {
+        change(journal, [2], n);
+        journal.commit();
+        promise(n);
+      }
+    },
+    check: prefixOf([0, ...steps].map((n) => new Map([[2, n]]))),
+  };
+}
+
 /** Mounted again without an unmount: what was recovered is built upon. */
 export function mountedAgain(name: string, incompat: number): Scenario {
   const states = [0, 1, 2, 3, 4].map(
@@ -270,3 +288,22 @@ export function ordered(name: string, incompat: number): Scenario {
     },
   };
 }
+
+/** One of each, with checksums and without. */
+export const SCENARIOS: readonly Scenario[] = [
+  inPlace(),
+  dataAlone(),
+  ordered("no checksums", PLAIN),
+  ordered("checksums", V3),
+  freed("no checksums", PLAIN),
+  aborted("no checksums", PLAIN),
+  turns("no checksums", PLAIN, 5),
+  laps("no checksums", PLAIN),
+  aborted("checksums", V3),
+  mountedAgain("no checksums", PLAIN),
+  upgraded(),
+  discarded(),
+  turns("checksums", V3, 5),
+  freed("checksums", V3),
+  mountedAgain("checksums", V3),
+];

@@ -1,38 +1,42 @@
 /**
- * A developer's run takes a part of the tests that start programs or walk many states: of each file
- * of the kinds below every other test, the first among them. CI runs them all, and so does
+ * A developer's run takes a part of what is slow: of each file as many tests as fit into a budget
+ * of processor time, by the table of what they cost. CI runs them all, and so does
  * `DAXKIT_MATRIX=whole`, or naming a file.
  */
-import { basename, relative, sep } from "node:path";
-import { type RunnerTask, type RunnerTestFile, type RunnerTestSuite, TestRunner } from "vitest";
+import { basename } from "node:path";
+import { type RunnerTask, type RunnerTestFile, TestRunner } from "vitest";
+import { leftOut } from "./part-choice.ts";
 import { WHOLE } from "./slices.ts";
+import { COSTS, costName } from "./test-costs.ts";
 
-const HEAVY = new Set(["e2e", "judges", "crash", "fuzz"]);
+/** Of each file, in ms. */
+const BUDGET = 300;
 /** Files whose tests go on from what the one before has done. */
 const CHAINED = new Set(["facade-watching.test.ts"]);
 
-function isHeavy({ filepath }: RunnerTestFile): boolean {
-  const [kind = ""] = relative(import.meta.dirname, filepath)
-    .split(sep)
-    .slice(1);
-  return HEAVY.has(kind) && !CHAINED.has(basename(filepath));
-}
-
-/** Drops every other test of a suite and of those in it; `seen` counts through the whole file. */
-function thin(suite: RunnerTestSuite, seen: { count: number }): void {
-  const kept: RunnerTask[] = [];
-  for (const task of suite.tasks) {
-    if (task.type === "suite") {
-      thin(task, seen);
-      if (task.tasks.length > 0) kept.push(task);
-    } else if (seen.count++ % 2 === 0) kept.push(task);
-  }
-  suite.tasks = kept;
+/** Skips a test, and says how it is run. */
+function leave(task: RunnerTask, name: string): void {
+  const result = { state: "skip", note: `takes long: npm test -- test/${name}` } as const;
+  task.mode = "skip";
+  task.result = result;
+  task.meta.takesLong = true;
 }
 
 export default class PartRunner extends TestRunner {
   onCollected(files: RunnerTestFile[]): void {
     if (WHOLE) return;
-    for (const file of files) if (isHeavy(file)) thin(file, { count: 0 });
+    for (const file of files) {
+      const name = costName(file.filepath);
+      const cost = COSTS[name];
+      if (cost === undefined || CHAINED.has(basename(name))) continue;
+      for (const test of leftOut(file, cost, BUDGET)) leave(test as RunnerTask, name);
+    }
+  }
+}
+
+declare module "vitest" {
+  interface TaskMeta {
+    /** A developer's run has no time for it. */
+    takesLong?: true;
   }
 }

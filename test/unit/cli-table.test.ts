@@ -169,7 +169,7 @@ describe.skipIf(!has("zsh"))("completion in zsh (needs zsh)", () => {
       zpty -r -m shell line '*<*>*'
       print -r -- "$line"
       zpty -d shell`;
-    const child = spawnSync("zsh", ["-f", "-c", program], { encoding: "utf8", timeout: 20_000 });
+    const child = spawnSync("zsh", ["-f", "-c", program], { encoding: "utf8", timeout: 120_000 });
     expect(child.stderr).toBe("");
     return /<([^>]*)>/u.exec(child.stdout)?.[1] ?? child.stdout;
   }

@@ -106,6 +106,8 @@ describe("mounting", () => {
     expect(names(mountBytes(image.slice()))).not.toContain("c");
     writingOf(b).change({ mode: 0o600 });
     writingOf(b).sync("data");
+    expect(names(mountBytes(image.slice()))).not.toContain("c");
+    writingOf(b).sync("all");
     expect(names(mountBytes(image.slice()))).toContain("c");
   });
 });

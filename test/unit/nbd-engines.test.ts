@@ -330,7 +330,7 @@ describe.skipIf(none)(`threads${why}`, () => {
 
   test("a process with a thread in a call exits at once", () => {
     const args = childArguments("nbd-exit", scratch());
-    const { status, stderr } = spawnSync(process.execPath, args, { timeout: 20_000 });
+    const { status, stderr } = spawnSync(process.execPath, args, { timeout: 120_000 });
     expect({ status, stderr: String(stderr) }).toMatchObject({ status: 7 });
   });
 });

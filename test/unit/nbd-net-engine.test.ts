@@ -175,13 +175,15 @@ test("a client that says goodbye and does not wait for the answer did nothing wr
 });
 
 test("an engine that closes answers what was received, and takes nobody more", async () => {
-  const { dial, engine, faults } = await rig();
+  const store = new Noted(new RamMedia(SIZE));
+  const { dial, engine, faults } = await rig(store);
   const socket = await dial();
   await handshake(socket);
   const idle = await dial();
   idle.resume();
   socket.write(request(READ, 0, MIB));
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await expect.poll(() => store.notes).toContain("read");
+  await expect.poll(() => engine.connections).toBe(2);
   const answer = take(socket, 16 + MIB);
   await engine.close(60_000);
   expect((await answer).readUInt32BE(4)).toBe(0);

@@ -1,77 +1,47 @@
 /** Transmission: each command, flag and error, as the specification has them. */
 import { describe, expect, test } from "vitest";
-import { DirtyMap } from "../../src/nbd/dirty-map.ts";
-import type { NbdExport } from "../../src/nbd/export.ts";
 import { openSession, resumeSession } from "../../src/nbd/session.ts";
-import type { ServerSession, SessionTerms } from "../../src/nbd/session-contract.ts";
 import { noise, same } from "../support/bytes.ts";
-import { ToyStore, type ToyStoreOptions } from "../support/nbd-store.ts";
+import { ToyStore } from "../support/nbd-store.ts";
+import {
+  CACHE,
+  DF,
+  DISC,
+  EINVAL,
+  EIO,
+  ENOSPC,
+  ENOTSUP,
+  EPERM,
+  errorOf,
+  ESHUTDOWN,
+  FAST,
+  FLUSH,
+  FORMS,
+  FUA,
+  NO_HOLE,
+  none,
+  PAYLOAD,
+  PAYLOAD_512,
+  READ,
+  REQ_ONE,
+  SIZE,
+  STATUS,
+  talk,
+  TRIM,
+  WRITE,
+  ZEROES,
+} from "../support/nbd-talk.ts";
 import {
   CLIENT_FLAGS,
   Decoder,
-  type Reply,
-  type Sent,
   directoryOf,
   drive,
   info,
   join,
-  numbers,
   option,
   request,
+  type Sent,
 } from "../support/nbd-wire.ts";
-
-const [READ, WRITE, DISC, FLUSH, TRIM, CACHE, ZEROES, STATUS] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
-const [FUA, NO_HOLE, DF, REQ_ONE, FAST, PAYLOAD] = [1, 2, 4, 8, 16, 32] as const;
-const [EPERM, EIO, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP, ESHUTDOWN] = [1, 5, 22, 28, 75, 95, 108];
-const SIZE = 65_536;
-const FORMS = ["simple", "structured", "extended"] as const;
-type Form = SessionTerms["replies"];
-
-interface Talk {
-  readonly replies: readonly Reply[];
-  readonly session: ServerSession;
-  readonly calls: readonly string[];
-}
-
-/** Sends requests to a store and gathers the replies. */
-function talk(
-  store: ToyStore,
-  requests: readonly Sent[],
-  form: Form = "simple",
-  more: Partial<NbdExport> & { contexts?: string[]; lands?: boolean; sizes?: number[] } = {},
-): Talk {
-  const { contexts = form === "simple" ? [] : ["base:allocation"], lands = false, sizes } = more;
-  const target = { name: "disk", store, ...more };
-  const session = resumeSession(target, { replies: form, contexts });
-  const bytes = join(...requests.map((one) => request(one, form === "extended")));
-  const { said } = drive(session, bytes, { media: store.bytes, lands, ...(sizes && { sizes }) });
-  const decoder = new Decoder(said);
-  const replies: Reply[] = [];
-  const lengthOf = (cookie: bigint): number => {
-    const sent = requests.find((one) => one.cookie === cookie);
-    return sent?.type === READ ? Number(sent.length) : 0;
-  };
-  while (decoder.left > 0) replies.push(decoder.reply(lengthOf));
-  return { replies, session, calls: store.calls };
-}
-
-/** The error of one request, which is 0 where it went well; the session must go on. */
-function errorOf(
-  options: ToyStoreOptions,
-  sent: Omit<Sent, "cookie">,
-  form: Form = "simple",
-): number | undefined {
-  const after = { type: FLUSH, cookie: 2n };
-  const store = new ToyStore(SIZE, options);
-  const { replies, session } = talk(store, [{ ...sent, cookie: 1n }, after], form);
-  expect(replies.at(-1)?.cookie).toBe(2n);
-  expect(replies.at(-1)?.error).toBe(0);
-  expect(session.state).toBe("transmission");
-  return replies.find(({ error }) => error !== 0)?.error ?? 0;
-}
-
-const PAYLOAD_512 = noise(1, 512);
-const none = new Uint8Array(0);
 
 function row(
   what: string,
@@ -302,26 +272,6 @@ describe.each(FORMS)("commands with %s replies", (form) => {
   });
 });
 
-describe("reads larger than a payload", () => {
-  const large = new ToyStore(33 << 20);
-  const ask = { type: READ, cookie: 1n, length: 33 << 20 };
-
-  test("are refused where replies are simple", () => {
-    expect(talk(large, [ask]).replies.map(({ error }) => error)).toEqual([EINVAL]);
-  });
-
-  test.each(["structured", "extended"] as const)("come in chunks, or whole: %s", (form) => {
-    const { replies } = talk(large, [ask], form);
-    expect(replies.length).toBe(33);
-    expect(replies.filter(({ done }) => done).length).toBe(1);
-    expect(join(...replies.map(({ data }) => data)).length).toBe(33 << 20);
-    const whole = talk(large, [{ ...ask, flags: DF }], form).replies;
-    expect(whole.map(({ error }) => error)).toEqual([EOVERFLOW]);
-    const most = talk(large, [{ ...ask, length: 32 << 20, flags: DF }], form).replies;
-    expect(most.map(({ data }) => data.length)).toEqual([32 << 20]);
-  });
-});
-
 describe("extended headers", () => {
   test("a write without PAYLOAD_LEN has no payload, and is EINVAL", () => {
     expect(errorOf({}, { type: WRITE, length: 512 }, "extended")).toBe(EINVAL);
@@ -347,270 +297,6 @@ describe("extended headers", () => {
   });
 });
 
-describe("reads", () => {
-  test("of holes are told as holes", () => {
-    const store = new ToyStore(1 << 20, { sparse: true });
-    store.write(512 * 1024, noise(1, 4096));
-    const ask = { type: READ, cookie: 1n, length: 1 << 20 };
-    for (const form of ["structured", "extended"] as const) {
-      const { replies } = talk(store, [ask], form);
-      const shape = replies.map(({ type, offset, hole, data, done }) => [
-        type,
-        offset,
-        hole + data.length,
-        done,
-      ]);
-      expect(shape).toEqual([
-        [2, 0, 512 * 1024, false],
-        [1, 512 * 1024, 512 * 1024, true],
-      ]);
-    }
-    const whole = { ...ask, length: 512 * 1024, flags: DF };
-    expect(talk(store, [whole], "structured").replies[0]?.hole).toBe(512 * 1024);
-    const mixed = { ...ask, flags: DF };
-    for (const [sent, form] of [
-      [mixed, "structured"],
-      [ask, "simple"],
-    ] as const) {
-      const [reply] = talk(store, [sent], form).replies;
-      expect(same(reply?.data ?? none, store.bytes)).toBe(true);
-    }
-  });
-
-  test("tell where they failed, after what was good", () => {
-    const bad = { start: 2 << 20, length: 1, code: "EIO" } as const;
-    const store = new ToyStore(4 << 20, { bad });
-    const sent = { type: READ, cookie: 1n, length: 4 << 20 };
-    const { replies } = talk(store, [sent, { type: FLUSH, cookie: 2n }], "structured");
-    expect(replies.map(({ type, offset, error }) => [type, offset, error])).toEqual([
-      [1, 0, 0],
-      [1, 1 << 20, 0],
-      [0x8002, 2 << 20, EIO],
-      [0, 0, 0],
-    ]);
-    expect(replies.map(({ done }) => done)).toEqual([false, false, true, true]);
-  });
-
-  test("of direct memory copy nothing, and leave room for an error where they are long", () => {
-    const store = new ToyStore(SIZE * 4, { direct: true });
-    store.bytes.set(noise(3, store.size));
-    const short = { type: READ, cookie: 1n, length: SIZE };
-    const long = { type: READ, cookie: 2n, length: SIZE * 2 };
-    const { replies } = talk(store, [short, long], "structured");
-    expect(store.calls).toEqual([]);
-    expect(replies.map(({ type, done }) => [type, done])).toEqual([
-      [1, true],
-      [1, false],
-      [0, true],
-    ]);
-    expect(same(replies[1]?.data ?? none, store.bytes.subarray(0, SIZE * 2))).toBe(true);
-  });
-
-  test("of any length take little memory", () => {
-    const store = Object.assign(new ToyStore(0), { size: 2 ** 40, read: () => {} });
-    const target = { name: "", store };
-    const session = resumeSession(target, { replies: "structured", contexts: [] });
-    const ask = request({ type: READ, cookie: 1n, length: 0xffff_f000 });
-    let sent = 0;
-    for (let used = 0; used === 0;) {
-      used = session.receive(ask, 0, ask.length);
-      expect(session.replies.scratch.length).toBeLessThanOrEqual(4 << 20);
-      expect(session.terms === undefined).toBe(used === 0);
-      sent += session.replies.bytes;
-      session.replies.clear();
-    }
-    expect(sent).toBe(0xffff_f000 + 28 * 4096);
-  });
-});
-
-describe("writes", () => {
-  const sent = { type: WRITE, cookie: 1n, offset: 1000, payload: noise(7, 40_000) };
-
-  test.each([[[1]], [[7, 4096]], [[28, 100_000]], [[65_536]]])(
-    "in parts of %j bytes reach the store, and land where they may",
-    (sizes) => {
-      for (const lands of [false, true]) {
-        const store = new ToyStore(SIZE, { direct: lands });
-        const dirty = new DirtyMap(SIZE);
-        const { replies } = talk(store, [sent], "simple", { dirty, lands, sizes });
-        expect(replies.map(({ error }) => error)).toEqual([0]);
-        expect(same(store.bytes.subarray(1000, 41_000), sent.payload)).toBe(true);
-        expect([...dirty.extents(0, SIZE)]).toEqual([
-          { length: 45_056, dirty: true },
-          { length: SIZE - 45_056, dirty: false },
-        ]);
-      }
-    },
-  );
-
-  test("of whole blocks are cut on the same borders however they come", () => {
-    const blockSizes = { minimum: 512, preferred: 4096 };
-    const payload = noise(9, 600 * 1024);
-    for (const sizes of [[700_000], [1000], [28, 256 * 1024]]) {
-      const store = new ToyStore(1 << 20, { blockSizes });
-      talk(store, [{ type: WRITE, cookie: 1n, offset: 512, payload }], "simple", { sizes });
-      expect(store.calls).toEqual([
-        "write 512+262144",
-        "write 262656+262144",
-        "write 524800+90112",
-      ]);
-      expect(same(store.bytes.subarray(512, 512 + payload.length), payload)).toBe(true);
-    }
-  });
-
-  test("that fail midway fail as a whole, and the stream stays in step", () => {
-    const bad = { start: 20_000, length: 1, code: "ENOSPC" } as const;
-    const store = new ToyStore(SIZE, { bad });
-    const after = { type: READ, cookie: 2n, length: 4 };
-    const { replies } = talk(store, [sent, after], "simple", { sizes: [5000] });
-    expect(replies.map(({ error }) => error)).toEqual([ENOSPC, 0]);
-  });
-
-  test("that the kernel will not land come to the store, which says what is wrong", () => {
-    const store = new ToyStore(SIZE, { direct: true });
-    const session = resumeSession({ name: "", store }, { replies: "simple", contexts: [] });
-    const bytes = request(sent);
-    session.receive(bytes, 0, 28);
-    expect(session.landing).toEqual({ offset: 1000, length: 40_000 });
-    expect(session.terms).toBe(undefined);
-    session.landed(10_000);
-    expect(session.landing).toEqual({ offset: 11_000, length: 30_000 });
-    session.landingRefused();
-    expect(session.landing).toBe(undefined);
-    store.bad = { start: 20_000, length: 1, code: "ENOSPC" };
-    const { said } = drive(session, bytes.subarray(10_028));
-    expect(new Decoder(said).reply(() => 0).error).toBe(ENOSPC);
-    expect(session.terms).toEqual({ replies: "simple", contexts: [] });
-  });
-
-  test("with FUA go through in one request where the store knows that", () => {
-    const store = new ToyStore(SIZE);
-    const through: number[] = [];
-    Object.assign(store, { writeThrough: (offset: number) => through.push(offset) });
-    talk(store, [
-      { ...sent, flags: FUA },
-      { ...sent, cookie: 2n },
-    ]);
-    expect(through).toEqual([1000]);
-    expect(store.calls).toEqual(["write 1000+40000"]);
-  });
-});
-
-function prepared(): { store: ToyStore; dirty: DirtyMap } {
-  const store = new ToyStore(SIZE, { sparse: true });
-  const dirty = new DirtyMap(SIZE);
-  store.write(8192, noise(1, 4096));
-  dirty.add(4096, 1);
-  return { store, dirty };
-}
-
-describe("BLOCK_STATUS", () => {
-  const both = { contexts: ["base:allocation", "daxkit:dirty"] };
-
-  test.each(["structured", "extended"] as const)("tells each context in a chunk: %s", (form) => {
-    const { store, dirty } = prepared();
-    const sent = { type: STATUS, cookie: 1n, offset: 512, length: SIZE - 512 };
-    const { replies } = talk(store, [sent], form, { dirty, ...both });
-    expect(replies.map(({ type }) => type)).toEqual(form === "extended" ? [6, 6] : [5, 5]);
-    expect(replies.map(({ context, extents, done }) => ({ context, extents, done }))).toEqual([
-      {
-        context: 1,
-        done: false,
-        extents: [
-          [7680, 3],
-          [4096, 0],
-          [SIZE - 12_288, 3],
-        ],
-      },
-      {
-        context: 2,
-        done: true,
-        extents: [
-          [3584, 0],
-          [4096, 1],
-          [SIZE - 8192, 0],
-        ],
-      },
-    ]);
-  });
-
-  test("with REQ_ONE tells one extent, no longer than was asked", () => {
-    const { store, dirty } = prepared();
-    const sent = { type: STATUS, cookie: 1n, length: 1000, flags: REQ_ONE };
-    const { replies } = talk(store, [sent], "structured", { dirty, ...both });
-    expect(replies.map(({ extents }) => extents)).toEqual([[[1000, 3]], [[1000, 0]]]);
-    const longer = talk(store, [{ ...sent, length: SIZE }], "structured", { dirty, ...both });
-    expect(longer.replies.map(({ extents }) => extents)).toEqual([[[8192, 3]], [[4096, 0]]]);
-  });
-
-  test("needs a context that was agreed on", () => {
-    const { store } = prepared();
-    const sent = { type: STATUS, cookie: 1n, length: 512 };
-    for (const form of FORMS) {
-      const { replies } = talk(store, [sent], form, { contexts: [] });
-      expect(replies.map(({ error }) => error)).toEqual([EINVAL]);
-    }
-  });
-
-  test("says what went wrong", () => {
-    const store = new ToyStore(SIZE, { bad: { start: 0, length: 1, code: "EIO" } });
-    const sent = { type: STATUS, cookie: 1n, length: 512 };
-    expect(talk(store, [sent], "structured").replies.map(({ error }) => error)).toEqual([EIO]);
-  });
-
-  test("never tells more extents than it should, nor longer ones than fit", () => {
-    const store = new ToyStore(SIZE);
-    const many = Array.from({ length: 20_000 }, (_, i) => ({
-      length: 1,
-      hole: i % 2 === 0,
-      zero: false,
-    }));
-    store.allocation = function* allocation() {
-      yield* many;
-    };
-    const sent = { type: STATUS, cookie: 1n, length: 30_000 };
-    expect(talk(store, [sent], "structured").replies[0]?.extents.length).toBe(8192);
-    const huge = { name: "", store: Object.assign(new ToyStore(0), { size: 2 ** 45 }) };
-    const ask = (form: "structured" | "extended"): readonly (readonly [number, number])[] => {
-      const session = resumeSession(huge, { replies: form, contexts: ["base:allocation"] });
-      const length = form === "extended" ? 2 ** 45 : 0xffff_ffff;
-      const bytes = request({ type: STATUS, cookie: 1n, length }, form === "extended");
-      return new Decoder(drive(session, bytes).said).reply(() => 0).extents;
-    };
-    expect(ask("extended")).toEqual([[2 ** 45, 0]]);
-    expect(ask("structured")).toEqual([[0xffff_0000, 0]]);
-  });
-
-  test("with a payload tells the contexts that it names", () => {
-    const { store, dirty } = prepared();
-    const ask = (payload: Uint8Array, flags = PAYLOAD): readonly Reply[] => {
-      const sent = { type: STATUS, cookie: 1n, flags, payload };
-      return talk(store, [sent, { type: FLUSH, cookie: 2n }], "extended", { dirty, ...both })
-        .replies;
-    };
-    const [only, flush] = ask(numbers([8, 4096], [4, 2]));
-    expect([only?.context, only?.extents, only?.done]).toEqual([2, [[4096, 0]], true]);
-    expect(flush?.error).toBe(0);
-    expect(ask(numbers([8, 4096], [4, 2], [4, 1])).map(({ context }) => context)).toEqual([
-      1, 2, 0,
-    ]);
-    const wrong = [
-      numbers([8, 4096]),
-      numbers([8, 4096], [4, 3]),
-      numbers([8, 4096], [4, 2], [4, 2]),
-      numbers([8, 4096], [4, 1], [4, 2], [4, 1]),
-      numbers([8, 4096], [2, 1]),
-      numbers([8, SIZE + 1], [4, 1]),
-      numbers([8, 0], [4, 1]),
-      numbers([4, 1]),
-      new Uint8Array(100_000),
-    ];
-    for (const payload of wrong) {
-      expect(ask(payload).map(({ error }) => error)).toEqual([EINVAL, 0]);
-    }
-  });
-});
-
 test("terms are there while nothing is half done", () => {
   const store = new ToyStore(SIZE);
   const session = openSession(directoryOf({ name: "", store }));
@@ -624,4 +310,14 @@ test("terms are there while nothing is half done", () => {
   expect(session.terms).toEqual({ replies: "extended", contexts: [] });
   session.shutdown();
   expect(session.terms).toBe(undefined);
+});
+
+test("an export hears of its client before the first of the requests that came along", () => {
+  const store = new ToyStore(SIZE);
+  const heard: string[] = [];
+  store.flush = () => void heard.push("flush");
+  const target = { name: "", store, onAttach: () => void heard.push("attach") };
+  const flush = request({ type: FLUSH, cookie: 1n });
+  drive(openSession(directoryOf(target)), join(CLIENT_FLAGS, info(7, ""), flush, flush));
+  expect(heard).toEqual(["attach", "flush", "flush"]);
 });

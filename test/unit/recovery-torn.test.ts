@@ -29,8 +29,7 @@ describe.each(Object.entries(PLACES))("a torn %s", (_, at) => {
     expect(manifestOf(mountBytes(torn(at)))).toEqual(expected);
     const image = torn(at);
     const disk = new RamDisk({ name: "ram0", bytes: image });
-    const buffers = new Buffers(disk, 1024);
-    recoverOnDevice(readSuperblockToRecover(disk), buffers, silent);
+    recoverOnDevice(readSuperblockToRecover(disk), disk, silent);
     readSuperblock(disk);
     expect(manifestOf(mountBytes(image))).toEqual(expected);
   });
@@ -38,7 +37,7 @@ describe.each(Object.entries(PLACES))("a torn %s", (_, at) => {
   test("is damage where nothing is to be replayed", () => {
     const image = crashImage(NAME);
     const disk = new RamDisk({ name: "ram0", bytes: image });
-    recoverOnDevice(readSuperblock(disk), new Buffers(disk, 1024), silent);
+    recoverOnDevice(readSuperblock(disk), disk, silent);
     (image[at] as number) ^= 0x55;
     expect(() => manifestOf(mountBytes(image))).toThrow(code("EBADMSG"));
   });
@@ -57,7 +56,6 @@ test("what cannot be replayed to the end is left as it is", () => {
   const before = image.slice();
   const disk = new RamDisk({ name: "ram0", bytes: image });
   const superblock = readSuperblock(disk);
-  const buffers = new Buffers(disk, superblock.blockSize);
-  expect(() => recoverOnDevice(superblock, buffers, silent)).toThrow(code("EUCLEAN"));
+  expect(() => recoverOnDevice(superblock, disk, silent)).toThrow(code("EUCLEAN"));
   expect(same(image, before)).toBe(true);
 });

@@ -364,6 +364,20 @@ describe("readers of a directory that changes", () => {
   });
 });
 
+test("bytes in an inode are written over, whatever was asked of it before", () => {
+  const { tree, image } = treeOf(emptyImage({ ...EXT4, inodeSize: 256, features: "inline_data" }));
+  const file = make(tree, "/f", noise(1, 100));
+  expect(file.listxattr()).toEqual([]);
+  const later = noise(2, 12);
+  expect(file.pwrite(later, 0)).toBe(12);
+  const found = new Uint8Array(100);
+  expect(file.pread(found, 0)).toBe(100);
+  expect(found).toEqual(new Uint8Array([...later, ...noise(1, 100).subarray(12)]));
+  file.close();
+  tree.close();
+  expect(complaints(image)).toEqual([]);
+});
+
 function heard(recursive: boolean): { tree: FileTree; events: string[]; close: () => void } {
   const { tree } = treeOf();
   tree.mkdir("/d");

@@ -4,12 +4,11 @@
  * @module
  */
 import { changeMode } from "../../vfs/attribute-changes.ts";
-import type { Inode } from "../../vfs/filesystem.ts";
 import { isDirectory, isSymlink } from "../../vfs/modes.ts";
-import { walkBelow } from "../below.ts";
-import { CHANGE_STATUSES, type Changes, umask, withChanges } from "../changes.ts";
-import { UsageError, command } from "../command.ts";
-import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS } from "../images.ts";
+import { type ChangedFile, SAYING_OPTIONS, changeAttributes } from "../change-attributes.ts";
+import { CHANGE_STATUSES, type Changes, umask } from "../changes.ts";
+import { command } from "../command.ts";
+import { IMAGE_EXCLUSIVE } from "../images.ts";
 import { type ModeChange, adjustMode, modeText, parseMode } from "../mode-words.ts";
 
 export const chmod = command({
@@ -28,10 +27,7 @@ export const chmod = command({
   options: {
     recursive: { type: "flag", short: "R", text: "all that is below as well" },
     reference: { type: "text", value: "IMAGE:PATH", text: "take the mode of this file" },
-    changes: { type: "flag", short: "c", text: "as -v, but only what changes" },
-    silent: { type: "flag", short: "f", text: "say nothing of what cannot be done" },
-    verbose: { type: "flag", short: "v", text: "print what becomes of each file" },
-    ...IMAGE_OPTIONS,
+    ...SAYING_OPTIONS,
   },
   exclusive: IMAGE_EXCLUSIVE,
   statuses: CHANGE_STATUSES,
@@ -40,33 +36,18 @@ export const chmod = command({
     { line: "daxkit chmod -R u=rwX,go=rX disk.img:/srv", text: "opens a tree to readers" },
     { line: "daxkit chmod -w disk.img:/etc/motd", text: "takes a permission away" },
   ],
-  async run(invocation) {
-    const { values, operands } = invocation;
-    const { reference } = values;
-    const words = reference === undefined ? operands.slice(1) : operands;
-    if (words.length === 0) throw new UsageError("IMAGE:PATH is missing");
-    const given = reference === undefined ? parseMode(operands[0] ?? "") : undefined;
-    return withChanges(invocation, (changes) => {
-      changes.quiet = values.silent;
-      changes.verbose = values.verbose || values.changes;
-      const change = given ?? modeOf(changes, reference ?? "");
-      const wish = { change, all: values.verbose, image: "" };
-      changes.each(words, "cannot access", ({ tree, path, word, image }) => {
-        const start = tree.locate(path, { syscall: "chmod" });
-        if (!values.recursive) {
-          apply(start.inode, word, { ...wish, image }, changes);
-          return;
-        }
-        const trouble = changes.trouble("cannot access");
-        for (const { location, word: where, leaving } of walkBelow(tree, start, word, trouble)) {
-          if (leaving) continue;
-          if (isSymlink(location.inode.mode)) {
-            if (values.verbose) changes.tell(leftAlone(where), { image, change: "none" });
-            continue;
-          }
-          apply(location.inode, where, { ...wish, image }, changes);
-        }
-      });
+  run(invocation) {
+    return changeAttributes<ModeChange>(invocation, {
+      syscall: "chmod",
+      follow: true,
+      parse: parseMode,
+      take: ({ mode }) => parseMode((mode & 0o7777).toString(8).padStart(5, "0")),
+      apply(file, change, changes) {
+        const all = invocation.values.verbose;
+        // Only -R meets a link: what is named was followed.
+        if (!isSymlink(file.inode.mode)) apply(file, change, all, changes);
+        else if (all) changes.tell(leftAlone(file.word), { image: file.image, change: "none" });
+      },
     });
   },
 });
@@ -75,20 +56,9 @@ function leftAlone(word: string): string {
   return `neither symbolic link '${word}' nor referent has been changed`;
 }
 
-/** @throws ENOENT */
-function modeOf(changes: Changes, word: string): ModeChange {
-  const { tree, path } = changes.openToRead(word);
-  return parseMode((tree.stat(path).mode & 0o7777).toString(8).padStart(5, "0"));
-}
-
-interface Wish {
-  readonly change: ModeChange;
-  /** Tell of what stays as well. */
-  readonly all: boolean;
-  readonly image: string;
-}
-
-function apply(inode: Inode, word: string, { change, all, image }: Wish, changes: Changes): void {
+/** With `all`, what stays is told of as well. */
+function apply(file: ChangedFile, change: ModeChange, all: boolean, changes: Changes): void {
+  const { inode, word, image } = file;
   const before = inode.mode & 0o7777;
   const { mode } = adjustMode(before, isDirectory(inode.mode), umask(), change);
   changes.attempt(`changing permissions of '${word}'`, () => {

@@ -4,11 +4,10 @@
  * @module
  */
 import { changeOwner } from "../../vfs/attribute-changes.ts";
-import type { Inode } from "../../vfs/filesystem.ts";
-import { walkBelow } from "../below.ts";
-import { CHANGE_STATUSES, type Changes, withChanges } from "../changes.ts";
+import { type ChangedFile, SAYING_OPTIONS, changeAttributes } from "../change-attributes.ts";
+import { CHANGE_STATUSES, type Changes } from "../changes.ts";
 import { UsageError, command } from "../command.ts";
-import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS } from "../images.ts";
+import { IMAGE_EXCLUSIVE } from "../images.ts";
 import { OwnerNames, OwnerNumbers } from "../owners.ts";
 
 export const chown = command({
@@ -29,10 +28,7 @@ export const chown = command({
     "no-dereference": { type: "flag", short: "h", text: "change links, not what they lead to" },
     from: { type: "text", value: "OWNER", text: "only files that belong to OWNER" },
     reference: { type: "text", value: "IMAGE:PATH", text: "take the owners of this file" },
-    changes: { type: "flag", short: "c", text: "as -v, but only what changes" },
-    silent: { type: "flag", short: "f", text: "say nothing of what cannot be done" },
-    verbose: { type: "flag", short: "v", text: "print what becomes of each file" },
-    ...IMAGE_OPTIONS,
+    ...SAYING_OPTIONS,
   },
   exclusive: IMAGE_EXCLUSIVE,
   statuses: CHANGE_STATUSES,
@@ -40,31 +36,18 @@ export const chown = command({
     { line: "daxkit chown 1000:1000 disk.img:/home/ada", text: "sets user and group" },
     { line: "daxkit chown -R www-data: disk.img:/srv/www", text: "gives a tree to a user" },
   ],
-  async run(invocation) {
-    const { values, operands } = invocation;
-    const { reference } = values;
-    const words = reference === undefined ? operands.slice(1) : operands;
-    if (words.length === 0) throw new UsageError("IMAGE:PATH is missing");
-    const given = reference === undefined ? parseOwner(operands[0] ?? "") : undefined;
+  run(invocation) {
+    const { values } = invocation;
     const from = values.from === undefined ? {} : parseOwner(values.from);
     const names = new OwnerNames();
-    return withChanges(invocation, (changes) => {
-      changes.quiet = values.silent;
-      changes.verbose = values.verbose || values.changes;
-      const owner = given ?? ownerOf(changes, reference ?? "");
-      const follow = !values["no-dereference"] && !values.recursive;
-      const wish = { owner, from, all: values.verbose, names };
-      changes.each(words, "cannot access", ({ tree, path, word, image }) => {
-        const start = tree.locate(path, { syscall: "chown", follow });
-        if (!values.recursive) {
-          apply(start.inode, word, { ...wish, image }, changes);
-          return;
-        }
-        const trouble = changes.trouble("cannot access");
-        for (const { location, word: where, leaving } of walkBelow(tree, start, word, trouble)) {
-          if (!leaving) apply(location.inode, where, { ...wish, image }, changes);
-        }
-      });
+    return changeAttributes<Owner>(invocation, {
+      syscall: "chown",
+      follow: !values["no-dereference"] && !values.recursive,
+      parse: parseOwner,
+      take: (inode) => inode.attributes(),
+      apply(file, owner, changes) {
+        apply(file, { owner, from, all: values.verbose, names }, changes);
+      },
     });
   },
 });
@@ -83,7 +66,6 @@ interface Wish {
   readonly from: Owner;
   readonly all: boolean;
   readonly names: OwnerNames;
-  readonly image: string;
 }
 
 /** @throws UsageError */
@@ -101,13 +83,8 @@ function parseOwner(text: string): Owner {
   throw new UsageError(group === "" ? `invalid spec: '${text}'` : `invalid group: '${text}'`);
 }
 
-function ownerOf(changes: Changes, word: string): Owner {
-  const { tree, path } = changes.openToRead(word);
-  return tree.stat(path).attributes();
-}
-
-function apply(inode: Inode, word: string, wish: Wish, changes: Changes): void {
-  const { owner, from, all, names, image } = wish;
+function apply({ inode, word, image }: ChangedFile, wish: Wish, changes: Changes): void {
+  const { owner, from, all, names } = wish;
   changes.attempt(`changing ownership of '${word}'`, () => {
     const before = inode.attributes();
     if (!fits(before.uid, from.uid) || !fits(before.gid, from.gid)) return;

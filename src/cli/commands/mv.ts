@@ -4,11 +4,9 @@
  * @module
  */
 import { statSync } from "node:fs";
-import { isDaxError } from "../../lib/errno.ts";
 import { isNbdUri } from "../../nbd/uri.ts";
 import type { copyInto as CopyInto } from "../../node/image/copy-in.ts";
 import type { volumeSource as VolumeSource } from "../../node/image/copy-source.ts";
-import type { Inode } from "../../vfs/filesystem.ts";
 import { isDirectory } from "../../vfs/modes.ts";
 import {
   CHANGE_STATUSES,
@@ -19,9 +17,9 @@ import {
 } from "../changes.ts";
 import { UsageError, command } from "../command.ts";
 import { isInImage } from "../copy-into.ts";
-import { destinations } from "../destinations.ts";
+import { destinations, inodeAt } from "../destinations.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS } from "../images.ts";
-import { removeTree } from "../remove-tree.ts";
+import { removeFile, removeTree } from "../remove-tree.ts";
 
 export const mv = command({
   name: "mv",
@@ -87,7 +85,7 @@ export const mv = command({
             return;
           }
           if (values.exchange) throw new UsageError("--exchange works within one image");
-          if (values["no-clobber"] && lookFor(to) !== undefined) return;
+          if (values["no-clobber"] && inodeAt(to, "rename") !== undefined) return;
           move(from, to, changes, { copyInto, volumeSource });
         });
       }
@@ -150,7 +148,7 @@ function rename(from: ChangedPath, to: ChangedPath, values: MoveChoices, changes
     told(from, to, changes, "exchanged");
     return;
   }
-  const there = lookFor(to);
+  const there = inodeAt(to, "rename");
   if (there !== undefined && values["no-clobber"]) {
     tree.lstat(from.path, { syscall: "rename" });
     return;
@@ -173,27 +171,12 @@ function moveOntoItself(from: ChangedPath, to: ChangedPath, changes: Changes): v
     changes.refuse(`'${from.word}' and '${to.word}' are the same file`);
     return;
   }
-  from.tree.unlink(from.path);
-  changes.tell(`removed '${from.word}'`, { image: from.image, path: from.path, change: "removed" });
-}
-
-function lookFor({ tree, path }: ChangedPath): Inode | undefined {
-  try {
-    return tree.lstat(path, { syscall: "rename" });
-  } catch (error) {
-    if (isDaxError(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
-  }
+  removeFile(from, changes);
 }
 
 function remove(from: ChangedPath, changes: Changes): void {
-  const { tree, path, word, image } = from;
-  if (isDirectory(tree.lstat(path).mode)) {
-    removeTree(from, changes);
-    return;
-  }
-  tree.unlink(path);
-  changes.tell(`removed '${word}'`, { image, path, change: "removed" });
+  if (isDirectory(from.tree.lstat(from.path).mode)) removeTree(from, changes);
+  else removeFile(from, changes);
 }
 
 function told(from: ChangedPath, to: ChangedPath, changes: Changes, change: string): void {

@@ -6,6 +6,7 @@
 import { formatSize } from "../../lib/size.ts";
 import type { NbdListen } from "../../node/nbd/addresses.ts";
 import type { OpenExport } from "../../node/nbd/open-export.ts";
+import type { Recording } from "../../node/nbd/record-export.ts";
 import type { NbdServer, NbdServerOptions } from "../../node/nbd/server.ts";
 import { type Invocation, STATUS_OK, UsageError, command } from "../command.ts";
 import { oneLine } from "../errors.ts";
@@ -67,6 +68,17 @@ const OPTIONS = {
   ...TLS_OPTIONS,
   partition: { type: "count", value: "N", text: "serve partition N of a disk" },
   offset: { type: "size", value: "BYTES", text: "serve what lies from this byte on" },
+  record: {
+    type: "file",
+    value: "LOG",
+    text: "record writes, FLUSH, FUA and trims in LOG, as dm-log-writes does, for daxkit replay",
+  },
+  "record-base": { type: "flag", text: "begin LOG with what the image holds" },
+  marks: {
+    type: "file",
+    value: "SOCKET",
+    text: "take marks for LOG from this unix socket, one a line",
+  },
   verbose: {
     type: "flag",
     short: "v",
@@ -93,6 +105,9 @@ export const nbd = command({
     "FLUSH and FUA do what makes the media durable: msync on ordinary files, cache-line " +
       "write-back on DAX file systems, nothing on tmpfs. The meta context 'daxkit:dirty' tells " +
       "what was written since the start, or since the last SIGUSR1.",
+    "With '--record' every write, FLUSH, FUA write and trim of its clients goes into LOG, a new " +
+      "file or a block device, in the format of dm-log-writes; 'daxkit replay' reads it. Give " +
+      "'--record-base' unless the image is empty. What cannot be recorded fails.",
     "On a terminal it prints for people, otherwise JSON lines: 'export' for each, 'listening' " +
       "and 'down'; with '--run', '--stdio' and inherited sockets it prints nothing.",
   ],
@@ -104,12 +119,17 @@ export const nbd = command({
     ["stdio", "run"],
     ["pid-file", "pidfile"],
     ["partition", "offset"],
+    ["readonly", "record"],
     ["tls-certificates", "tls-psk"],
   ],
   examples: [
     { line: "daxkit nbd -U disk.sock disk.img", text: "serves an image at a unix socket" },
     { line: "daxkit nbd --run 'nbdinfo $uri' disk.img", text: "asks a client about it" },
     { line: "daxkit nbd -r -p 10809 a.img b.img", text: "serves two, to be read" },
+    {
+      line: "daxkit nbd --record disk.log -U disk.sock disk.img",
+      text: "records what a client writes, for daxkit replay",
+    },
     { line: "nbdcopy -- [ daxkit nbd disk.img ] copy.img", text: "starts it from libnbd's tools" },
   ],
   statuses: { 1: "with '--run', any status is that of CMD" },
@@ -119,11 +139,15 @@ export const nbd = command({
     const { serveNbd } = await import("../../node/nbd/server.ts");
     const opened = await openAll(invocation);
     const cleanup: (() => void)[] = opened.map((each) => () => each.close());
+    const recording = await startRecording(invocation, opened).catch((error: unknown) => {
+      for (const each of cleanup) each();
+      throw error;
+    });
     try {
       const { listen, silent } = await placesOf(invocation, cleanup);
       const server = await serveNbd({
         ...settingsOf(values, operands.length),
-        exports: opened.map((each) => each.export),
+        exports: recording?.exports ?? opened.map((each) => each.export),
         listen,
         ...(tls === undefined ? {} : { tls }),
         onFault: (fault) => {
@@ -136,6 +160,7 @@ export const nbd = command({
         await server.close();
       }
     } finally {
+      await recording?.close();
       for (const each of cleanup.toReversed()) each();
     }
   },
@@ -160,6 +185,25 @@ async function openAll({ values, operands }: NbdInvocation): Promise<OpenExport[
     for (const each of opened) each.close();
     throw error;
   }
+}
+
+/** Puts a recorder between the clients and the image. */
+async function startRecording(
+  { values, operands }: NbdInvocation,
+  opened: readonly OpenExport[],
+): Promise<Recording | undefined> {
+  const { record, marks } = values;
+  if (record === undefined) {
+    if (values["record-base"]) throw new UsageError("'--record-base' needs '--record LOG'");
+    if (marks !== undefined) throw new UsageError("'--marks' needs '--record LOG'");
+    return undefined;
+  }
+  const [only] = opened;
+  if (only === undefined || operands.length > 1) {
+    throw new UsageError("'--record' is for one image; start a server for each");
+  }
+  const { recordExport } = await import("../../node/nbd/record-export.ts");
+  return await recordExport(only.export, record, { base: values["record-base"], marks });
 }
 
 function settingsOf(

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DaxError, isDaxError } from "../../lib/errno.ts";
+import { DaxError } from "../../lib/errno.ts";
 import { isDirectory } from "../../vfs/modes.ts";
 import {
   CHANGE_STATUSES,
@@ -13,8 +13,9 @@ import {
   withChanges,
 } from "../changes.ts";
 import { UsageError, command } from "../command.ts";
+import { inodeAt } from "../destinations.ts";
 import { IMAGE_EXCLUSIVE, IMAGE_OPTIONS } from "../images.ts";
-import { removeTree } from "../remove-tree.ts";
+import { removeDirectory, removeFile, removeTree } from "../remove-tree.ts";
 
 export const rm = command({
   name: "rm",
@@ -71,22 +72,19 @@ function isRefused({ path, word }: ChangedPath, changes: Changes): boolean {
 }
 
 function remove(place: ChangedPath, choices: RemoveChoices, changes: Changes): void {
-  const { tree, path, word, image } = place;
   const mode = modeOf(place, choices.force);
   if (mode === undefined) return;
   if (!choices.recursive && choices.directory && isDirectory(mode)) assertEmpty(place);
   // A directory that is not asked for is one, whatever it is called.
   if ((choices.recursive || choices.directory) && isRefused(place, changes)) return;
   if (!isDirectory(mode)) {
-    tree.unlink(path);
-    changes.tell(`removed '${word}'`, { image, path, change: "removed" });
+    removeFile(place, changes);
   } else if (choices.recursive) {
     removeTree(place, changes);
   } else if (choices.directory) {
-    tree.rmdir(path);
-    changes.tell(`removed directory '${word}'`, { image, path, change: "removed" });
+    removeDirectory(place, changes);
   } else {
-    changes.refuse(`cannot remove '${word}': EISDIR: it is a directory; -r removes it`);
+    changes.refuse(`cannot remove '${place.word}': EISDIR: it is a directory; -r removes it`);
   }
 }
 
@@ -96,11 +94,8 @@ function assertEmpty({ tree, path }: ChangedPath): void {
   if (!done) throw new DaxError("ENOTEMPTY", { syscall: "rmdir", path });
 }
 
-function modeOf({ tree, path }: ChangedPath, force: boolean): number | undefined {
-  try {
-    return tree.lstat(path, { syscall: "unlink" }).mode;
-  } catch (error) {
-    if (force && isDaxError(error, "ENOENT", "ENOTDIR")) return undefined;
-    throw error;
-  }
+/** Undefined when `force` lets it be missing. @throws ENOENT, ENOTDIR */
+function modeOf(place: ChangedPath, force: boolean): number | undefined {
+  if (force) return inodeAt(place, "unlink")?.mode;
+  return place.tree.lstat(place.path, { syscall: "unlink" }).mode;
 }

@@ -35,7 +35,7 @@ export function setAttribute(
   writing.operate(XATTR_CREDITS, (handle) => {
     if (kind === undefined) storeXattr(editor, handle, state.record, stored, value, mode);
     else setAcl(editor, handle, state.record, kind, value);
-    writing.store(handle, state);
+    writing.storeAttributes(handle, state);
     state.forgetAttributes();
   });
 }
@@ -48,7 +48,7 @@ export function removeAttribute(writing: ExtWriting, state: InodeState, name: st
   writing.operate(XATTR_CREDITS, (handle) => {
     if (kind === undefined) dropXattr(editor, handle, state.record, stored);
     else setAcl(editor, handle, state.record, kind, new Uint8Array(0));
-    writing.store(handle, state);
+    writing.storeAttributes(handle, state);
     state.forgetAttributes();
   });
 }

@@ -9,12 +9,8 @@ import {
   EXT4_COMPR_FL,
   EXT4_DAX_FL,
   EXT4_DIRSYNC_FL,
-  EXT4_ENCRYPT_FL,
   EXT4_EXTENTS_FL,
-  EXT4_HUGE_FILE_FL,
   EXT4_IMMUTABLE_FL,
-  EXT4_INDEX_FL,
-  EXT4_INLINE_DATA_FL,
   EXT4_JOURNAL_DATA_FL,
   EXT4_NOATIME_FL,
   EXT4_NODUMP_FL,
@@ -24,7 +20,6 @@ import {
   EXT4_SYNC_FL,
   EXT4_TOPDIR_FL,
   EXT4_UNRM_FL,
-  EXT4_VERITY_FL,
 } from "../../format/ext-inode.ts";
 import type { Timespec } from "../../lib/environment.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../../vfs/modes.ts";
@@ -37,6 +32,7 @@ import { setFlags, setMode, setOwner, setTime } from "./inode-writer.ts";
 import { assertFree, assertMutable, refusal } from "./new-names.ts";
 import type { ExtWriting } from "./writing.ts";
 import { XATTR_CREDITS, dropXattr } from "./xattr-writer.ts";
+import { VISIBLE_FLAGS } from "./visible-flags.ts";
 import { parseXattrName } from "./xattr-names.ts";
 import { readXattrs } from "./xattr.ts";
 
@@ -48,30 +44,6 @@ const MOST_ID = 2 ** 32 - 1;
 /** What a program may do that its owner may not; it goes with a change of owner. */
 const CAPABILITY = "security.capability";
 
-/** Flags that chattr(1) shows (`EXT4_FL_USER_VISIBLE`). */
-const VISIBLE =
-  (EXT4_SECRM_FL |
-    EXT4_UNRM_FL |
-    EXT4_COMPR_FL |
-    EXT4_SYNC_FL |
-    EXT4_IMMUTABLE_FL |
-    EXT4_APPEND_FL |
-    EXT4_NODUMP_FL |
-    EXT4_NOATIME_FL |
-    EXT4_ENCRYPT_FL |
-    EXT4_INDEX_FL |
-    EXT4_JOURNAL_DATA_FL |
-    EXT4_NOTAIL_FL |
-    EXT4_DIRSYNC_FL |
-    EXT4_TOPDIR_FL |
-    EXT4_HUGE_FILE_FL |
-    EXT4_EXTENTS_FL |
-    EXT4_VERITY_FL |
-    EXT4_DAX_FL |
-    EXT4_INLINE_DATA_FL |
-    EXT4_PROJINHERIT_FL |
-    EXT4_CASEFOLD_FL) >>>
-  0;
 /** Of these, what users set. */
 const SETTABLE =
   EXT4_SECRM_FL |
@@ -118,7 +90,7 @@ export function change(writing: ExtWriting, state: InodeState, wanted: Attribute
     }
     // The next write says when it was, though it be in the same tick as the last one.
     state.writtenAt = -1;
-    writing.store(handle, state, now);
+    writing.storeAttributes(handle, state, now);
   });
 }
 
@@ -169,11 +141,6 @@ function changeOwner(
   setOwner(record, uid ?? uidOf(record), gid ?? gidOf(record));
 }
 
-/** The flags of an inode that users see. */
-export function visibleFlags({ record }: InodeState): number {
-  return (record.flags & VISIBLE) >>> 0;
-}
-
 /**
  * Sets the flags that users set; the others stay.
  * @throws ENOTSUP for one that cannot be set, on this type of file or at all; EPERM for an
@@ -181,8 +148,9 @@ export function visibleFlags({ record }: InodeState): number {
  */
 export function changeFlags(writing: ExtWriting, state: InodeState, flags: number): void {
   const { record } = state;
-  const changed = ((flags ^ record.flags) & VISIBLE) >>> 0;
-  const odd = ((flags & ~VISIBLE) | (flags & ~allowed(record.mode)) | (changed & ~SETTABLE)) >>> 0;
+  const changed = ((flags ^ record.flags) & VISIBLE_FLAGS) >>> 0;
+  const odd =
+    ((flags & ~VISIBLE_FLAGS) | (flags & ~allowed(record.mode)) | (changed & ~SETTABLE)) >>> 0;
   if (odd !== 0) {
     const detail = `flags 0x${odd.toString(16)} cannot be changed on inode ${record.ino}`;
     throw refusal("ENOTSUP", "ioctl", detail);
@@ -190,7 +158,7 @@ export function changeFlags(writing: ExtWriting, state: InodeState, flags: numbe
   assertChangeable(record, flags);
   writing.operate(1, (handle) => {
     setFlags(record, record.flags ^ changed);
-    writing.store(handle, state);
+    writing.storeAttributes(handle, state);
   });
 }
 
@@ -207,6 +175,8 @@ function assertChangeable(record: InodeRecord, flags: number): void {
 /** What a type of file can have at all (`ext4_mask_flags`). */
 function allowed(mode: number): number {
   const type = mode & S_IFMT;
-  if (type === S_IFDIR) return VISIBLE;
-  return type === S_IFREG ? VISIBLE & ~OF_DIRECTORIES : OF_OTHERS | (VISIBLE & ~SETTABLE);
+  if (type === S_IFDIR) return VISIBLE_FLAGS;
+  return type === S_IFREG
+    ? VISIBLE_FLAGS & ~OF_DIRECTORIES
+    : OF_OTHERS | (VISIBLE_FLAGS & ~SETTABLE);
 }

@@ -34,7 +34,7 @@ export interface BlockRequest {
    * {@link BlockAllocator.privileged} says unless given. `all`: those too that Linux keeps for
    * maps that have to grow (2 %, at most 4096 clusters).
    */
-  readonly reserved?: boolean | "all";
+  readonly reserved?: boolean | "all" | undefined;
 }
 
 /** Contiguous blocks. */
@@ -67,6 +67,8 @@ interface StreamSpace extends SpaceFound {
 export class BlockAllocator {
   /** Whether reserved blocks are given out to requests that do not say. */
   privileged = true;
+  /** Clusters that are kept for contents which wait for theirs, and given to nobody else. */
+  promised = 0;
   readonly #volume: Volume;
   readonly #writer: GroupWriter;
   readonly #bitmaps: BitmapWriter;
@@ -98,6 +100,12 @@ export class BlockAllocator {
   /** Freed blocks that can be given out after the next commit: what ENOSPC may be cured by. */
   get waitingBlocks(): number {
     return this.#waiting * this.#volume.superblock.clusterRatio;
+  }
+
+  /** Blocks that requests may have in the end, those included that wait for a commit. */
+  get grantableBlocks(): number {
+    const clusters = this.#available(this.privileged) + this.#waiting;
+    return clusters * this.#volume.superblock.clusterRatio;
   }
 
   /** What finding space cost so far: bitmaps read, and words of bitmaps looked at. */
@@ -172,7 +180,7 @@ export class BlockAllocator {
     const extents = hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_EXTENTS);
     const fiftieth = extents ? Math.floor(Math.floor(blocks / clusterRatio) / 50) : 0;
     const kept = Math.min(fiftieth, MOST_KEPT_CLUSTERS);
-    return free - kept - (reserved ? 0 : Math.ceil(reservedBlocks / clusterRatio));
+    return free - this.promised - kept - (reserved ? 0 : Math.ceil(reservedBlocks / clusterRatio));
   }
 
   /** A file that grows goes on in what was kept for it, or where there is room for more of it. */
@@ -187,7 +195,9 @@ export class BlockAllocator {
     }
     const wanted = stream === undefined ? count : this.#streams.wanted(stream, count);
     const found = this.#find(request, cluster, wanted, stream?.kept === undefined ? GOAL_RUN : 1);
-    return found && { ...found, count: Math.min(count, found.count), stream };
+    if (found === undefined) return undefined;
+    const { group, bit } = found;
+    return { group, bit, count: Math.min(count, found.count), stream };
   }
 
   /** What is kept for files that grow is given back before anybody is refused. */

@@ -7,7 +7,7 @@
  * @module
  */
 import type { Iomap } from "../../dax/iomap.ts";
-import { EXT4_IMMUTABLE_FL, EXT4_VERITY_FL } from "../../format/ext-inode.ts";
+import { EXT4_IMMUTABLE_FL, EXT4_INLINE_DATA_FL, EXT4_VERITY_FL } from "../../format/ext-inode.ts";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
@@ -20,13 +20,13 @@ import type { InodeState } from "./inode-state.ts";
 import { claim } from "./map-context.ts";
 import { convertBlocks, mapBlocks, mapCredits, mapRevokes, removeBlocks } from "./map-writer.ts";
 import { assertContents, refusal } from "./new-names.ts";
-import { isKnownPlain } from "./privileges.ts";
+import { isKnownPlain, isPrivileged } from "./privileges.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
 import { settleCut, zeroTail } from "./tail.ts";
 import type { ExtWriting } from "./writing.ts";
 
-/** Nobody writes to these. */
-const SEALED = EXT4_IMMUTABLE_FL | EXT4_VERITY_FL;
+/** Nobody writes to the first two; the last has bytes where others have their map. */
+const NOT_IN_BLOCKS = EXT4_IMMUTABLE_FL | EXT4_VERITY_FL | EXT4_INLINE_DATA_FL;
 
 /**
  * Writes `source` at byte `offset` of a regular file; returns how many bytes: fewer when space, or
@@ -73,9 +73,42 @@ export function overwrite(
   const { record } = state;
   const { length } = source;
   const inside = offset >= 0 && Number.isInteger(offset) && offset + length <= record.size;
-  const plain = record.type === S_IFREG && (record.flags & SEALED) === 0;
+  const plain = record.type === S_IFREG && (record.flags & NOT_IN_BLOCKS) === 0;
   if (!inside || length === 0 || !plain || !isKnownPlain(state)) return 0;
   return copyOver(writing, state, source, offset);
+}
+
+/**
+ * Brings bytes to their place that were written before, and waited: the file was asked then whether
+ * they may, and its times are those of then, or what was set since.
+ * @throws ENOSPC, EIO, EUCLEAN
+ */
+export function writeBack(
+  writing: ExtWriting,
+  state: InodeState,
+  source: Uint8Array,
+  offset: number,
+): void {
+  if (writeInInode(writing, state, source, offset, false)) return;
+  for (let done = 0; done < source.length;) {
+    const rest = source.subarray(done);
+    const at = offset + done;
+    done += copyOver(writing, state, rest, at, false) || extend(writing, state, rest, at, false);
+  }
+}
+
+/** Whether a write may wait: it cannot fail but for want of room, and is not one of metadata. */
+export function mayBeDelayed(
+  { editor }: ExtWriting,
+  state: InodeState,
+  length: number,
+  offset: number,
+): boolean {
+  const { record } = state;
+  const most = mostBytesOf(editor.volume.superblock, record);
+  const inside = offset >= 0 && Number.isSafeInteger(offset) && offset + length <= most;
+  const free = (record.flags & NOT_IN_BLOCKS) === 0;
+  return length > 0 && inside && free && !isPrivileged(editor, state);
 }
 
 /** How many bytes may be written. @throws EINVAL, EFBIG */
@@ -99,6 +132,7 @@ function copyOver(
   state: InodeState,
   source: Uint8Array,
   offset: number,
+  stamps = true,
 ): number {
   const most = Math.min(source.length, state.record.size - offset);
   let done = 0;
@@ -107,7 +141,7 @@ function copyOver(
     const map = state.map.iomap(at);
     if (map.type !== "mapped") break;
     if (map !== state.proved) prove(writing, state, map);
-    if (done === 0) touch(writing, state);
+    if (done === 0 && stamps) touch(writing, state);
     const skip = at - map.offset;
     const run = Math.min(map.length - skip, most - done);
     const piece = run === source.length ? source : source.subarray(done, done + run);
@@ -135,11 +169,12 @@ function extend(
   state: InodeState,
   source: Uint8Array,
   offset: number,
+  stamps = true,
 ): number {
   const { record } = state;
   if (offset + source.length > record.size) settleCut(writing, state);
   const copies = 2 * mapCredits(record) + SUPERBLOCK_CREDITS + 1;
-  const step = (handle: Handle) => extendStep(writing, handle, state, { source, offset });
+  const step = (handle: Handle) => extendStep(writing, handle, state, { source, offset, stamps });
   const result = writing.operate(copies, step, mapRevokes(record));
   if (isDaxError(result)) throw result;
   return result;
@@ -148,6 +183,8 @@ function extend(
 interface Piece {
   readonly source: Uint8Array;
   readonly offset: number;
+  /** Whether it is written now, and not only brought to its place. */
+  readonly stamps: boolean;
 }
 
 /** An error that left nothing changed is returned: a handle that throws ends the journal. */
@@ -155,7 +192,7 @@ function extendStep(
   writing: ExtWriting,
   handle: Handle,
   state: InodeState,
-  { source, offset }: Piece,
+  { source, offset, stamps }: Piece,
 ): number | DaxError {
   const { editor, contents } = writing;
   const { record, map } = state;
@@ -172,7 +209,8 @@ function extendStep(
   if (failed !== undefined) return takeBack(writing, handle, state, run, failed);
   const reached = run.unwritten ? convert(writing, handle, state, run, stop) : stop;
   if (reached > record.size) giveSize(editor, handle, record, reached);
-  writing.store(handle, state, stamp(writing, state));
+  if (stamps) writing.store(handle, state, stamp(writing, state));
+  else writing.storeKept(handle, state);
   return reached - offset;
 }
 

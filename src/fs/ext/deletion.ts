@@ -56,6 +56,7 @@ function stepOrKeep(
 ): "done" | "more" | "kept" {
   const { record, map } = state;
   const { orphans, inodes, editor } = writing;
+  writing.delayed?.drop(state);
   try {
     if (evictStep(writing, handle, record)) {
       inodes.delete(record.ino);

@@ -7,7 +7,7 @@ import type { DirectoryBlocks } from "./directory-blocks.ts";
 import { countLimitOffset, leafRoom, sealIndex, sealLeaf } from "./directory-seal.ts";
 import { appendBlocks } from "./directory-growth.ts";
 import type { ExtEditor } from "./editor.ts";
-import { EntryArea } from "./entry-area.ts";
+import { EntryArea, type EntryRoom } from "./entry-area.ts";
 import type { FileMap } from "./file-map.ts";
 import type { Handle } from "./handle.ts";
 import type { JournaledBlock } from "./transaction.ts";
@@ -58,13 +58,13 @@ export class DirectoryEdit {
     });
   }
 
-  /** Whether a leaf has room for a name; it is only read. @throws EEXIST when it has the name */
-  hasRoom(index: number, name: Uint8Array): boolean {
+  /** Where a leaf has room for a name; it is only read. @throws EEXIST when it has the name */
+  room(index: number, name: Uint8Array): EntryRoom | undefined {
     const { superblock } = this.editor.volume;
     const { bytes, view } = this.directory.get(index);
     const where = this.directory.where(index);
     const limit = leafRoom(superblock);
-    return new EntryArea(superblock, bytes, 0, limit, where, view).hasRoom(name);
+    return new EntryArea(superblock, bytes, 0, limit, where, view).room(name);
   }
 
   /** Blocks at the end, as {@link appendBlocks}. @throws ENOSPC, EUCLEAN, EIO */

@@ -146,9 +146,10 @@ export class DirectoryWriter {
     const { directory } = edit;
     const { superblock } = this.#editor.volume;
     for (let index = 0; index < directory.count; index++) {
-      if (!edit.hasRoom(index, name)) continue;
+      const room = edit.room(index, name);
+      if (room === undefined) continue;
       const block = edit.open(index);
-      edit.area(block, index).add(name, target);
+      edit.area(block, index).put(room, name, target);
       edit.sealLeaf(block);
       return;
     }

@@ -37,6 +37,15 @@ export interface EntryPlace extends EntryTarget {
   readonly before: number;
 }
 
+/** Room for an entry: behind another one, or an unused one. */
+export interface EntryRoom {
+  readonly at: number;
+  /** Bytes up to the next entry. */
+  readonly length: number;
+  /** How many of them the entry that is there needs. */
+  readonly used: number;
+}
+
 /** Bytes that an entry takes whose name has `nameLength` bytes. */
 export function entryLength(nameLength: number): number {
   return HEADER + ((nameLength + 3) & ~3);
@@ -81,7 +90,7 @@ export class EntryArea {
 
   /** Whether there is room for a name. @throws EEXIST when the area has the name, EUCLEAN */
   hasRoom(name: Uint8Array): boolean {
-    return this.#findRoom(name) !== undefined;
+    return this.room(name) !== undefined;
   }
 
   /**
@@ -89,12 +98,15 @@ export class EntryArea {
    * they are. @throws EEXIST when the area has the name, EUCLEAN
    */
   add(name: Uint8Array, target: EntryTarget): boolean {
-    const room = this.#findRoom(name);
-    if (room === undefined) return false;
-    const { at, length, used } = room;
+    const room = this.room(name);
+    if (room !== undefined) this.put(room, name, target);
+    return room !== undefined;
+  }
+
+  /** Puts a name where {@link room} found room for it; nothing has changed since. */
+  put({ at, length, used }: EntryRoom, name: Uint8Array, target: EntryTarget): void {
     if (used > 0) this.#setLength(at, used);
     this.#put(at + used, length - used, name, target);
-    return true;
   }
 
   /** Takes out the entry at `place`: the one before it grows over it. */
@@ -159,11 +171,11 @@ export class EntryArea {
     this.#setLength(at, length + this.#limit - limit);
   }
 
-  /** The first entry with room behind it, and how much of it is used. */
-  #findRoom(name: Uint8Array): { at: number; length: number; used: number } | undefined {
+  /** The first room for a name. @throws EEXIST when the area has the name, EUCLEAN */
+  room(name: Uint8Array): EntryRoom | undefined {
     const wanted = entryLength(name.length);
     const scanner = this.#scan();
-    let room: { at: number; length: number; used: number } | undefined;
+    let room: EntryRoom | undefined;
     while (scanner.next()) {
       if (scanner.matches(name)) throw exists(name);
       if (room !== undefined) continue;
@@ -186,8 +198,8 @@ export class EntryArea {
   }
 
   #scan(limit = this.#limit): EntryScanner {
-    const args = [this.#bytes, this.#view, this.#start, limit, this.#where] as const;
-    return new EntryScanner(this.#superblock, ...args);
+    const bytes = this.#bytes;
+    return new EntryScanner(this.#superblock, bytes, this.#view, this.#start, limit, this.#where);
   }
 
   #setLength(at: number, length: number): void {

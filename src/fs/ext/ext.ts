@@ -13,8 +13,9 @@ import { checkExt } from "./check.ts";
 import { daxPolicyFor } from "./dax-policy.ts";
 import { ExtFilesystem } from "./filesystem.ts";
 import type { DaxPolicy } from "./inode.ts";
-import { type MountedParts, mountForWriting } from "./mount-writing.ts";
+import { type MountedParts, mountForWriting, recoverForWriting } from "./mount-writing.ts";
 import { recover } from "./recovery.ts";
+import { SharedReads } from "./shared-reads.ts";
 import { probeSuperblock, readSuperblock, readSuperblockToRecover } from "./superblock.ts";
 import { Volume } from "./volume.ts";
 import type { ExtWriteOptions } from "./writing-options.ts";
@@ -52,8 +53,7 @@ export const ext: FilesystemType<ExtMountOptions> = {
    */
   mount(device: BlockDevice, options: ExtMountOptions, environment: Environment): ExtFilesystem {
     const { minixdf = false, write = false, dax = "inode" } = options;
-    // Before anything is written; and again with what a replayed journal made of the superblock.
-    daxPolicyFor(device, readSuperblockToRecover(device), dax);
+    if (write) checkDax(device, options);
     const open = write ? mountForWriting : mountForReading;
     const { volume, writing } = open(device, options, environment);
     const daxPolicy = daxPolicyFor(device, volume.superblock, dax);
@@ -68,6 +68,25 @@ export const ext: FilesystemType<ExtMountOptions> = {
   },
 };
 
+/**
+ * Does what a mount for writing does first: the journal is replayed on the device. What is left for
+ * the mount depends on that alone, which those make use of who mount again and again.
+ * @throws as a mount for writing
+ */
+export function recoverExt(
+  device: BlockDevice,
+  options: ExtMountOptions,
+  environment: Environment,
+): void {
+  checkDax(device, options);
+  recoverForWriting(device, options, environment);
+}
+
+/** Before anything is written; a mount asks again, as the journal may hold another superblock. */
+function checkDax(device: BlockDevice, { dax = "inode" }: ExtMountOptions): void {
+  daxPolicyFor(device, readSuperblockToRecover(device), dax);
+}
+
 function mountForReading(
   device: BlockDevice,
   { noload = false }: ExtMountOptions,
@@ -76,5 +95,6 @@ function mountForReading(
   const found = noload ? readSuperblock(device) : readSuperblockToRecover(device);
   const buffers = new Buffers(device, found.blockSize);
   const superblock = noload ? found : recover(found, buffers, trace);
-  return { volume: new Volume(superblock, buffers, trace), writing: undefined };
+  const shared = SharedReads.of(superblock, buffers);
+  return { volume: new Volume(superblock, buffers, trace, { shared }), writing: undefined };
 }

@@ -132,7 +132,7 @@ function allocate(
     goal: goalFor(context, record, hole, logical, options.goal) - lead,
     count: lead + count,
     align,
-    ...(options.reserved === undefined ? {} : { reserved: options.reserved }),
+    reserved: options.reserved,
   });
   const clusters = Math.ceil(run.count / superblock.clusterRatio);
   let accounted = 0;
@@ -143,7 +143,7 @@ function allocate(
     addClusters(context, record, clusters);
     accounted = clusters;
     tree.replace(hole.leaf, logical, logical + extent.count, [extent]);
-    return { ...extent, fresh: true };
+    return { logical, block, count: extent.count, unwritten, fresh: true };
   } catch (error) {
     addClusters(context, record, -accounted);
     context.allocator.free(handle, run.start, run.count, { metadata: false });

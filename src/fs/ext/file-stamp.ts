@@ -12,7 +12,7 @@ import type { ExtWriting } from "./writing.ts";
 import { XATTR_REVOKES } from "./xattr-writer.ts";
 
 /** Times of writes are as exact as a tick of the clock, as with Linux at 250 Hz. */
-const TICK_MILLISECONDS = 4;
+export const TICK_MILLISECONDS = 4;
 
 /** Takes capabilities away before contents change, in a transaction of its own. @throws ENOSPC */
 export function becomePlain(writing: ExtWriting, state: InodeState): void {
@@ -20,7 +20,7 @@ export function becomePlain(writing: ExtWriting, state: InodeState): void {
   if (!isPrivileged(editor, state)) return;
   const drop = (handle: Handle) => {
     dropPrivileges(editor, handle, state);
-    writing.store(handle, state);
+    writing.storeAttributes(handle, state);
   };
   writing.operate(privilegeCredits(editor, state) + 1, drop, XATTR_REVOKES);
 }

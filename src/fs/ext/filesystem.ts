@@ -77,9 +77,11 @@ export class ExtFilesystem implements InodeOwner {
     return now.state;
   }
 
-  /** A new inode joins those in use. */
+  /** A new inode joins those in use: its fsync waits for the transaction that makes it. */
   adopt(record: InodeRecord): ExtInode {
-    return this.#remember(record);
+    const inode = this.#remember(record);
+    this.#waitFor(inode.state);
+    return inode;
   }
 
   statfs(): Statfs {
@@ -125,12 +127,20 @@ export class ExtFilesystem implements InodeOwner {
     const { firstIno, usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum } =
       this.volume.superblock;
     if (ino < firstIno) return ino !== EXT4_ROOT_INO;
-    return [usrQuotaInum, grpQuotaInum, prjQuotaInum, orphanFileInum].includes(ino);
+    if (ino === usrQuotaInum || ino === grpQuotaInum) return true;
+    return ino === prjQuotaInum || ino === orphanFileInum;
+  }
+
+  #waitFor(state: InodeState): void {
+    state.transaction = this.writing?.journal.newest ?? 0;
+    state.dataTransaction = state.transaction;
   }
 
   #remember(record: InodeRecord): ExtInode {
     checkRecord(this.volume.superblock, record);
     const inode = new ExtInode(this, new InodeState(this.volume, record));
+    // It may have been changed, and forgotten since: nobody knows any more by which transaction.
+    if (this.#inodes.hasForgotten) this.#waitFor(inode.state);
     this.#inodes.set(inode);
     return inode;
   }

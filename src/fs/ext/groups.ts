@@ -20,6 +20,7 @@ import {
   superBlockNumber,
 } from "./geometry.ts";
 import { Recent } from "./recent.ts";
+import type { SharedReads } from "./shared-reads.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** How many descriptors are remembered. */
@@ -61,13 +62,15 @@ export type ChangingGroup = StoredGroup & {
 export class Groups {
   readonly #superblock: Superblock;
   readonly #buffers: Buffers;
+  readonly #shared: SharedReads | undefined;
   readonly #known = new Recent<GroupDescriptor>(CACHED);
   /** Changed since the last commit: their stored checksums follow when it comes. */
   readonly #changed = new Map<number, ChangingGroup>();
 
-  constructor(superblock: Superblock, buffers: Buffers) {
+  constructor(superblock: Superblock, buffers: Buffers, shared: SharedReads | undefined) {
     this.#superblock = superblock;
     this.#buffers = buffers;
+    this.#shared = shared;
   }
 
   /** The descriptor of `group`, which must exist. @throws EUCLEAN, EBADMSG, EIO */
@@ -83,11 +86,24 @@ export class Groups {
   read(group: number): GroupDescriptor {
     const changed = this.#changed.get(group);
     if (changed !== undefined) return changed;
-    const bytes = this.#bytes(group);
-    checkDescriptorChecksum(this.#superblock, group, bytes);
-    const descriptor = decodeDescriptor(this.#superblock, group, new DataView(bytes.buffer));
-    checkPlaces(this.#superblock, descriptor);
-    return descriptor;
+    if (this.#shared !== undefined) return this.#share(group, this.#shared);
+    const { block, within } = this.#placeOf(group);
+    const { descSize } = this.#superblock;
+    const bytes = new Uint8Array(Math.max(descSize, sizeof(GD)));
+    this.#buffers.read(block, bytes.subarray(0, descSize), "group descriptors", within);
+    return proved(this.#superblock, group, bytes);
+  }
+
+  #share(group: number, shared: SharedReads): GroupDescriptor {
+    const superblock = this.#superblock;
+    const { block, within } = this.#placeOf(group);
+    const { descSize: length, blockSize } = superblock;
+    const place = { offset: block * blockSize + within, length };
+    return shared.read(shared.groups, group, place, (found) => {
+      const bytes = new Uint8Array(Math.max(length, sizeof(GD)));
+      bytes.set(found);
+      return proved(superblock, group, bytes);
+    });
   }
 
   /**
@@ -110,17 +126,25 @@ export class Groups {
     this.#known.set(group, changed);
   }
 
-  /** The stored bytes; the upper half is zero where descriptors have 32 bytes. */
-  #bytes(group: number): Uint8Array<ArrayBuffer> {
+  #placeOf(group: number): { readonly block: number; readonly within: number } {
     const { descriptorsPerBlock, descSize, blocks } = this.#superblock;
     const index = Math.floor(group / descriptorsPerBlock);
     const block = descriptorBlock(this.#superblock, index);
     if (block >= blocks) throw corrupt(`group ${group}`, "descriptor block", block, "past the end");
-    const bytes = new Uint8Array(Math.max(descSize, sizeof(GD)));
-    const within = (group % descriptorsPerBlock) * descSize;
-    this.#buffers.read(block, bytes.subarray(0, descSize), "group descriptors", within);
-    return bytes;
+    return { block, within: (group % descriptorsPerBlock) * descSize };
   }
+}
+
+/** A descriptor by its bytes, of which the upper half is zero where it has 32 of them. */
+function proved(
+  superblock: Superblock,
+  group: number,
+  bytes: Uint8Array<ArrayBuffer>,
+): GroupDescriptor {
+  checkDescriptorChecksum(superblock, group, bytes);
+  const descriptor = decodeDescriptor(superblock, group, new DataView(bytes.buffer));
+  checkPlaces(superblock, descriptor);
+  return descriptor;
 }
 
 /**

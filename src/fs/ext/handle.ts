@@ -15,6 +15,8 @@ export interface MetadataJournal {
   readonly mostCredits: number;
   /** The number of the last transaction that is durable; 0: none. They count up from 1. */
   readonly committed: number;
+  /** The number of the last transaction that was begun. */
+  readonly newest: number;
   /**
    * Opens a handle for `copies` blocks that it may change and `revokes` blocks of metadata that it
    * may free (as many unless given). What ran before is committed when there is no room beside it.

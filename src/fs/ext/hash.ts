@@ -28,7 +28,8 @@ const INITIAL: Four = [0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476];
 export function hashName(name: Uint8Array, version: number, seed: Four): NameHash | undefined {
   const unsigned = version >= DX_HASH_LEGACY_UNSIGNED;
   const kind = unsigned ? version - DX_HASH_LEGACY_UNSIGNED : version;
-  const state = seed.some((word) => word !== 0) ? seed : INITIAL;
+  const [a, b, c, d] = seed;
+  const state = (a | b | c | d) === 0 ? INITIAL : seed;
   if (kind === DX_HASH_LEGACY) return finish(legacy(name, unsigned), 0);
   if (kind === DX_HASH_HALF_MD4) return halfMd4(name, unsigned, state);
   if (kind === DX_HASH_TEA) return tea(name, unsigned, state);
@@ -73,11 +74,15 @@ function pack(name: Uint8Array, start: number, unsigned: boolean, words: Int32Ar
   }
 }
 
-const ROUNDS = [
-  { constant: 0, shifts: [3, 7, 11, 19], order: [0, 1, 2, 3, 4, 5, 6, 7] },
-  { constant: 0x5a827999, shifts: [3, 5, 9, 13], order: [1, 3, 5, 7, 0, 2, 4, 6] },
-  { constant: 0x6ed9eba1, shifts: [3, 9, 11, 15], order: [3, 7, 2, 6, 1, 5, 0, 4] },
-] as const;
+/** What each of the three rounds adds. */
+const CONSTANTS = Int32Array.of(0, 0x5a827999, 0x6ed9eba1);
+/** By how much its steps turn, four to a round. */
+const SHIFTS = Uint8Array.of(3, 7, 11, 19, 3, 5, 9, 13, 3, 9, 11, 15);
+/** Which word each step takes, eight to a round. */
+const ORDER = Uint8Array.of(0, 1, 2, 3, 4, 5, 6, 7, 1, 3, 5, 7, 0, 2, 4, 6, 3, 7, 2, 6, 1, 5, 0, 4);
+const STEPS = 24;
+/** The part of a name that is hashed; nothing stays in it. */
+const words = new Int32Array(8);
 
 function mix(round: number, x: number, y: number, z: number): number {
   if (round === 0) return z ^ (x & (y ^ z));
@@ -85,19 +90,27 @@ function mix(round: number, x: number, y: number, z: number): number {
   return x ^ y ^ z;
 }
 
+/** Every name of a directory is hashed to list it: this makes no objects on its way. */
 function halfMd4(name: Uint8Array, unsigned: boolean, seed: Four): NameHash {
-  const words = new Int32Array(8);
-  let [a0, b0, c0, d0] = seed;
+  let a0 = seed[0] | 0;
+  let b0 = seed[1] | 0;
+  let c0 = seed[2] | 0;
+  let d0 = seed[3] | 0;
   for (let start = 0; start < name.length; start += 32) {
     pack(name, start, unsigned, words);
-    let [a, b, c, d] = [a0, b0, c0, d0];
-    for (const [round, { constant, shifts, order }] of ROUNDS.entries()) {
-      for (let step = 0; step < 8; step++) {
-        const word = words[order[step] as number] as number;
-        const sum = (a + mix(round, b, c, d) + word + constant) | 0;
-        const shift = shifts[step & 3] as number;
-        [a, b, c, d] = [d, (sum << shift) | (sum >>> (32 - shift)), b, c];
-      }
+    let a = a0;
+    let b = b0;
+    let c = c0;
+    let d = d0;
+    for (let step = 0; step < STEPS; step++) {
+      const round = step >> 3;
+      const word = words[ORDER[step] as number] as number;
+      const sum = (a + mix(round, b, c, d) + word + (CONSTANTS[round] as number)) | 0;
+      const shift = SHIFTS[(round << 2) | (step & 3)] as number;
+      a = d;
+      d = c;
+      c = b;
+      b = (sum << shift) | (sum >>> (32 - shift));
     }
     a0 = (a0 + a) | 0;
     b0 = (b0 + b) | 0;

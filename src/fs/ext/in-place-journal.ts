@@ -5,11 +5,13 @@
  *
  * @module
  */
+import { SECTOR_SIZE } from "../../block/block-device.ts";
 import type { Buffers } from "../../block/buffers.ts";
-import { DaxError, assert, isDaxError } from "../../lib/errno.ts";
+import { DaxError, assert } from "../../lib/errno.ts";
 import type { Environment } from "../../lib/environment.ts";
-import { Handle, type MetadataJournal } from "./handle.ts";
-import { type JournaledBlock, Transaction, isOlder } from "./transaction.ts";
+import type { Handle } from "./handle.ts";
+import { MetadataCommits, WAITING_BYTES } from "./metadata-commits.ts";
+import type { JournaledBlock, Transaction } from "./transaction.ts";
 
 /** How metadata is written in place. */
 export interface InPlaceOptions {
@@ -20,88 +22,30 @@ export interface InPlaceOptions {
   onAbort?(error: DaxError): void;
 }
 
-const WAITING_BYTES = 32 << 20;
+/** An inode's record, and where in its block it lies. */
+export interface PlacedRecord {
+  readonly block: number;
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
 
 /** What takes the place of a journal where there is none. */
-export class InPlaceJournal implements MetadataJournal {
+export class InPlaceJournal extends MetadataCommits {
   readonly mostCredits: number;
-  readonly #buffers: Buffers;
   readonly #options: InPlaceOptions;
-  #running: Transaction | undefined;
-  #committed = 0;
-  #error: DaxError | undefined;
-  #open = true;
 
   constructor(buffers: Buffers, options: InPlaceOptions) {
-    this.#buffers = buffers;
+    super(buffers, options.environment.clock);
     this.#options = options;
     this.mostCredits = Math.floor((options.waitingBytes ?? WAITING_BYTES) / buffers.blockSize);
   }
 
-  get error(): DaxError | undefined {
-    return this.#error;
-  }
-
-  get committed(): number {
-    return this.#committed;
-  }
-
   start(copies: number, revokes = copies): Handle {
     this.assertUsable();
-    const running = this.#running;
+    const { running } = this;
     const waiting = running?.copies.size ?? 0;
     if (running?.handles === 0 && waiting > 0 && waiting + copies > this.mostCredits) this.commit();
-    const { clock } = this.#options.environment;
-    this.#running ??= new Transaction(this.#buffers, this.#committed + 1, clock.now());
-    return new Handle(this.#running, this, copies, revokes);
-  }
-
-  commit(): void {
-    this.assertUsable();
-    const running = this.#running;
-    if (running === undefined) return;
-    assert(running.handles === 0, "a commit while a handle is open");
-    try {
-      for (const seal of running.seals) seal();
-      for (const write of running.beforeCommit) write();
-      this.#write(running);
-    } catch (error) {
-      if (isDaxError(error)) this.#abort(error);
-      throw error;
-    }
-    this.#running = undefined;
-    for (const block of running.copies.keys()) this.#buffers.dropOverlay(block);
-    this.#committed = running.number;
-    for (const done of running.committed) done();
-  }
-
-  commitThrough(transaction: number): void {
-    this.assertUsable();
-    if (transaction > this.#committed) this.commit();
-  }
-
-  commitOlderThan(seconds: number): void {
-    this.assertUsable();
-    const running = this.#running;
-    if (running === undefined || running.handles > 0) return;
-    if (isOlder(running.begun, this.#options.environment.clock.now(), seconds)) this.commit();
-  }
-
-  abort(reason: DaxError): void {
-    if (this.#error === undefined) this.#abort(reason);
-  }
-
-  close(): void {
-    if (!this.#open) return;
-    if (this.#error === undefined) this.commit();
-    this.#open = false;
-  }
-
-  assertUsable(): void {
-    assert(this.#open, "closed");
-    if (this.#error === undefined) return;
-    const detail = `metadata could not be written: ${this.#error.message}; unmount, run a check`;
-    throw new DaxError("EROFS", { syscall: "write", detail });
+    return this.join(copies, revokes);
   }
 
   needsRevoke(): boolean {
@@ -112,27 +56,56 @@ export class InPlaceJournal implements MetadataJournal {
     return true;
   }
 
-  stopped({ handles, sync }: Transaction): void {
-    if (sync && handles === 0 && this.#error === undefined) this.commit();
-  }
-
   /** New blocks and file data first: what points to them follows when they are durable. */
-  #write({ copies, created, beforeCommit }: Transaction): void {
+  protected write({ copies, created, beforeCommit }: Transaction): void {
     const all = [...copies.values()];
     for (const copy of all) if (created.has(copy.block)) this.#put(copy);
-    if (created.size > 0 || beforeCommit.length > 0) this.#buffers.device.flush();
+    if (created.size > 0 || beforeCommit.length > 0) this.buffers.device.flush();
     const changed = all.filter(({ block }) => !created.has(block));
     for (const copy of changed) this.#put(copy);
-    if (changed.length > 0) this.#buffers.device.flush();
+    if (changed.length > 0) this.buffers.device.flush();
+    for (const block of copies.keys()) this.buffers.dropOverlay(block);
+  }
+
+  /**
+   * Writes some of what waits, and one record of the inode tables, in no order; all of it waits on.
+   * Durable with the next flush. No handle may be open. @throws as `commit`
+   */
+  writeOnly(isWanted: (block: number) => boolean, record: PlacedRecord): void {
+    this.assertUsable();
+    const { running } = this;
+    if (running === undefined) return;
+    assert(running.handles === 0, "a sync while a handle is open");
+    const wanted = [...running.copies.values()].filter(({ block }) => isWanted(block));
+    this.guarded(() => {
+      for (const copy of wanted) this.#put(copy);
+      this.#putRecord(record);
+    });
+  }
+
+  protected finish(): void {
+    this.commit();
+  }
+
+  protected ended(error: DaxError): void {
+    this.#options.onAbort?.(error);
+  }
+
+  protected refusal({ message }: DaxError): DaxError {
+    const detail = `metadata could not be written: ${message}; unmount, run a check`;
+    return new DaxError("EROFS", { syscall: "write", detail });
+  }
+
+  /** The records beside it stay as they are on the device. */
+  #putRecord({ block, at, bytes }: PlacedRecord): void {
+    const { device, blockSize } = this.buffers;
+    const whole = new Uint8Array(blockSize);
+    device.read((block * blockSize) / SECTOR_SIZE, whole);
+    whole.set(bytes, at);
+    this.buffers.write(block, whole);
   }
 
   #put({ block, bytes }: JournaledBlock): void {
-    this.#buffers.write(block, bytes);
-  }
-
-  #abort(error: DaxError): void {
-    this.#error = error;
-    this.#running = undefined;
-    this.#options.onAbort?.(error);
+    this.buffers.write(block, bytes);
   }
 }

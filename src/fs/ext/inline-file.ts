@@ -22,23 +22,26 @@ import { mapCredits, mapRevokes } from "./map-writer.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /**
- * Writes into an inode that keeps its file, or may begin to. False: the file has a map, or has one
- * now. @throws ENOSPC with nothing changed; EUCLEAN, EBADMSG, EIO
+ * Writes into an inode that keeps its file, or may begin to; `stamps`: its times are those of now.
+ * False: the file has a map, or has one now.
+ * @throws ENOSPC with nothing changed; EUCLEAN, EBADMSG, EIO
  */
 export function writeInInode(
   writing: ExtWriting,
   state: InodeState,
   source: Uint8Array,
   offset: number,
+  stamps = true,
 ): boolean {
   const { record } = state;
   const { editor } = writing;
   const begins = !record.has(EXT4_INLINE_DATA_FL);
   if (begins && !mayBegin(writing, state, offset + source.length)) return false;
-  return inInode(writing, state, (handle) => {
+  const change = (handle: Handle) => {
     if (begins && !startInline(editor, handle, record, offset + source.length)) return false;
     return writeInline(editor, handle, record, source, offset);
-  });
+  };
+  return inInode(writing, state, change, stamps);
 }
 
 /** A file that is empty, without blocks, in a filesystem that keeps files in inodes. */
@@ -62,12 +65,14 @@ function inInode(
   writing: ExtWriting,
   state: InodeState,
   change: (handle: Handle) => boolean,
+  stamps = true,
 ): boolean {
   const stays = writing.operate(1, (handle) => {
     if (!change(handle)) return false;
     state.map.clear();
     state.forgetAttributes();
-    writing.store(handle, state, stamp(writing, state));
+    if (stamps) writing.store(handle, state, stamp(writing, state));
+    else writing.storeKept(handle, state);
     return true;
   });
   if (!stays) moveOut(writing, state);

@@ -119,8 +119,7 @@ function writeOut(
   const { block } = mapBlocks(editor, handle, record, 0, 1);
   const bytes = new Uint8Array(blockSize);
   bytes.set(contents);
-  // No file has the block before the commit, so nothing is lost when that never comes.
+  // No file has the block before the commit, so nothing is lost when that never comes. And the
+  // commit flushes before anything of it counts, as it does for every block that is given out.
   volume.buffers.write(block, bytes);
-  // The commit flushes before anything of it counts, because of this.
-  handle.onBeforeCommit(() => {});
 }

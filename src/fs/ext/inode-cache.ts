@@ -15,6 +15,8 @@ export class InodeCache {
   readonly #half = CACHED_INODES / 2;
   #young = new Map<number, ExtInode>();
   #old = new Map<number, ExtInode>();
+  /** Whether inodes were forgotten that something may have changed. */
+  hasForgotten = false;
   /** Those that open files hold are never forgotten. */
   readonly #held = new Map<number, ExtInode>();
 
@@ -77,7 +79,9 @@ export class InodeCache {
     this.#young = new Map();
     if (!this.#retires) return;
     for (const [ino, inode] of dropped) {
-      if (!this.#old.has(ino) && !this.#held.has(ino)) inode.state.retired = true;
+      if (this.#old.has(ino) || this.#held.has(ino)) continue;
+      inode.state.retired = true;
+      this.hasForgotten = true;
     }
   }
 }

@@ -31,6 +31,7 @@ import {
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
+  makedev,
 } from "../../vfs/modes.ts";
 import { badChecksum, corrupt } from "./corruption.ts";
 import { hasIncompat, hasRoCompat } from "./features.ts";
@@ -223,7 +224,10 @@ export function gidOf(record: InodeRecord): number {
 
 /** Seconds are signed; the extra word adds two bits of epoch (to 2446) and nanoseconds. */
 function timespec(seconds: number, extra: number): Timespec {
-  return { sec: (seconds | 0) + (extra & 3) * 2 ** 32, nsec: extra >>> 2 };
+  const epoch = extra & 3;
+  // Until 2038 it stays a small number, which needs no room of its own.
+  const sec = epoch === 0 ? seconds | 0 : (seconds | 0) + epoch * 2 ** 32;
+  return { sec, nsec: extra >>> 2 };
 }
 
 /** The times of an inode. */
@@ -253,8 +257,4 @@ export function deviceOf(record: InodeRecord): number {
   if (old !== 0) return makedev((old >>> 8) & 0xff, old & 0xff);
   const word = record.blockWord(1);
   return makedev((word >>> 8) & 0xfff, (word & 0xff) | ((word >>> 12) & 0xfff00));
-}
-
-function makedev(major: number, minor: number): number {
-  return (major & 0xfff) * 0x100 + (minor & 0xff) + (minor >>> 8) * 0x10_0000;
 }

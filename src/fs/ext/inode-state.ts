@@ -5,6 +5,7 @@
  * @module
  */
 import type { Iomap } from "../../dax/iomap.ts";
+import type { DaxError } from "../../lib/errno.ts";
 import { EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
 import type { Directory } from "./directory.ts";
 import { nextGeneration } from "./generation.ts";
@@ -12,6 +13,7 @@ import type { DirectoryWriter } from "./directory-writer.ts";
 import { FileMap } from "./file-map.ts";
 import type { InodeRecord } from "./inode-record.ts";
 import type { Volume } from "./volume.ts";
+import type { WaitingPages } from "./waiting-pages.ts";
 import type { XattrEntry } from "./xattr-entries.ts";
 
 /** The one mutable record of an inode, and caches over it. */
@@ -31,8 +33,18 @@ export class InodeState {
   linkable = false;
   /** The last transaction that changed it; 0: none of this mount. */
   transaction = 0;
-  /** The last of these that changed more than times: what reading its data back takes. */
+  /** The last of these that changed what reading its data back takes. */
   dataTransaction = 0;
+  /** Its size at that time. */
+  notedSize: number;
+  /** Contents that are in memory only. */
+  waiting: WaitingPages | undefined;
+  /** Where they end, if behind the size on the device; else 0. */
+  delayedEnd = 0;
+  /** What became of contents that waited, when somebody else had them written out. */
+  writeError: DaxError | undefined;
+  /** It was cut to nothing: what is written then gets its blocks when it is closed. */
+  writesOutOnClose = false;
   /** The last transaction in which it was cut within a block. */
   cutIn = 0;
   /** The clock's tick at which it was written to last. */
@@ -47,6 +59,7 @@ export class InodeState {
 
   constructor(volume: Volume, record: InodeRecord) {
     this.record = record;
+    this.notedSize = record.size;
     this.#inInode = record.has(EXT4_INLINE_DATA_FL);
     this.map = new FileMap(volume, record);
   }

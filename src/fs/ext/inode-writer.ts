@@ -143,6 +143,32 @@ export function setTime(record: InodeRecord, name: TimeName, time: Timespec): vo
   if (exact) extra.set(view, EXTRA, extraWord(sec, nsec));
 }
 
+/** A time in milliseconds since 1970, rounded down. Makes no object, as its brother below. */
+export function millisecondsOf(record: InodeRecord, name: keyof typeof TIMES): number {
+  const extra = extraOf(record, name);
+  return secondsOf(record, name, extra) * 1000 + Math.floor((extra >>> 2) / 1e6);
+}
+
+/** Whether one time of an inode is later than another, as exactly as it has them. */
+export function isAfter(
+  record: InodeRecord,
+  name: keyof typeof TIMES,
+  other: keyof typeof TIMES,
+): boolean {
+  const one = extraOf(record, name);
+  const two = extraOf(record, other);
+  const seconds = secondsOf(record, name, one) - secondsOf(record, other, two);
+  return seconds > 0 || (seconds === 0 && one >>> 2 > two >>> 2);
+}
+
+function secondsOf({ view }: InodeRecord, name: keyof typeof TIMES, extra: number): number {
+  return (TIMES[name][0].get(view, 0) | 0) + (extra & 3) * TWO_32;
+}
+
+function extraOf(record: InodeRecord, name: keyof typeof TIMES): number {
+  return record.extra(TIMES[name][1]);
+}
+
 function hasExtra(record: InodeRecord, field: Field<number>): boolean {
   return field.offset + field.size <= record.extraSize;
 }

@@ -14,9 +14,10 @@ import type {
   NewFile,
   RenameOptions,
 } from "../../vfs/writing.ts";
+import { access } from "./access-time.ts";
 import { removeAttribute, setAttribute } from "./attribute-values.ts";
-import { change, changeFlags, visibleFlags } from "./attributes-writer.ts";
-import { overwrite, writeData } from "./data-writer.ts";
+import { change, changeFlags } from "./attributes-writer.ts";
+import { mayBeDelayed, overwrite, writeData } from "./data-writer.ts";
 import { finishDeletion } from "./deletion.ts";
 import { fallocate } from "./fallocate.ts";
 import type { ExtInode } from "./inode.ts";
@@ -77,6 +78,10 @@ export class ExtInodeWriting implements InodeWriting {
       const to = this.#own(directory, "rename");
       const from = { directory: state, name, inode: this.#find(name, "rename") };
       const target = to.lookup(newName)?.state;
+      // `auto_da_alloc`: who takes a name over is to have its contents when the name is durable.
+      if (target !== undefined && options.exchange !== true) {
+        writing.delayed?.allocate(from.inode);
+      }
       rename(writing, from, { directory: to.state, name: newName, inode: target }, options);
     });
   }
@@ -85,10 +90,17 @@ export class ExtInodeWriting implements InodeWriting {
     this.#call((writing, { state }) => change(writing, state, wanted));
   }
 
+  accessed(rule: "relative" | "strict"): boolean {
+    return access(this.#writing, this.#inode.state, rule);
+  }
+
   truncate(size: number): void {
     this.#call((writing, { state }) => {
       this.#assertRegular("truncate");
+      writing.delayed?.beforeResize(this.#inode, size);
       truncate(writing, state, size);
+      writing.delayed?.resized(state, size);
+      if (size === 0 && writing.delayed !== undefined) state.writesOutOnClose = true;
     });
   }
 
@@ -102,6 +114,8 @@ export class ExtInodeWriting implements InodeWriting {
 
   fallocate(mode: FallocateMode, offset: number, length: number, keepSize?: boolean): void {
     this.#call((writing, { state }) => {
+      if (mode === "allocate") writing.delayed?.settle(state);
+      else this.#writeOut(state);
       fallocate(writing, state, mode, { offset, length }, keepSize);
     });
   }
@@ -115,16 +129,25 @@ export class ExtInodeWriting implements InodeWriting {
   }
 
   get flags(): number {
-    return visibleFlags(this.#inode.state);
+    return this.#inode.flags;
   }
 
   set flags(flags: number) {
-    this.#call((writing, { state }) => changeFlags(writing, state, flags));
+    this.#call((writing, { state }) => {
+      // What nobody may write to any more has what was written before.
+      this.#writeOut(state);
+      changeFlags(writing, state, flags);
+    });
   }
 
   sync(how: "all" | "data"): void {
     const { state } = this.#inode;
-    this.#writing.syncThrough(how === "all" ? state.transaction : state.dataTransaction);
+    this.#writing.assertUsable();
+    this.#writeOut(state);
+    this.#tellError(state);
+    const transaction = how === "all" ? state.transaction : state.dataTransaction;
+    if (this.#writing.syncedAlone(state, transaction)) return;
+    this.#writing.syncThrough(transaction);
   }
 
   hold(): void {
@@ -134,10 +157,20 @@ export class ExtInodeWriting implements InodeWriting {
 
   release(): void {
     const { state } = this.#inode;
-    if (state.holds === 0 || --state.holds > 0) return;
-    this.#writing.inodes.release(this.#inode.ino);
-    const nameless = state.record.links === 0 && this.#writing.journal.error === undefined;
-    if (nameless) finishDeletion(this.#writing, state);
+    if (state.holds === 0) return;
+    const usable = this.#writing.journal.error === undefined;
+    if (state.writesOutOnClose && usable) {
+      state.writesOutOnClose = false;
+      // As in Linux closing tells nobody; who syncs the file hears of it.
+      this.#writing.delayed?.allocate(state);
+    }
+    if (--state.holds > 0) return;
+    const nameless = state.record.links === 0;
+    if (nameless) this.#writing.delayed?.drop(state);
+    if (this.#writing.delayed?.holds(state) !== true) {
+      this.#writing.inodes.release(this.#inode.ino);
+    }
+    if (nameless && usable) finishDeletion(this.#writing, state);
   }
 
   /** Damage that a call meets before it has changed anything is dealt with as `errors=` says. */
@@ -153,13 +186,40 @@ export class ExtInodeWriting implements InodeWriting {
   /** No closure here: a write that only copies makes no object. */
   #write(state: InodeState, source: Uint8Array, offset: number): number {
     try {
-      const done = overwrite(this.#writing, state, source, offset);
-      if (done === source.length && done > 0) return done;
+      const { delayed } = this.#writing;
+      if (delayed === undefined || delayed.overwrites(state) || this.#inode.isDax) {
+        const done = overwrite(this.#writing, state, source, offset);
+        if (done === source.length && done > 0) return done;
+      }
       this.#assertRegular("write");
+      if (this.#keeps(source, offset)) return source.length;
       return writeData(this.#writing, state, source, offset);
     } catch (error) {
       throw this.#met(error);
     }
+  }
+
+  /** Whether the bytes wait in memory. */
+  #keeps(source: Uint8Array, offset: number): boolean {
+    const { delayed } = this.#writing;
+    const { state } = this.#inode;
+    if (delayed === undefined || this.#inode.isDax) return false;
+    if (!mayBeDelayed(this.#writing, state, source.length, offset)) delayed.writeOut(state);
+    else if (delayed.keep(this.#inode, source, offset)) return true;
+    // Room is short: what waits gets its blocks before others take them.
+    else delayed.writeOutAll();
+    return false;
+  }
+
+  #writeOut(state: InodeState): void {
+    if (state.waiting !== undefined) this.#writing.delayed?.writeOut(state);
+  }
+
+  /** Once, what became of contents that others had written out. @throws EIO, ENOSPC */
+  #tellError(state: InodeState): void {
+    const { writeError } = state;
+    state.writeError = undefined;
+    if (writeError !== undefined) throw writeError;
   }
 
   #met(error: unknown): unknown {

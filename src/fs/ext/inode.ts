@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { SECTOR_SIZE } from "../../block/block-device.ts";
 import type { Iomap, IomapIntent } from "../../dax/iomap.ts";
 import {
   EXT4_DAX_FL,
@@ -26,6 +27,7 @@ import type { InodeState } from "./inode-state.ts";
 import { ExtInodeWriting } from "./inode-writing.ts";
 import { encodeName } from "./name-bytes.ts";
 import { readTarget } from "./symlink.ts";
+import { visibleFlags } from "./visible-flags.ts";
 import type { Volume } from "./volume.ts";
 import type { ExtWriting } from "./writing.ts";
 import type { XattrEntry } from "./xattr-entries.ts";
@@ -78,7 +80,12 @@ export class ExtInode implements Inode {
   }
 
   get size(): number {
-    return this.state.record.size;
+    const { record, delayedEnd } = this.state;
+    return Math.max(record.size, delayedEnd);
+  }
+
+  get flags(): number {
+    return visibleFlags(this.state.record);
   }
 
   get mapGeneration(): number {
@@ -106,16 +113,28 @@ export class ExtInode implements Inode {
 
   attributes(): Attributes {
     const { record } = this.state;
+    const { atime, mtime, ctime, btime } = timesOf(record);
     return {
       mode: record.mode,
       nlink: record.links,
       uid: uidOf(record),
       gid: gidOf(record),
       rdev: deviceOf(record),
-      size: record.size,
-      blocks: statBlocks(this.filesystem.volume.superblock, record),
-      ...timesOf(record),
+      size: this.size,
+      blocks: this.#statBlocks(),
+      atime,
+      mtime,
+      ctime,
+      btime,
     };
+  }
+
+  /** With those that are still to be allocated: who finds none takes all for a hole (`tar -S`). */
+  #statBlocks(): number {
+    const { record, waiting } = this.state;
+    const { superblock } = this.filesystem.volume;
+    const reserved = waiting?.reserved ?? 0;
+    return statBlocks(superblock, record) + (reserved * superblock.blockSize) / SECTOR_SIZE;
   }
 
   /**
@@ -175,10 +194,35 @@ export class ExtInode implements Inode {
   // One question in a read; what it decoded stays, and the answer is the same object every time.
   iomapBegin(offset: number, length: number, intent: IomapIntent): Iomap {
     const { state } = this;
+    if (state.waiting !== undefined) {
+      if (intent === "read") return this.peek(offset, length);
+      this.filesystem.writing?.delayed?.writeOut(state);
+    }
     if (intent !== "read" && intent !== "report") {
       return mapForWriting(this.#writable(), state, { offset, length }, intent);
     }
-    const { record, map } = state;
+    return this.#mapOf(offset);
+  }
+
+  /** What `read` is answered, with whatever waits in memory for its place. */
+  peek(offset: number, length: number): Iomap {
+    const { waiting, record, delayedEnd } = this.state;
+    const page = waiting?.at(offset);
+    if (page !== undefined) {
+      const { offset: start, bytes: inline } = page;
+      return { ...this.#hole(start), type: "inline", length: inline.length, inline };
+    }
+    // Behind the size on the device nothing is the file's but what waits: a cut may have left more.
+    const shown = delayedEnd > record.size ? record.size : Number.MAX_SAFE_INTEGER;
+    const map = offset < shown ? this.#mapOf(offset) : this.#hole(offset);
+    const end = Math.min(map.offset + map.length, offset + length);
+    const stop = offset < shown ? Math.min(end, shown) : end;
+    const limit = waiting?.next(offset, stop) ?? stop;
+    return { ...map, length: limit - map.offset };
+  }
+
+  #mapOf(offset: number): Iomap {
+    const { record, map } = this.state;
     if (record.has(EXT4_INLINE_DATA_FL)) return this.#inlineMap(offset);
     if (record.type === S_IFREG || record.type === S_IFDIR) return map.iomap(offset);
     return this.#hole(0);

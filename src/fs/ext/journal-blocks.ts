@@ -53,16 +53,25 @@ export function sequenceAfter(sequence: number): number {
   return (sequence + 1) >>> 0;
 }
 
+/** Records that are kept between passes: what a log of usual size has of them. */
+const MOST_KEPT = 256;
+
+/** Records that an earlier pass read, by their journal blocks. */
+export type LogRecords = Map<number, LogBlock>;
+
 /** Walks the log from its start, record by record. */
 export class LogWalk {
   /** The sequence number that the next record has to carry. */
   sequence: number;
   readonly #log: JournalLog;
+  readonly #records: LogRecords;
   #at: number;
   #left: number;
 
-  constructor(log: JournalLog) {
+  /** `records`: kept of earlier passes over the same log, and for later ones. */
+  constructor(log: JournalLog, records: LogRecords = new Map()) {
     this.#log = log;
+    this.#records = records;
     this.sequence = log.superblock.sequence;
     this.#at = log.superblock.start;
     this.#left = log.area.last - log.area.first;
@@ -76,12 +85,17 @@ export class LogWalk {
   /** The next record, or undefined where the log ends. @throws EUCLEAN, EIO */
   next(): LogRecord | undefined {
     const at = this.#at;
+    const known = this.#records.get(at);
     // Where the log ends anything may lie, and nobody has to look at all of it.
-    const { view } = this.#log.read(at, sizeof(JournalHeader));
+    const { view } = known ?? this.#log.read(at, sizeof(JournalHeader));
     if (JournalHeader.magic.get(view, 0) !== JBD2_MAGIC_NUMBER) return undefined;
     const sequence = JournalHeader.sequence.get(view, 0);
     if (sequence !== this.sequence) return undefined;
-    return { ...this.take(), at, sequence, blocktype: JournalHeader.blocktype.get(view, 0) };
+    const blocktype = JournalHeader.blocktype.get(view, 0);
+    const block = known ?? this.#log.read(at);
+    if (known === undefined && this.#records.size < MOST_KEPT) this.#records.set(at, block);
+    this.skip(1);
+    return { bytes: block.bytes, view: block.view, at, sequence, blocktype };
   }
 
   /** The next block, whatever it holds. */

@@ -34,6 +34,8 @@ export interface JournalMap {
   readonly blocks: number;
   /** The filesystem block behind journal block `n`; undefined over a hole. */
   physical(n: number): number | undefined;
+  /** The same for maps with the same places; absent where that is not known. */
+  readonly places?: string;
 }
 
 /** The filesystem block behind journal block `n`. @throws EUCLEAN over a hole */

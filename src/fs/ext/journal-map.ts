@@ -19,6 +19,9 @@ export function fixedMap(map: JournalMap): JournalMap {
   }
   return {
     blocks,
+    get places() {
+      return `${blocks}: ${starts.join()} at ${places.join()}`;
+    },
     physical: (n) => (n < blocks ? placeIn(starts, places, runOf(starts, n), n) : undefined),
   };
 }

@@ -22,6 +22,8 @@ import { JournalSuperblockWriter } from "./journal-superblock.ts";
 export interface RecoveryOptions {
   readonly buffers: Buffers;
   readonly map: JournalMap;
+  /** What the log holds; it is read unless given. */
+  readonly replay?: JournalReplay;
   /**
    * Asked when the fast-commit area holds something, after the log was written to its places: the
    * blocks that it changes, each as it has to be.
@@ -38,7 +40,7 @@ export interface RecoveryOptions {
 export function recoverJournal(options: RecoveryOptions): JournalStatistics {
   const { buffers, map } = options;
   const log = new JournalLog(buffers, map);
-  const replay = replayLog(log);
+  const { replay = replayLog(log) } = options;
   const { statistics } = replay;
   if (log.superblock.start === 0) return statistics;
   // Opened before anything is written: a damaged log may name the journal's own blocks.

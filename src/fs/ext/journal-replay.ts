@@ -14,6 +14,7 @@ import {
 import { type FastCommitScan, noFastCommits, scanFastCommits } from "./fast-commit-scan.ts";
 import {
   type LogRecord,
+  type LogRecords,
   LogWalk,
   sequenceAfter,
   sequenceBefore,
@@ -61,10 +62,20 @@ export interface JournalReplay {
 export function replayLog(log: JournalLog): JournalReplay {
   const { sequence, start } = log.superblock;
   if (start === 0) return emptyReplay(sequence);
-  const scan = scanLog(log);
+  const records: LogRecords = new Map();
+  const scan = scanLog(log, records);
   const fastCommits = scanFastCommits(log, scan.end);
-  const revocations = collectRevocations(log, scan.end);
-  return copyBlocks(log, scan, revocations, fastCommits);
+  const revocations = collectRevocations(log, scan, records);
+  return copyBlocks({ log, records, scan, revocations, fastCommits });
+}
+
+/** What the first two passes found. */
+interface Passed {
+  readonly log: JournalLog;
+  readonly records: LogRecords;
+  readonly scan: LogScan;
+  readonly revocations: Revocations;
+  readonly fastCommits: FastCommitScan;
 }
 
 /** Lets replayed blocks win over what is on the media. @throws EUCLEAN outside the device */
@@ -85,15 +96,12 @@ function emptyReplay(sequence: number): JournalReplay {
   return { blocks: new Map(), fastCommits: noFastCommits, statistics };
 }
 
-function copyBlocks(
-  log: JournalLog,
-  scan: LogScan,
-  revocations: Revocations,
-  fastCommits: FastCommitScan,
-): JournalReplay {
+function copyBlocks(passed: Passed): JournalReplay {
+  const { records, scan, revocations, fastCommits } = passed;
+  const log: JournalLog = passed.log;
   const blocks = new Map<number, Uint8Array>();
   let [replayed, revoked] = [0, 0];
-  const walk = new LogWalk(log);
+  const walk = new LogWalk(log, records);
   while (sequenceBefore(walk.sequence, scan.end)) {
     const record = walk.next();
     if (record === undefined) {

@@ -15,6 +15,7 @@ import {
 import { sizeof } from "../../lib/struct.ts";
 import {
   type LogRecord,
+  type LogRecords,
   LogWalk,
   countTags,
   sequenceAfter,
@@ -23,6 +24,7 @@ import {
   tailHolds,
 } from "./journal-blocks.ts";
 import type { JournalLog } from "./journal-log.ts";
+import type { LogScan } from "./journal-scan.ts";
 
 /** What the second pass found. */
 export class Revocations {
@@ -51,17 +53,22 @@ export class Revocations {
 }
 
 /**
- * Collects the revoke records of all transactions before `end`.
+ * Collects the revoke records of all transactions that a scan found.
  * @throws EBADMSG, EUCLEAN for a damaged record, EIO
  */
-export function collectRevocations(log: JournalLog, end: number): Revocations {
+export function collectRevocations(
+  log: JournalLog,
+  { end, revokes }: Pick<LogScan, "end" | "revokes">,
+  records?: LogRecords,
+): Revocations {
   const revocations = new Revocations();
+  if (!revokes) return revocations;
   // Two walks: which blocks are in the log at all bounds what has to be remembered.
-  for (const record of recordsBefore(log, end)) {
+  for (const record of recordsBefore(log, end, records)) {
     if (record.blocktype !== JBD2_DESCRIPTOR_BLOCK) continue;
     for (const tag of tagsOf(log, record)) revocations.expect(tag.block);
   }
-  for (const record of recordsBefore(log, end)) {
+  for (const record of recordsBefore(log, end, records)) {
     if (record.blocktype !== JBD2_REVOKE_BLOCK) continue;
     for (const block of revokedBy(log, record)) revocations.revoke(block, record.sequence);
   }
@@ -69,8 +76,8 @@ export function collectRevocations(log: JournalLog, end: number): Revocations {
 }
 
 /** The records of all transactions before `end`; the blocks of descriptors are stepped over. */
-function* recordsBefore(log: JournalLog, end: number): Generator<LogRecord> {
-  const walk = new LogWalk(log);
+function* recordsBefore(log: JournalLog, end: number, records?: LogRecords): Generator<LogRecord> {
+  const walk = new LogWalk(log, records);
   while (sequenceBefore(walk.sequence, end)) {
     const record = walk.next();
     if (record === undefined) return;

@@ -14,6 +14,7 @@ import {
 import { crc32be } from "../../lib/crc32be.ts";
 import {
   type LogRecord,
+  type LogRecords,
   LogWalk,
   commitHolds,
   commitHoldsV1,
@@ -31,6 +32,8 @@ export interface LogScan {
   readonly end: number;
   /** Transactions in the log. */
   readonly transactions: number;
+  /** Whether a record revokes something, or may: one whose checksum fails tells nothing. */
+  readonly revokes: boolean;
 }
 
 /**
@@ -42,8 +45,8 @@ export interface LogScan {
  *
  * @throws EBADMSG for a damaged log, EUCLEAN for one that has no end, EIO
  */
-export function scanLog(log: JournalLog): LogScan {
-  return new Scan(log).run();
+export function scanLog(log: JournalLog, records?: LogRecords): LogScan {
+  return new Scan(log, records).run();
 }
 
 class Scan {
@@ -56,10 +59,11 @@ class Scan {
   #lastCommitTime = 0;
   #end: number | undefined;
   #transactions = 0;
+  #revokes = false;
 
-  constructor(log: JournalLog) {
+  constructor(log: JournalLog, records: LogRecords | undefined) {
     this.#log = log;
-    this.#walk = new LogWalk(log);
+    this.#walk = new LogWalk(log, records);
   }
 
   run(): LogScan {
@@ -68,23 +72,30 @@ class Scan {
       const record = this.#walk.next();
       if (record === undefined || !this.#visit(record)) break;
     }
-    return { first, end: this.#end ?? this.#walk.sequence, transactions: this.#transactions };
+    const end = this.#end ?? this.#walk.sequence;
+    return { first, end, transactions: this.#transactions, revokes: this.#revokes };
   }
 
   /** Returns false where the log ends. */
   #visit(record: LogRecord): boolean {
     switch (record.blocktype) {
       case JBD2_DESCRIPTOR_BLOCK:
-        if (!tailHolds(this.#log, record)) this.#suspicious = true;
+        if (!tailHolds(this.#log, record)) this.#suspect();
         return this.#passBlocks(record);
       case JBD2_REVOKE_BLOCK:
-        if (!tailHolds(this.#log, record)) this.#suspicious = true;
+        this.#revokes = true;
+        if (!tailHolds(this.#log, record)) this.#suspect();
         return true;
       case JBD2_COMMIT_BLOCK:
         return this.#commit(record);
       default:
         return false;
     }
+  }
+
+  #suspect(): void {
+    this.#suspicious = true;
+    this.#revokes = true;
   }
 
   /**

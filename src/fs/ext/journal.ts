@@ -19,16 +19,17 @@ import {
   EXT4_FEATURE_RO_COMPAT_METADATA_CSUM,
 } from "../../format/ext-superblock.ts";
 import type { Environment, Timespec } from "../../lib/environment.ts";
-import { DaxError, assert, isDaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { type Features, hasIncompat, hasRoCompat } from "./features.ts";
-import { Handle, type MetadataJournal } from "./handle.ts";
+import type { Handle } from "./handle.ts";
 import { sequenceAfter } from "./journal-blocks.ts";
 import { Checkpoints } from "./journal-checkpoint.ts";
 import { commitToLog } from "./journal-commit.ts";
 import { JournalLog, type JournalMap } from "./journal-log.ts";
 import { LogSpace } from "./journal-space.ts";
 import { type JournalFeatures, JournalSuperblockWriter } from "./journal-superblock.ts";
-import { Transaction, isOlder } from "./transaction.ts";
+import { MetadataCommits, WAITING_BYTES } from "./metadata-commits.ts";
+import type { Transaction } from "./transaction.ts";
 
 /** What the mount does at the turns of a journal's life. */
 export interface JournalHooks {
@@ -58,7 +59,6 @@ export interface JournalOptions {
 
 /** A log must have room for four transactions of one block. */
 const FEWEST_BLOCKS = 16;
-const WAITING_BYTES = 32 << 20;
 /** What the kernel writes for an aborted journal. */
 const EIO = -5;
 
@@ -76,22 +76,18 @@ export function journalFeaturesFor(superblock: Features): JournalFeatures {
 }
 
 /** The journal inside a filesystem, for writing. One at a time. */
-export class Journal implements MetadataJournal {
+export class Journal extends MetadataCommits {
   readonly mostCredits: number;
-  readonly #buffers: Buffers;
   readonly #map: JournalMap;
   readonly #options: JournalOptions;
   readonly #log: JournalLog;
   readonly #superblock: JournalSuperblockWriter;
   readonly #space: LogSpace;
   readonly #checkpoints: Checkpoints;
-  #running: Transaction | undefined;
-  #committed = 0;
   #sequence: number;
   #lastTime: Timespec = { sec: 0, nsec: 0 };
-  #state: "clean" | "dirty" | "closed" = "clean";
-  #busy = false;
-  #error: DaxError | undefined;
+  /** Whether the log has held something that was not there when it was opened. */
+  #dirty = false;
 
   /**
    * Opens a clean journal. Nothing is written before the first commit, unless features change.
@@ -99,7 +95,7 @@ export class Journal implements MetadataJournal {
    *   EINVAL for one that is too short, EIO, EROFS
    */
   constructor(buffers: Buffers, map: JournalMap, options: JournalOptions) {
-    this.#buffers = buffers;
+    super(buffers, options.environment.clock);
     this.#map = map;
     this.#options = options;
     this.#log = openClean(buffers, map, options.features);
@@ -113,11 +109,6 @@ export class Journal implements MetadataJournal {
     this.#sequence = sequenceAfter(this.#superblock.sequence);
   }
 
-  /** The error that ended the journal. */
-  get error(): DaxError | undefined {
-    return this.#error;
-  }
-
   /** The errno that an earlier mount left when its journal was aborted, negative; 0: none. */
   get recordedErrno(): number {
     return this.#superblock.errno | 0;
@@ -125,7 +116,7 @@ export class Journal implements MetadataJournal {
 
   /** Forgets {@link recordedErrno}, when the filesystem has taken note. @throws EIO, EROFS */
   clearErrno(): void {
-    this.#guarded(() => this.#superblock.setErrno(0));
+    this.guarded(() => this.#superblock.setErrno(0));
   }
 
   /** Blocks that committed transactions still have to bring to their places. */
@@ -137,75 +128,27 @@ export class Journal implements MetadataJournal {
     return this.#options.waitingBytes ?? WAITING_BYTES;
   }
 
-  get committed(): number {
-    return this.#committed;
-  }
-
   start(copies: number, revokes = copies): Handle {
     this.assertUsable();
     if (this.#space.blocksFor(copies, revokes) > this.#space.most) this.#refuse(copies, revokes);
     if (!this.#fits(copies, revokes)) {
       // Handles that are open hold the transaction; beside them there is no waiting here.
-      if ((this.#running?.handles ?? 0) > 0) this.#refuse(copies, revokes);
+      if ((this.running?.handles ?? 0) > 0) this.#refuse(copies, revokes);
       this.commit();
     }
     this.#makeRoom(copies, revokes);
-    const { clock } = this.#options.environment;
-    this.#running ??= new Transaction(this.#buffers, this.#committed + 1, clock.now());
-    return new Handle(this.#running, this, copies, revokes);
+    return this.join(copies, revokes);
   }
 
-  commit(): void {
-    this.assertUsable();
-    const running = this.#running;
-    if (running === undefined) return;
-    assert(running.handles === 0, "a commit while a handle is open");
-    this.#guarded(() => {
-      for (const seal of running.seals) seal();
-      for (const write of running.beforeCommit) write();
-      if (!running.isEmpty) this.#commit(running);
-      else if (running.beforeCommit.length > 0) this.#buffers.device.flush();
-    });
-    this.#running = undefined;
-    this.#committed = running.number;
-    for (const done of running.committed) done();
-    if (this.#checkpoints.waiting * this.#buffers.blockSize > this.#waitingBytes) this.checkpoint();
-  }
-
-  commitThrough(transaction: number): void {
-    this.assertUsable();
-    if (transaction > this.#committed) this.commit();
-  }
-
-  commitOlderThan(seconds: number): void {
-    this.assertUsable();
-    const running = this.#running;
-    if (running === undefined || running.handles > 0) return;
-    if (isOlder(running.begun, this.#options.environment.clock.now(), seconds)) this.commit();
-  }
-
-  abort(reason: DaxError): void {
-    if (this.#error === undefined) this.#abort(reason);
+  override commit(): void {
+    super.commit();
+    if (this.#checkpoints.waiting * this.buffers.blockSize > this.#waitingBytes) this.checkpoint();
   }
 
   /** Writes everything that was committed to its place, and empties the log. @throws EIO, EROFS */
   checkpoint(): void {
     this.assertUsable();
     this.#checkpoint(this.#checkpoints.transactions);
-  }
-
-  close(): void {
-    if (this.#state === "closed") return;
-    if (this.#error === undefined) this.#closeClean();
-    this.#state = "closed";
-  }
-
-  assertUsable(): void {
-    assert(!this.#busy, "the journal is used by what it calls while it commits");
-    assert(this.#state !== "closed", "a journal that was closed");
-    if (this.#error === undefined) return;
-    const detail = `the journal was aborted: ${this.#error.message}; unmount, and run a check`;
-    throw new DaxError("EROFS", { syscall: "journal", detail });
   }
 
   needsRevoke(block: number): boolean {
@@ -218,13 +161,9 @@ export class Journal implements MetadataJournal {
     return true;
   }
 
-  stopped({ handles, sync }: Transaction): void {
-    if (sync && handles === 0 && this.#error === undefined) this.commit();
-  }
-
   /** Blocks of the log that the running transaction may take, with so much more in it. */
   #needed(copies: number, revokes: number): number {
-    const running = this.#running;
+    const running = this.running;
     if (running === undefined) return this.#space.blocksFor(copies, revokes);
     return this.#space.blocksFor(
       running.copies.size + running.pledgedCopies + copies,
@@ -234,8 +173,8 @@ export class Journal implements MetadataJournal {
 
   #fits(copies: number, revokes: number): boolean {
     if (this.#needed(copies, revokes) > this.#space.most) return false;
-    const held = this.#running?.copies.size ?? 0;
-    return held === 0 || (held + copies) * this.#buffers.blockSize <= this.#waitingBytes;
+    const held = this.running?.copies.size ?? 0;
+    return held === 0 || (held + copies) * this.buffers.blockSize <= this.#waitingBytes;
   }
 
   /** A transaction starts only when the log has room for all of it: a commit cannot get stuck. */
@@ -253,11 +192,15 @@ export class Journal implements MetadataJournal {
     this.#checkpoint(count);
   }
 
-  #commit(running: Transaction): void {
+  protected write(running: Transaction): void {
+    if (running.isEmpty) {
+      if (running.beforeCommit.length > 0) this.buffers.device.flush();
+      return;
+    }
     if (this.#superblock.start === 0) this.#startLog();
     const { clock, trace } = this.#options.environment;
     const { head: start, free } = this.#space;
-    const target = { buffers: this.#buffers, log: this.#log, map: this.#map, space: this.#space };
+    const target = { buffers: this.buffers, log: this.#log, map: this.#map, space: this.#space };
     this.#lastTime = later(this.#lastTime, clock.now());
     commitToLog(target, running, this.#sequence, this.#lastTime);
     const length = free - this.#space.free;
@@ -268,51 +211,36 @@ export class Journal implements MetadataJournal {
 
   /** The log is about to hold something; this has to be durable with its first transaction. */
   #startLog(): void {
-    if (this.#state === "clean") this.#options.hooks?.beforeFirstCommit?.();
-    this.#state = "dirty";
+    if (!this.#dirty) this.#options.hooks?.beforeFirstCommit?.();
+    this.#dirty = true;
     this.#superblock.startLog(this.#sequence, this.#space.head);
   }
 
   #checkpoint(count: number): void {
-    if (count > 0) this.#guarded(() => this.#checkpointNow(count));
+    if (count > 0) this.guarded(() => this.#checkpointNow(count));
   }
 
   #checkpointNow(count: number): void {
     this.#checkpoints.write(count);
     const next = this.#checkpoints.transactionsInOrder()[count];
     this.#superblock.setTail(next?.sequence ?? this.#sequence, next?.start ?? this.#space.head);
-    this.#space.release(this.#checkpoints.retire(count, this.#running));
+    this.#space.release(this.#checkpoints.retire(count, this.running));
     const { trace } = this.#options.environment;
     trace.event("ext.checkpoint", { transactions: count, free: this.#space.free });
   }
 
-  #closeClean(): void {
+  protected finish(): void {
     this.commit();
-    this.#guarded(() => {
+    this.guarded(() => {
       const { transactions } = this.#checkpoints;
       this.#checkpoints.write(transactions);
       if (this.#superblock.start !== 0) this.#superblock.setTail(this.#sequence, 0);
       this.#space.release(this.#checkpoints.retire(transactions, undefined));
     });
-    if (this.#state === "dirty") this.#options.hooks?.afterClean?.();
+    if (this.#dirty) this.#options.hooks?.afterClean?.();
   }
 
-  /** Runs `body`; when the device fails in it, that ends the journal. */
-  #guarded(body: () => void): void {
-    this.#busy = true;
-    try {
-      body();
-    } catch (error) {
-      if (isDaxError(error)) this.#abort(error);
-      throw error;
-    } finally {
-      this.#busy = false;
-    }
-  }
-
-  #abort(error: DaxError): void {
-    this.#error = error;
-    this.#running = undefined;
+  protected ended(error: DaxError): void {
     try {
       this.#superblock.setErrno(EIO);
     } catch (second) {
@@ -321,6 +249,11 @@ export class Journal implements MetadataJournal {
     }
     this.#options.environment.trace.event("ext.abort", { code: error.code });
     this.#options.hooks?.onAbort?.(error);
+  }
+
+  protected refusal({ message }: DaxError): DaxError {
+    const detail = `the journal was aborted: ${message}; unmount, and run a check`;
+    return new DaxError("EROFS", { syscall: "journal", detail });
   }
 
   #refuse(copies: number, revokes: number): never {

@@ -8,6 +8,8 @@ import type { Buffers } from "../../block/buffers.ts";
 import { corrupt } from "./corruption.ts";
 import type { Handle } from "./handle.ts";
 import { Recent } from "./recent.ts";
+import type { SharedReads, VolumeOptions } from "./shared-reads.ts";
+import type { Superblock } from "./superblock.ts";
 import type { JournaledBlock } from "./transaction.ts";
 
 /** Bytes that the cache of a filesystem holds that is read. */
@@ -56,22 +58,23 @@ export class MetadataBlocks {
   readonly #first: number;
   readonly #blocks: number;
   readonly #cache: Recent<MetadataBlock>;
+  readonly #shared: SharedReads | undefined;
   /** Blocks whose checksums are still to be made, which must not be read anew before. */
   readonly #unsealed = new Map<number, Unsealed>();
 
   /**
-   * `firstDataBlock` holds the superblock (or lies before it), so no metadata can. `cacheBytes` are
-   * kept at most, unless sixteen blocks need more.
+   * The superblock (or what lies before it) is in `firstDataBlock`, so no metadata can be. At least
+   * sixteen blocks are kept.
    */
   constructor(
     buffers: Buffers,
-    firstDataBlock: number,
-    blocks: number,
-    cacheBytes: number = CACHE_BYTES,
+    { firstDataBlock, blocks }: Pick<Superblock, "firstDataBlock" | "blocks">,
+    { cacheBytes = CACHE_BYTES, shared }: VolumeOptions = {},
   ) {
     this.#buffers = buffers;
     this.#first = firstDataBlock;
     this.#blocks = blocks;
+    this.#shared = shared;
     this.#cache = new Recent(Math.max(16, Math.floor(cacheBytes / buffers.blockSize)));
   }
 
@@ -90,11 +93,22 @@ export class MetadataBlocks {
     if (!this.isInside(block, 1)) {
       throw corrupt(what, field, block, `not among the ${this.#blocks} blocks of the filesystem`);
     }
-    const bytes = new Uint8Array(this.#buffers.blockSize);
-    this.#buffers.read(block, bytes, what);
-    const fresh = new MetadataBlock(block, bytes);
+    const fresh = this.#shared === undefined ? this.#read(block, what) : this.#share(block);
     this.#cache.set(block, fresh);
     return fresh;
+  }
+
+  #read(block: number, what: string): MetadataBlock {
+    const bytes = new Uint8Array(this.#buffers.blockSize);
+    this.#buffers.read(block, bytes, what);
+    return new MetadataBlock(block, bytes);
+  }
+
+  #share(block: number): MetadataBlock {
+    const shared = this.#shared as SharedReads;
+    const { blockSize: length } = this.#buffers;
+    const make = (bytes: Uint8Array<ArrayBuffer>) => new MetadataBlock(block, bytes);
+    return shared.read(shared.blocks, block, { offset: block * length, length }, make);
   }
 
   /**

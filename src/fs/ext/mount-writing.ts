@@ -20,18 +20,18 @@ import type { MetadataJournal } from "./handle.ts";
 import { InPlaceJournal } from "./in-place-journal.ts";
 import { InodeCache } from "./inode-cache.ts";
 import { Journal, journalFeaturesFor } from "./journal.ts";
-import { fixedMap } from "./journal-map.ts";
+import type { JournalMap } from "./journal-log.ts";
 import { WRITER_CACHE_BYTES } from "./metadata-blocks.ts";
 import { MultiMountGuard } from "./multi-mount.ts";
 import { Orphans } from "./orphans.ts";
 import { writeRecoverFlag } from "./recover-flag.ts";
-import { journalMapOf, recoverOnDevice } from "./recovery.ts";
+import { fixedJournalMap, recoverOnDevice } from "./recovery.ts";
 import { type Superblock, readSuperblockToRecover } from "./superblock.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
 import { Volume } from "./volume.ts";
 import { checkWritable } from "./write-features.ts";
 import { ExtWriting } from "./writing.ts";
-import { type ExtWriteOptions, writingOptions } from "./writing-options.ts";
+import { type ExtWriteOptions, type WritingOptions, writingOptions } from "./writing-options.ts";
 
 /** What a mounted filesystem is made of. */
 export interface MountedParts {
@@ -55,22 +55,21 @@ export function mountForWriting(
   options: WriteMountOptions,
   environment: Environment,
 ): MountedParts {
-  if (device.readOnly) {
-    throw new DaxError("EROFS", { syscall: "mount", detail: `${device.name} is read-only` });
-  }
-  const found = readSuperblockToRecover(device);
-  const granted = writingOptions(found, options);
-  checkAllowed(found, options);
+  const { found, granted } = allowed(device, options);
+  const guard = claim(found, device, options, environment);
+  const recovered = recoverOnDevice(found, device, environment.trace);
+  // It changes while it is mounted, and who was given it may be given it again.
+  const superblock = { ...recovered };
   const buffers = new Buffers(device, found.blockSize);
-  const guard = claim(found, buffers, options, environment);
-  const superblock = recoverOnDevice(found, buffers, environment.trace);
   // The journal may have held a superblock with other features.
   checkAllowed(superblock, options);
-  const volume = new Volume(superblock, buffers, environment.trace, WRITER_CACHE_BYTES);
+  const volume = new Volume(superblock, buffers, environment.trace, {
+    cacheBytes: WRITER_CACHE_BYTES,
+  });
   const editor = openEditor(volume, environment);
   const journalled = hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL);
   const journal = journalled
-    ? openJournal(volume, environment)
+    ? openJournal(volume, fixedJournalMap(recovered, device), environment)
     : new InPlaceJournal(buffers, { environment });
   const orphans = new Orphans(volume, editor.superblock);
   const inodes = new InodeCache(true);
@@ -78,7 +77,36 @@ export function mountForWriting(
   const writing = new ExtWriting(parts);
   begin(writing, journal);
   finishOrphans(writing);
+  journal.commitSteps = granted.commitSteps;
   return { volume, writing };
+}
+
+/**
+ * Does of {@link mountForWriting} what comes before anything is opened, as a mount that is cut off
+ * then: its journal is replayed. A filesystem that says who has it mounted is left alone.
+ * @throws as {@link mountForWriting}
+ */
+export function recoverForWriting(
+  device: BlockDevice,
+  options: WriteMountOptions,
+  { trace }: Environment,
+): void {
+  const { found } = allowed(device, options);
+  if (!hasIncompat(found, EXT4_FEATURE_INCOMPAT_MMP)) recoverOnDevice(found, device, trace);
+}
+
+/** What is on the device, and what is granted. @throws EROFS, ENOTSUP, EINVAL, EUCLEAN, EIO */
+function allowed(
+  device: BlockDevice,
+  options: WriteMountOptions,
+): { readonly found: Superblock; readonly granted: WritingOptions } {
+  if (device.readOnly) {
+    throw new DaxError("EROFS", { syscall: "mount", detail: `${device.name} is read-only` });
+  }
+  const found = readSuperblockToRecover(device);
+  const granted = writingOptions(found, options);
+  checkAllowed(found, options);
+  return { found, granted };
 }
 
 function checkAllowed(superblock: Superblock, { noload = false }: WriteMountOptions): void {
@@ -93,12 +121,13 @@ function checkAllowed(superblock: Superblock, { noload = false }: WriteMountOpti
 /** Whoever else may have it is found out before anything is written. @throws EBUSY */
 function claim(
   found: Superblock,
-  buffers: Buffers,
+  device: BlockDevice,
   { multiMount }: WriteMountOptions,
   { clock, random, trace }: Environment,
 ): MultiMountGuard | undefined {
   if (!hasIncompat(found, EXT4_FEATURE_INCOMPAT_MMP)) return undefined;
   const word = new Uint8Array(4);
+  const buffers = new Buffers(device, found.blockSize);
   return new MultiMountGuard(new Volume(found, buffers, trace), {
     nodename: "daxkit",
     ...multiMount,
@@ -107,9 +136,9 @@ function claim(
   });
 }
 
-function openJournal(volume: Volume, environment: Environment): Journal {
+function openJournal(volume: Volume, map: JournalMap, environment: Environment): Journal {
   const { buffers, superblock } = volume;
-  return new Journal(buffers, fixedMap(journalMapOf(volume)), {
+  return new Journal(buffers, map, {
     environment,
     features: journalFeaturesFor(superblock),
     hooks: {

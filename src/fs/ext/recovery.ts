@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { BlockDevice } from "../../block/block-device.ts";
 import { Buffers } from "../../block/buffers.ts";
 import {
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
@@ -11,6 +12,7 @@ import {
 } from "../../format/ext-superblock.ts";
 import { type Tracer, silent } from "../../lib/environment.ts";
 import { isDaxError } from "../../lib/errno.ts";
+import { perform, recall } from "../../lib/memo.ts";
 import { copyOf } from "../../lib/memory.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { corrupt, unsupported } from "./corruption.ts";
@@ -18,7 +20,12 @@ import { hasCompat, hasIncompat } from "./features.ts";
 import { replayFastCommits } from "./fast-commit-replay.ts";
 import { FileMap } from "./file-map.ts";
 import { JournalLog, type JournalMap } from "./journal-log.ts";
-import { type JournalStatistics, overlayReplay, replayLog } from "./journal-replay.ts";
+import {
+  type JournalReplay,
+  type JournalStatistics,
+  overlayReplay,
+  replayLog,
+} from "./journal-replay.ts";
 import { fixedMap } from "./journal-map.ts";
 import { discardJournal, recoverJournal } from "./journal-recovery.ts";
 import { writeRecoverFlag } from "./recover-flag.ts";
@@ -61,13 +68,8 @@ export function journalMapOf(volume: Volume): JournalMap {
  */
 export function replayInto(volume: Volume, log: JournalLog): JournalStatistics {
   const replay = replayLog(log);
-  overlayReplay(volume.buffers, replay);
-  if (replay.fastCommits.tags > 0) {
-    const superblock = rereadSuperblock(volume.superblock, volume.buffers);
-    replayFastCommits(superblock, volume.buffers, replay.fastCommits);
-  }
-  const { firstTransaction, endTransaction, replayed } = replay.statistics;
-  volume.trace.event("ext.recovery", { firstTransaction, endTransaction, blocks: replayed });
+  layOver(volume.superblock, volume.buffers, replay);
+  tellOf(replay.statistics, volume.trace);
   return replay.statistics;
 }
 
@@ -80,11 +82,58 @@ export function recover(superblock: Superblock, buffers: Buffers, trace: Tracer)
   if (!hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) return superblock;
   // Linux ignores the flag without a journal.
   if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return superblock;
-  const log = new JournalLog(buffers, locateJournal(superblock, buffers, trace));
-  replayInto(new Volume(superblock, buffers, trace), log);
+  const { device } = buffers;
+  const replay = replayOf(device, superblock, locateJournal(superblock, device));
+  tellOf(replay.statistics, trace);
+  return replayedOver(superblock, buffers, replay);
+}
+
+/** Lays a replayed journal over `buffers`, and proves what comes of it as far as a mount does. */
+function replayedOver(superblock: Superblock, buffers: Buffers, replay: JournalReplay): Superblock {
+  layOver(superblock, buffers, replay);
   const after = rereadSuperblock(superblock, buffers);
-  journalMapOf(new Volume(after, buffers, trace));
+  journalMapOf(new Volume(after, buffers, silent));
   return after;
+}
+
+function layOver(superblock: Superblock, buffers: Buffers, replay: JournalReplay): void {
+  overlayReplay(buffers, replay);
+  if (replay.fastCommits.tags === 0) return;
+  replayFastCommits(rereadSuperblock(superblock, buffers), buffers, replay.fastCommits);
+}
+
+function tellOf(
+  { firstTransaction, endTransaction, replayed }: JournalStatistics,
+  trace: Tracer,
+): void {
+  trace.event("ext.recovery", { firstTransaction, endTransaction, blocks: replayed });
+}
+
+/** Names what is remembered of logs. */
+const LOGS = {};
+
+/** What the log of a journal holds. @throws EUCLEAN, EBADMSG, ENOTSUP, EIO */
+function replayOf(device: BlockDevice, { blockSize }: Superblock, map: JournalMap): JournalReplay {
+  const read = () => replayLog(new JournalLog(new Buffers(device, blockSize), map));
+  if (device.memo === undefined) return read();
+  const what = `${device.sectors} sectors, blocks of ${blockSize}, ${map.places}`;
+  const replay = device.memo.recall(LOGS, what, () => {
+    const found = read();
+    // Fast commits are read where they are needed, so there is more to them than was read now.
+    return found.fastCommits.tags > 0 ? undefined : found;
+  });
+  return replay ?? read();
+}
+
+/** Where the journal lies, looked up once. @throws as {@link journalMapOf} */
+export function fixedJournalMap(superblock: Superblock, device: BlockDevice): JournalMap {
+  return recall(device.memo, superblock, "journal", () =>
+    fixedMap(journalMapOf(unshared(superblock, device))),
+  );
+}
+
+function unshared(superblock: Superblock, device: BlockDevice): Volume {
+  return new Volume(superblock, new Buffers(device, superblock.blockSize), silent);
 }
 
 /**
@@ -92,14 +141,16 @@ export function recover(superblock: Superblock, buffers: Buffers, trace: Tracer)
  * brought to its place it is torn, and the journal has it whole; the table of inodes that it names
  * never moves. So for this once its checksum is passed over, and proved after the replay.
  */
-function locateJournal(superblock: Superblock, buffers: Buffers, trace: Tracer): JournalMap {
-  try {
-    return fixedMap(journalMapOf(new Volume(superblock, buffers, trace)));
-  } catch (error) {
-    if (!isDaxError(error, "EBADMSG")) throw error;
-    const unproved = { ...superblock, metadataCsum: false, gdtCsum: false };
-    return fixedMap(journalMapOf(new Volume(unproved, buffers, trace)));
-  }
+function locateJournal(superblock: Superblock, device: BlockDevice): JournalMap {
+  return recall(device.memo, superblock, "dirty journal", () => {
+    try {
+      return fixedMap(journalMapOf(unshared(superblock, device)));
+    } catch (error) {
+      if (!isDaxError(error, "EBADMSG")) throw error;
+      const unproved = { ...superblock, metadataCsum: false, gdtCsum: false };
+      return fixedMap(journalMapOf(unshared(unproved, device)));
+    }
+  });
 }
 
 /**
@@ -111,20 +162,38 @@ function locateJournal(superblock: Superblock, buffers: Buffers, trace: Tracer):
  */
 export function recoverOnDevice(
   superblock: Superblock,
-  buffers: Buffers,
+  device: BlockDevice,
   trace: Tracer,
 ): Superblock {
   if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) return superblock;
+  const buffers = (): Buffers => new Buffers(device, superblock.blockSize);
   if (!hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_RECOVER)) {
-    discardJournal(buffers, fixedMap(journalMapOf(new Volume(superblock, buffers, trace))));
+    const map = fixedJournalMap(superblock, device);
+    perform(device.memo, map, "discard", () => discardJournal(buffers(), map));
     return superblock;
   }
-  // In memory first: what cannot be replayed to the end is left as it is.
-  recover(superblock, new Buffers(buffers.device, buffers.blockSize), silent);
-  const map = locateJournal(superblock, buffers, trace);
+  const map = locateJournal(superblock, device);
+  const replay = replayOf(device, superblock, map);
+  proveReplay(superblock, device, replay);
+  const bringHome = () => replayOnDevice({ superblock, buffers: buffers(), map, replay, trace });
+  if (replay.fastCommits.tags > 0) return bringHome();
+  return perform(device.memo, replay, "home", bringHome);
+}
+
+/** A journal that can be replayed to the end. */
+interface Proved {
+  readonly superblock: Superblock;
+  readonly buffers: Buffers;
+  readonly map: JournalMap;
+  readonly replay: JournalReplay;
+  readonly trace: Tracer;
+}
+
+function replayOnDevice({ superblock, buffers, map, replay, trace }: Proved): Superblock {
   const statistics = recoverJournal({
     buffers,
     map,
+    replay,
     *fastCommits({ fastCommits }) {
       const scratch = new Buffers(buffers.device, buffers.blockSize);
       replayFastCommits(rereadSuperblock(superblock, scratch), scratch, fastCommits);
@@ -133,11 +202,17 @@ export function recoverOnDevice(
       }
     },
   });
-  const { firstTransaction, endTransaction, replayed } = statistics;
-  trace.event("ext.recovery", { firstTransaction, endTransaction, blocks: replayed });
+  tellOf(statistics, trace);
   const after = rereadSuperblock(superblock, buffers);
   writeRecoverFlag(buffers, false);
   return { ...after, featureIncompat: after.featureIncompat & ~EXT4_FEATURE_INCOMPAT_RECOVER };
+}
+
+/** In memory first: what cannot be replayed to the end is left as it is. */
+function proveReplay(superblock: Superblock, device: BlockDevice, replay: JournalReplay): void {
+  const prove = () => replayedOver(superblock, new Buffers(device, superblock.blockSize), replay);
+  if (replay.fastCommits.tags > 0) prove();
+  else recall(device.memo, replay, "proof", prove);
 }
 
 /** The superblock as replay left it; its geometry may have grown, its block size cannot change. */

@@ -116,7 +116,7 @@ function moveEntry(
     uncountDirectory(from.directory.record);
     if (to.inode === undefined) countDirectory(editor, to.directory.record);
   }
-  writing.store(handle, inode);
+  writing.storeAttributes(handle, inode);
   storeDirectories(writing, handle, from, to);
 }
 
@@ -158,8 +158,8 @@ function swap(writing: ExtWriting, from: Named, to: Named): void {
     namesOf(editor, from.directory).replaceEntry(handle, names[0], entryOf(to.inode));
     namesOf(editor, to.directory).replaceEntry(handle, names[1], entryOf(from.inode));
     if (apart) swapParents(writing, handle, from, to);
-    writing.store(handle, from.inode);
-    writing.store(handle, to.inode);
+    writing.storeAttributes(handle, from.inode);
+    writing.storeAttributes(handle, to.inode);
     storeDirectories(writing, handle, from, to);
   });
 }

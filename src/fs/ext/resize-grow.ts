@@ -223,7 +223,7 @@ class Grower {
       buffers.write(block, bytes);
       this.#tell(block);
     }
-    this.#device.flush();
+    // Nothing leads there yet: what does is committed, or follows a note of errors, which flushes.
     if (journal !== undefined && plan.changes.size <= journal.mostCredits) {
       changeAll(journal, plan.changes);
     } else this.#changeInPlace(buffers, plan);

@@ -30,11 +30,13 @@ import {
 } from "../../format/ext-superblock.ts";
 import { crc32c } from "../../lib/crc32c.ts";
 import { isDaxError } from "../../lib/errno.ts";
+import { recall } from "../../lib/memo.ts";
 import { type Memory, copyOf } from "../../lib/memory.ts";
 import { type Field, sizeof } from "../../lib/struct.ts";
 import { badChecksum, corrupt } from "./corruption.ts";
 import { isTornFlag, superblockChecksumOf } from "./recover-flag.ts";
 import { type Features, checkIncompat, hasCompat, hasIncompat, hasRoCompat } from "./features.ts";
+import { LastParsed } from "./last-parsed.ts";
 
 /** The geometry and features of a filesystem; sizes in bytes, counts in blocks unless named. */
 export interface Superblock extends Features {
@@ -126,6 +128,10 @@ export function readSuperblock(device: BlockDevice): Superblock {
  * @throws as {@link readSuperblock}, unless there is a journal to replay
  */
 export function readSuperblockToRecover(device: BlockDevice): Superblock {
+  return recall(device.memo, lastParsed, `${device.sectors}`, () => readToRecover(device));
+}
+
+function readToRecover(device: BlockDevice): Superblock {
   try {
     return readSuperblock(device);
   } catch (error) {
@@ -146,7 +152,7 @@ function readPrimary(device: BlockDevice, unproved: boolean): Superblock {
   }
   const bytes = new Uint8Array(sizeof(SB));
   device.readBytes(EXT4_SUPERBLOCK_OFFSET, bytes);
-  return parseSuperblock(new DataView(bytes.buffer), 0, size, unproved);
+  return lastParsed.of(bytes, size, unproved);
 }
 
 /**
@@ -160,7 +166,16 @@ export function parseSuperblock(
   deviceSize: number,
   unproved = false,
 ): Superblock {
-  const bytes = copyOf(memory, base, sizeof(SB));
+  return lastParsed.of(copyOf(memory, base, sizeof(SB)), deviceSize, unproved);
+}
+
+const lastParsed = new LastParsed(parseBytes);
+
+function parseBytes(
+  bytes: Uint8Array<ArrayBuffer>,
+  deviceSize: number,
+  unproved: boolean,
+): Superblock {
   const raw = new DataView(bytes.buffer);
   const magic = SB.magic.get(raw, 0);
   if (magic !== EXT4_SUPER_MAGIC) {

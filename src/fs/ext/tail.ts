@@ -33,6 +33,24 @@ export function zeroTail(writing: ExtWriting, state: InodeState, from = 0, to = 
 }
 
 /**
+ * As {@link zeroTail}, before a file gets a size without its contents; stores nothing where there
+ * are zeros already. @throws EIO, EUCLEAN
+ */
+export function clearTail(writing: ExtWriting, handle: Handle, state: InodeState): void {
+  const { record, map } = state;
+  const { volume } = writing.editor;
+  const { blockSize } = volume.superblock;
+  const within = record.size % blockSize;
+  const block = within === 0 ? undefined : map.blockOf((record.size - within) / blockSize);
+  if (block === undefined) return;
+  const tail = new Uint8Array(blockSize - within);
+  volume.device.readBytes(block * blockSize + within, tail);
+  if (!tail.some((byte) => byte > 0)) return;
+  zeroTail(writing, state);
+  writing.contents.join(handle);
+}
+
+/**
  * A file was cut. What is behind its new end was the file's until that is durable: then it goes.
  */
 export function zeroTailWhenCommitted(

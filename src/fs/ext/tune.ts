@@ -114,7 +114,6 @@ function forceClaim(
   if (force !== true) refuse("clear_mmp takes a claim away from whoever has it; say -f as well");
   if (!hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_MMP)) return;
   clearMultiMount(new Volume(superblock, new Buffers(device, superblock.blockSize), trace));
-  device.flush();
 }
 
 /** Copies first, then the first one; each half durable before the other. */

@@ -54,7 +54,7 @@ export function link(
     if (record.links === 0) orphans.remove(handle, record);
     target.linkable = false;
     setLinks(record, record.links + 1);
-    writing.store(handle, target);
+    writing.storeAttributes(handle, target);
     writing.storeDirectory(handle, directory);
   });
 }
@@ -107,7 +107,7 @@ export function dropLink(writing: ExtWriting, { record }: InodeState): void {
 /** Stores an inode that has a name less; whether {@link finishDeletion} has to go on. */
 export function afterDrop(writing: ExtWriting, handle: Handle, victim: InodeState): boolean {
   const { record, holds } = victim;
-  if (record.links > 0 || holds > 0) writing.store(handle, victim);
+  if (record.links > 0 || holds > 0) writing.storeAttributes(handle, victim);
   return record.links === 0 && lastNameGone(writing, handle, victim);
 }
 

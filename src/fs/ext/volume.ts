@@ -11,6 +11,7 @@ import { MapBudget } from "./file-map.ts";
 import { type GroupDescriptor, Groups } from "./groups.ts";
 import { InodeRecord } from "./inode-record.ts";
 import { MetadataBlocks } from "./metadata-blocks.ts";
+import type { SharedReads, VolumeOptions } from "./shared-reads.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** Records of inodes share arrays of this size, so that one kept for long keeps little else. */
@@ -30,19 +31,24 @@ export class Volume {
   /** Whether a journal that was replayed in memory lies over the device. */
   readonly replays: boolean;
   readonly trace: Tracer;
+  readonly #shared: SharedReads | undefined;
   #slab = new Uint8Array(0);
   #slabUsed = 0;
 
-  /** `cacheBytes` of metadata blocks are kept; what readers need unless given. */
-  constructor(superblock: Superblock, buffers: Buffers, trace: Tracer, cacheBytes?: number) {
+  constructor(
+    superblock: Superblock,
+    buffers: Buffers,
+    trace: Tracer,
+    options: VolumeOptions = {},
+  ) {
     this.device = buffers.device;
     this.superblock = superblock;
     this.buffers = buffers;
     this.replays = buffers.overlaid > 0;
     this.trace = trace;
-    this.groups = new Groups(superblock, buffers);
-    const { firstDataBlock, blocks } = superblock;
-    this.blocks = new MetadataBlocks(buffers, firstDataBlock, blocks, cacheBytes);
+    this.#shared = options.shared;
+    this.groups = new Groups(superblock, buffers, options.shared);
+    this.blocks = new MetadataBlocks(buffers, superblock, options);
   }
 
   /**
@@ -51,6 +57,7 @@ export class Volume {
    * @throws EUCLEAN, EBADMSG, EIO
    */
   record(ino: number): InodeRecord {
+    if (this.#shared !== undefined) return this.#sharedRecord(ino, this.#shared);
     const { block, at } = this.placeOf(ino);
     const bytes = this.takeRecord();
     const changed = this.unsealed.get(ino);
@@ -60,6 +67,14 @@ export class Volume {
     }
     this.buffers.read(block, bytes, "inode table block", at);
     return new InodeRecord(this.superblock, ino, bytes);
+  }
+
+  #sharedRecord(ino: number, shared: SharedReads): InodeRecord {
+    const { inodeSize: length, blockSize } = this.superblock;
+    const { descriptor, slot } = this.#place(ino);
+    const offset = descriptor.inodeTable * blockSize + slot * length;
+    const make = (bytes: Uint8Array<ArrayBuffer>) => new InodeRecord(this.superblock, ino, bytes);
+    return shared.read(descriptor, ino, { offset, length }, make);
   }
 
   /** The block of the inode tables that holds an inode, and the byte in it. @throws EUCLEAN, EIO */

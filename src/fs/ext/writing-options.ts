@@ -24,8 +24,31 @@ export interface ExtWriteOptions {
   readonly data?: DataMode;
   /** What the superblock says unless given. */
   readonly errors?: OnErrors;
-  /** Accepted: blocks are always allocated at once. */
+  /**
+   * Whether data stay in memory, and get their blocks when they are written out (`delalloc`), as
+   * Linux does unless told otherwise; here it is off unless given. Without dax what is written to
+   * blocks that exist stays there as well. See `delayed-writes.ts` for what writes them out.
+   */
+  readonly delalloc?: boolean;
+  /**
+   * With `delalloc`: what is allocated for a program that does not sync (`auto_da_alloc`) stays an
+   * unwritten extent until its contents are synced, and its file's size does not wait for that. In
+   * Linux, where this is the default, contents and a transaction that says so follow within
+   * milliseconds, or after a commit (`ext4_convert_unwritten_extents`). Off unless given.
+   */
+  readonly dioreadNolock?: boolean;
+  /** Accepted: blocks are allocated at once, unless `delalloc`. */
   readonly nodelalloc?: boolean;
+  /**
+   * Each step is a transaction of its own that is committed at once, as if the journal's timer came
+   * round behind every one of them. For whoever wants to see what such commits leave.
+   */
+  readonly commitSteps?: boolean;
+  /**
+   * On ext2, fsync writes what belongs to the file, as in Linux, and not all that waits: its names
+   * are its directory's. Off unless given; it means nothing where there is a journal.
+   */
+  readonly ownSyncs?: boolean;
   /** What multi-mount protection needs of the machine, where the image has it. */
   readonly multiMount?: Pick<MultiMountOptions, "nodename" | "wait">;
 }
@@ -36,6 +59,10 @@ export interface WritingOptions {
   readonly commit: number;
   readonly ordered: boolean;
   readonly errors: OnErrors;
+  readonly delalloc: boolean;
+  readonly dioreadNolock: boolean;
+  readonly commitSteps: boolean;
+  readonly ownSyncs: boolean;
 }
 
 /** `JBD2_DEFAULT_MAX_COMMIT_AGE`. */
@@ -46,8 +73,12 @@ const ON_ERRORS: ReadonlySet<unknown> = new Set(["continue", "remount-ro", "pani
 /** @throws EINVAL for a value that is none, ENOTSUP for `data=journal` */
 export function writingOptions(
   { errors: stored }: Pick<Superblock, "errors">,
-  { commit = COMMIT_SECONDS, data = "ordered", errors }: ExtWriteOptions,
+  options: ExtWriteOptions,
 ): WritingOptions {
+  const { commit = COMMIT_SECONDS, data = "ordered", errors } = options;
+  const { delalloc = false, nodelalloc = false, commitSteps = false, ownSyncs = false } = options;
+  const { dioreadNolock = false } = options;
+  if (delalloc && nodelalloc) refuse("EINVAL", "delalloc and nodelalloc; give one of them");
   if (!(Number.isFinite(commit) && commit >= 0)) refuse("EINVAL", `commit=${commit}; seconds`);
   if ((data as string) === "journal") {
     refuse("ENOTSUP", "data=journal; use data=ordered, or fsync what has to be durable");
@@ -60,6 +91,10 @@ export function writingOptions(
     commit: commit === 0 ? COMMIT_SECONDS : commit,
     ordered: data === "ordered",
     errors: errors ?? storedErrors(stored),
+    delalloc,
+    dioreadNolock,
+    commitSteps,
+    ownSyncs,
   };
 }
 

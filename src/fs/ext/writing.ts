@@ -5,9 +5,12 @@
  * @module
  */
 import { DaxError, isDaxError } from "../../lib/errno.ts";
+import { S_IFREG } from "../../vfs/modes.ts";
 import { EXT4_DIRSYNC_FL, EXT4_SYNC_FL } from "../../format/ext-inode.ts";
 import { isFatal } from "./corruption.ts";
 import type { ExtEditor } from "./editor.ts";
+import { writeBack } from "./data-writer.ts";
+import { DelayedWrites } from "./delayed-writes.ts";
 import { finishDeletion } from "./deletion.ts";
 import { FileContents } from "./file-contents.ts";
 import type { Handle, MetadataJournal } from "./handle.ts";
@@ -15,6 +18,7 @@ import type { InodeCache } from "./inode-cache.ts";
 import { setTime, storeRecord } from "./inode-writer.ts";
 import type { InodeState } from "./inode-state.ts";
 import type { MultiMountGuard } from "./multi-mount.ts";
+import { syncOwn } from "./own-sync.ts";
 import type { Orphans } from "./orphans.ts";
 import type { FreeCounts } from "./statfs.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
@@ -42,6 +46,8 @@ export class ExtWriting {
   readonly options: WritingOptions;
   /** The contents of files, in which the journal has no part. */
   readonly contents: FileContents;
+  /** Contents that wait in memory; undefined where none do. */
+  readonly delayed: DelayedWrites | undefined;
   readonly #journalled: boolean;
   readonly #guard: MultiMountGuard | undefined;
   #errorsNoted = false;
@@ -54,22 +60,27 @@ export class ExtWriting {
     this.inodes = inodes;
     this.options = options;
     this.contents = new FileContents(editor.volume, options.ordered);
+    this.delayed = options.delalloc
+      ? new DelayedWrites(this, (state, bytes, at) => writeBack(this, state, bytes, at))
+      : undefined;
     this.#journalled = journalled;
     this.#guard = guard;
   }
 
-  /** What is free now. */
+  /** What is free now, and nobody's who waits for blocks. */
   get free(): FreeCounts {
     const { allocator, inodes, volume } = this.editor;
+    const reserved = this.delayed?.reserved ?? 0;
     return {
-      clusters: allocator.freeBlocks / volume.superblock.clusterRatio,
+      clusters: Math.floor((allocator.freeBlocks - reserved) / volume.superblock.clusterRatio),
       inodes: inodes.freeInodes,
     };
   }
 
   /**
    * Runs one operation under a handle of its own, which joins the running transaction. `body` may
-   * run twice: when space ran out and a commit gives some back. An error that comes when something
+   * run twice: when space ran out, and a commit gives some back or others need less of it than was
+   * kept for them. An error that comes when something
    * was changed already, and is none that says otherwise, ends all writing: nothing of this
    * transaction reaches the media.
    * @throws as `body`; ENOSPC for more credits than the journal has, EROFS after an abort, EIO
@@ -81,10 +92,20 @@ export class ExtWriting {
     try {
       return this.#once(copies, revokes, body);
     } catch (error) {
-      if (!isDaxError(error, "ENOSPC") || this.editor.allocator.waitingBlocks === 0) throw error;
+      if (!isDaxError(error, "ENOSPC") || !this.#mayFindRoom()) throw error;
       this.journal.commit();
       return this.#once(copies, revokes, body);
     }
+  }
+
+  /** Whether there may be more space than there was, when what was freed is committed. */
+  #mayFindRoom(): boolean {
+    const { delayed } = this;
+    if (delayed === undefined || delayed.reserved === 0) {
+      return this.editor.allocator.waitingBlocks > 0;
+    }
+    delayed.writeOutAll();
+    return true;
   }
 
   /**
@@ -107,14 +128,38 @@ export class ExtWriting {
   /** Stores an inode that an operation has changed, with its ctime. */
   store(handle: Handle, state: InodeState, now = this.editor.now()): void {
     setTime(state.record, "ctime", now);
+    this.storeKept(handle, state);
+  }
+
+  /** The same where no time changes: what was written before gets its blocks. */
+  storeKept(handle: Handle, state: InodeState): void {
     storeRecord(this.editor.volume, handle, state.record);
     this.note(handle, state);
   }
 
+  /**
+   * The same for what is not needed to find the contents of a file again: owner, mode, links and
+   * attributes. As in Linux fdatasync does not wait for it where there is a journal; of what is no
+   * regular file it commits all (`ext4_fsync_journal`).
+   */
+  storeAttributes(handle: Handle, state: InodeState, now = this.editor.now()): void {
+    setTime(state.record, "ctime", now);
+    storeRecord(this.editor.volume, handle, state.record);
+    const { type, size } = state.record;
+    const leftOut = this.#journalled && type === S_IFREG && size === state.notedSize;
+    if (!leftOut) this.note(handle, state);
+    else this.#noteAttributes(handle, state);
+  }
+
   /** An inode was changed: its fsync has to wait for this, and some want it at once. */
   note(handle: Handle, state: InodeState): void {
-    state.transaction = handle.transaction;
     state.dataTransaction = handle.transaction;
+    state.notedSize = state.record.size;
+    this.#noteAttributes(handle, state);
+  }
+
+  #noteAttributes(handle: Handle, state: InodeState): void {
+    state.transaction = handle.transaction;
     if ((state.record.flags & EXT4_SYNC_FL) !== 0) handle.sync = true;
   }
 
@@ -128,16 +173,28 @@ export class ExtWriting {
   storeDirectory(handle: Handle, state: InodeState): void {
     const now = this.editor.now();
     setTime(state.record, "mtime", now);
-    this.store(handle, state, now);
+    this.storeAttributes(handle, state, now);
     state.namesChanged();
     if ((state.record.flags & EXT4_DIRSYNC_FL) !== 0) handle.sync = true;
   }
 
-  /** Makes everything durable that was done so far. @throws EIO, EROFS after an abort */
+  /**
+   * Makes everything durable that was done so far; contents that cannot be brought to the device do
+   * not keep the rest from it. @throws EIO, ENOSPC, EROFS after an abort
+   */
   sync(): void {
     this.assertUsable();
+    const failed = this.delayed?.writeOutAll();
     this.journal.commit();
     this.contents.flush();
+    if (failed !== undefined) throw failed;
+  }
+
+  /** Makes what belongs to an inode durable where `ownSyncs` can be had, and something waits. */
+  syncedAlone(state: InodeState, transaction: number): boolean {
+    this.assertUsable();
+    if (!this.options.ownSyncs || transaction <= this.journal.committed) return false;
+    return syncOwn(this.editor.volume, this.journal, state);
   }
 
   /**
@@ -154,22 +211,29 @@ export class ExtWriting {
   tick(): void {
     if (this.#closed || this.journal.error !== undefined) return;
     this.#refreshClaim();
+    // Nobody may ever sync: what waits in memory does so until the next tick at most.
+    this.delayed?.writeOutAll();
     this.journal.commitOlderThan(this.options.commit);
   }
 
   /**
    * Ends it: inodes that are held without a name go, everything reaches its place, and the
-   * superblock says so. @throws EIO when that fails, or an error had ended it before
+   * superblock says so. @throws EIO when that fails, or an error had ended it before; what a write
+   *   of contents that waited fails with, all else being done
    */
   close(): void {
     if (this.#closed) return;
+    let failed: DaxError | undefined;
     try {
-      if (this.journal.error === undefined) this.#closeClean();
+      if (this.journal.error === undefined) failed = this.#closeClean();
     } finally {
       this.#closed = true;
     }
     const { error } = this.journal;
-    if (error === undefined) return;
+    if (error === undefined) {
+      if (failed !== undefined) throw failed;
+      return;
+    }
     const detail = `what was written last is not on the device: ${error.message}; run a check`;
     throw new DaxError("EIO", { syscall: "umount", detail });
   }
@@ -183,7 +247,9 @@ export class ExtWriting {
     throw new DaxError("EROFS", { detail });
   }
 
-  #closeClean(): void {
+  /** Returns what of the contents that waited failed. */
+  #closeClean(): DaxError | undefined {
+    const failed = this.delayed?.writeOutAll();
     for (const { state } of this.inodes.held) {
       if (state.record.links === 0) finishDeletion(this, state);
     }
@@ -195,6 +261,7 @@ export class ExtWriting {
     this.journal.close();
     this.editor.volume.device.flush();
     this.#guard?.release();
+    return failed;
   }
 
   /** Somebody else who took the filesystem may have changed anything. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
 import {
   EXT4_FEATURE_COMPAT_EXT_ATTR,
   EXT4_FEATURE_INCOMPAT_EA_INODE,
@@ -11,13 +12,14 @@ import {
 import { Ext4XattrHeader as XH } from "../../format/ext-xattr.ts";
 import { DaxError } from "../../lib/errno.ts";
 import { XATTR_SIZE_MAX } from "../../vfs/filesystem.ts";
+import { S_IFLNK } from "../../vfs/modes.ts";
 import { ALLOCATE_CREDITS } from "./block-allocator.ts";
 import { goalOfInode } from "./block-goal.ts";
 import type { ExtEditor } from "./editor.ts";
 import { hasIncompat } from "./features.ts";
 import type { Handle } from "./handle.ts";
 import { fitsInode, inodeAttributes, setInodeAttributes } from "./inode-attributes.ts";
-import { type InodeRecord, fileAcl } from "./inode-record.ts";
+import { I_BLOCK_SIZE, type InodeRecord, fileAcl } from "./inode-record.ts";
 import { setFileAcl, storeRecord } from "./inode-writer.ts";
 import { addClusters, claim } from "./map-context.ts";
 import type { JournaledBlock } from "./transaction.ts";
@@ -112,6 +114,9 @@ function storeApart(
   { inode, block }: Stored,
   plain: KeptAttribute,
 ): void {
+  // Its sectors would count as the link's, whose target would pass for the numbers of blocks then,
+  // with Linux as with e2fsck.
+  if (isShortLink(record)) throw refusal("ENOSPC", "a short link has no value in another inode");
   const { superblock } = editor.volume;
   const bare = { ...plain, value: new Uint8Array(0) };
   const inside = fitsInode(record, [...inode, bare]);
@@ -129,6 +134,12 @@ function storeApart(
   }
   addClusters(editor, record, valueClusters(editor, [added]));
   storeRecord(editor.volume, handle, record);
+}
+
+/** Whether the target is where others have their map. */
+function isShortLink(record: InodeRecord): boolean {
+  const short = record.size < I_BLOCK_SIZE && !record.has(EXT4_INLINE_DATA_FL);
+  return record.type === S_IFLNK && short;
 }
 
 /** Takes an attribute out. @throws ENODATA, ENOSPC as {@link storeXattr}, EUCLEAN, EBADMSG, EIO */

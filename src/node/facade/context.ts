@@ -10,6 +10,7 @@ import type { Location } from "../../vfs/mounts.ts";
 import type { OpenFile } from "../../vfs/open-file.ts";
 import type { Credentials } from "../../vfs/permissions.ts";
 import type { LastOpened } from "./opening.ts";
+import type { CallObserver } from "./operation.ts";
 import { type PathArgument, shownPath } from "./paths.ts";
 import type { FilesystemFacts } from "./stats.ts";
 
@@ -33,6 +34,10 @@ export interface FacadeOptions {
   readonly umask?: number;
   /** Where relative paths start, asked anew for each call; the root unless given, or not there. */
   readonly workingDirectory?: () => string;
+  /** Sees each call. */
+  readonly observer?: CallObserver;
+  /** What promises wait for before they do anything; nothing unless given. */
+  readonly turn?: () => Promise<void>;
 }
 
 /** What every call of a facade says to the tree. */
@@ -44,11 +49,13 @@ export interface CallOptions {
 
 /** One filesystem facade; descriptors of one are not open in another. */
 export class Context {
-  readonly tree: FileTree;
+  #tree: FileTree;
   readonly #files = new Map<number, OpenFile>();
   readonly #free: number[] = [];
   readonly #facts = new WeakMap<Filesystem, FilesystemFacts>();
   readonly credentials: Credentials | undefined;
+  readonly observer: CallObserver | undefined;
+  readonly turn: FacadeOptions["turn"];
   /** Options that can be used again as they are. */
   readonly opened: { last: LastOpened | undefined } = { last: undefined };
   /** Whether relative paths start at a place that may be another one each time. */
@@ -57,11 +64,25 @@ export class Context {
   readonly #workingDirectory: (() => string) | undefined;
 
   constructor(tree: FileTree, options: FacadeOptions = {}) {
-    this.tree = tree;
+    this.#tree = tree;
     this.credentials = options.credentials;
+    this.observer = options.observer;
+    this.turn = options.turn;
     this.#umask = options.umask;
     this.#workingDirectory = options.workingDirectory;
     this.moves = options.workingDirectory !== undefined;
+  }
+
+  get tree(): FileTree {
+    return this.#tree;
+  }
+
+  /** From here on calls go to another tree; nothing is open there. */
+  moveTo(tree: FileTree): void {
+    this.closeAll();
+    this.#free.length = 0;
+    this.opened.last = undefined;
+    this.#tree = tree;
   }
 
   /** Where relative paths start. */

@@ -26,7 +26,7 @@ import { type GlobCalls, globLater, globOf } from "./glob.ts";
 import { LISTING, NATIVE_REALPATH } from "./listing.ts";
 import { type Mmap, mmap } from "./mapping-files.ts";
 import { NAMING } from "./naming.ts";
-import { type Operation, type OperationTable, operation } from "./operation.ts";
+import { type Operation, type OperationTable, observable, operation } from "./operation.ts";
 import { pathOf } from "./paths.ts";
 import { Polls } from "./polling.ts";
 import { READING } from "./reading.ts";
@@ -36,7 +36,7 @@ import { fillMissing, fillMissingPromises } from "./unsupported.ts";
 import { watch, watchLater } from "./watching.ts";
 import { WRITING_FILES } from "./write-files.ts";
 
-const TABLE: OperationTable = {
+const ROWS: OperationTable = {
   ...READING,
   ...LISTING,
   ...WRITING_FILES,
@@ -46,6 +46,9 @@ const TABLE: OperationTable = {
   copyFile,
   cp,
 };
+const TABLE: OperationTable = Object.fromEntries(
+  Object.entries(ROWS).map(([name, row]) => [name, observable(name, row)]),
+);
 equipHandles(TABLE);
 
 /** Calls of `node:fs` that look. */
@@ -179,6 +182,8 @@ export interface Facade {
   readonly fs: VolumeFs;
   /** Closes every descriptor that is open. */
   closeAll(): void;
+  /** Closes them, and turns to another tree: cheaper than another facade. */
+  moveTo(tree: FileTree): void;
 }
 
 /** Makes the facade of a tree. */
@@ -223,5 +228,9 @@ export function makeFacade(tree: FileTree, options: FacadeOptions = {}): Facade 
     polls.close();
     context.closeAll();
   };
-  return { fs: facade as unknown as VolumeFs, closeAll };
+  const moveTo = (to: FileTree): void => {
+    polls.close();
+    context.moveTo(to);
+  };
+  return { fs: facade as unknown as VolumeFs, closeAll, moveTo };
 }

@@ -104,7 +104,8 @@ class ImageFileHandle extends EventEmitter {
   #end(): void {
     const fd = this.#fd;
     this.#fd = -1;
-    this.#context.close(fd);
+    // As an operation, for who observes calls.
+    closing?.prepare(this.#context, [fd], "promise")();
   }
 
   createReadStream(options: object = {}): ReadStream {
@@ -158,8 +159,12 @@ function callOn(name: string, operation: Operation): Function_ {
   };
 }
 
+/** `close` of a descriptor. */
+let closing: Operation | undefined;
+
 /** Gives the handles their operations; once, since the table is one. */
 export function equipHandles(table: OperationTable): void {
+  closing = table["close"];
   for (const [member, name] of Object.entries(CALLS)) {
     const value = callOn(name, table[name] as Operation);
     Object.defineProperty(ImageFileHandle.prototype, member, { value, configurable: true });

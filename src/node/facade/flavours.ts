@@ -19,7 +19,11 @@ export function synchronous(context: Context, operation: Operation): Function_ {
 
 /** `promises.readFile`: whatever is wrong, arguments included, rejects. */
 export function promised(context: Context, operation: Operation): Function_ {
-  return async (...args) => operation.prepare(context, args, "promise")();
+  return async (...args) => {
+    const work = operation.prepare(context, args, "promise");
+    if (context.turn !== undefined) await context.turn();
+    return work();
+  };
 }
 
 /**

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { OpenFile } from "../../vfs/open-file.ts";
 import type { Context } from "./context.ts";
 
 /** How a call was made; it matters where Node's own flavours read their arguments differently. */
@@ -24,6 +25,44 @@ export interface Operation {
   immediate?(context: Context, args: readonly unknown[]): unknown;
   /** What a callback gets behind its error; the result, if there is one, unless given. */
   passed?(result: unknown): readonly unknown[];
+}
+
+/** Who sees every call of a facade before its work is done, and may do something else instead. */
+export type CallObserver = (call: ObservedCall) => () => unknown;
+
+/** Where a call is made. */
+export interface ObservedContext {
+  /** Where relative paths start. */
+  readonly workingDirectory: string;
+  /** What a descriptor stands for, if it is open. */
+  openFile(fd: number): OpenFile | undefined;
+}
+
+/** A call of a facade whose arguments were found right. */
+export interface ObservedCall {
+  readonly context: ObservedContext;
+  /** Its name in `node:fs`, without its flavour: `fsync` for `FileHandle.sync` too. */
+  readonly name: string;
+  readonly args: readonly unknown[];
+  /** Does what was asked for; asynchronous where that takes several steps. */
+  readonly work: () => unknown;
+}
+
+/** The same operation, which the context's observer sees, if there is one. */
+export function observable(name: string, row: Operation): Operation {
+  return {
+    ...row,
+    prepare(context, args, flavour) {
+      const work = row.prepare(context, args, flavour);
+      return context.observer?.({ context, name, args, work }) ?? work;
+    },
+    ...(row.immediate === undefined
+      ? {}
+      : {
+          immediate: (context, args) =>
+            context.observer === undefined ? row.immediate?.(context, args) : undefined,
+        }),
+  };
 }
 
 /** Operations by their name in `node:fs`. */

@@ -134,7 +134,7 @@ function atPath(path: Buffer, follow: boolean): CopySource {
     names: () =>
       typed(shown, () => fs.readdirSync(path, { encoding: "buffer" }))
         .toSorted((a, b) => Buffer.compare(a, b))
-        .map(decodeUtf8),
+        .map((name) => decodeUtf8(name)),
     child: (name) => atPath(Buffer.concat([path, SLASH, encodeUtf8(name)]), false),
     target: () => decodeUtf8(typed(shown, () => fs.readlinkSync(path, { encoding: "buffer" }))),
     open: () => openHost(path, shown),

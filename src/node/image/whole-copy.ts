@@ -170,7 +170,8 @@ function isZero(bytes: Uint8Array): boolean {
   return Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
 }
 
-class FileSource implements Source {
+/** A file of this machine, or a block device. */
+export class FileSource implements Source {
   readonly blockBytes = 1;
   readonly #file: MediaFile;
 

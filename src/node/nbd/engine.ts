@@ -39,8 +39,8 @@ export interface Engine {
   readonly connections: number;
   /**
    * Takes over a connected stream socket, whatever its blocking mode, and closes it in the end. The
-   * session is new: its greeting waits in `session.replies` or nowhere. Calls `onAttach` of the
-   * session's export when transmission begins and `onDetach` when the connection is over.
+   * session is new: its greeting waits in `session.replies` or nowhere. Calls `onDetach` of the
+   * session's export, if it has come to one, when the connection is over.
    * @throws EBADF after `close`: the descriptor stays the caller's then
    */
   adopt(fd: number, session: ServerSession, events: ConnectionEvents): Attached;

@@ -119,8 +119,8 @@ export class MappedStore implements NbdStore {
   }
 
   persist(offset: number, length: number): void {
+    // Lines left the caches with each write.
     if (this.#file.durability === "msync") this.#msync(offset, length);
-    else if (this.#lines !== undefined) this.#writeBack(offset, length);
     // What was cut off the file is gone, and msync does not say so.
     checkPresent(this.#calls, this.#file, "msync", offset + length);
   }

@@ -82,7 +82,6 @@ class NetConnection implements Attached {
   #socket: Socket;
   #sender: NetSender;
   #fault: DaxError | undefined;
-  #attached = false;
   #parting = false;
   /** The effort for replies when others had their turn last. */
   #rested = 0;
@@ -102,8 +101,7 @@ class NetConnection implements Attached {
     this.#sender = new NetSender(socket, session);
     this.closed = new Promise((resolve) => {
       this.#onEnd = () => {
-        if (this.#attached) session.export?.onDetach?.();
-        this.#attached = false;
+        session.export?.onDetach?.();
         resolve();
         onClosed(this.#fault ?? session.fault);
       };
@@ -173,7 +171,6 @@ class NetConnection implements Attached {
       if (this.#socket.destroyed) return;
       const { session } = this;
       this.#input.feed(session);
-      this.#noteTransmission();
       if (session.replies.count > 0) {
         this.#send();
       } else if (session.state === "starttls") {
@@ -201,12 +198,6 @@ class NetConnection implements Attached {
     if (effort - this.#rested < FULL_EFFORT) return false;
     this.#rested = effort;
     return true;
-  }
-
-  #noteTransmission(): void {
-    if (this.#attached || this.session.state !== "transmission") return;
-    this.#attached = true;
-    this.session.export?.onAttach?.();
   }
 
   /**

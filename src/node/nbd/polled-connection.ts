@@ -4,7 +4,6 @@
  * @module
  */
 import type { DaxError } from "../../lib/errno.ts";
-import type { NbdExport } from "../../nbd/export.ts";
 import type { ServerSession } from "../../nbd/session-contract.ts";
 import { type DescriptorWatch, watchDescriptor } from "../libc.unsafe.ts";
 import { Connection, type Stop } from "./connection.ts";
@@ -33,7 +32,6 @@ export class PolledConnection implements Attached {
   readonly #watch: DescriptorWatch;
   #waitsFor: "readable" | "writable" | undefined;
   #soon: NodeJS.Immediate | undefined;
-  #attached: NbdExport | undefined;
   #lent = false;
   #ending = false;
   #over = false;
@@ -108,7 +106,7 @@ export class PolledConnection implements Attached {
     if (this.#over) return;
     this.#leave();
     this.#space.calls.close(this.fd);
-    this.#attached?.onDetach?.();
+    this.session.export?.onDetach?.();
     setImmediate(() => this.#events.onClosed(fault));
   }
 
@@ -140,10 +138,6 @@ export class PolledConnection implements Attached {
     this.#soon = undefined;
     if (this.#over || this.#lent) return;
     const stop = this.#connection.run();
-    if (this.#attached === undefined && this.session.export !== undefined) {
-      this.#attached = this.session.export;
-      this.#attached.onAttach?.();
-    }
     this.#settle(stop);
   }
 

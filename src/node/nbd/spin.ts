@@ -24,9 +24,12 @@ const LONG_MS = 0.2;
 const REQUEST_MS = 0.025;
 const REQUEST_BYTES = 16_384;
 
+/** What spinning needs of the system. */
+export type SpinCalls = Pick<SocketCalls, "yieldProcessor" | "errno">;
+
 /** Asks as often as has paid lately: twice as often after a hit, half as often after a miss. */
 export class AdaptiveSpin {
-  readonly #calls: SocketCalls;
+  readonly #calls: SpinCalls;
   readonly #now: () => number;
   #tries = MOST_TRIES;
   /** Waits until the next attempt, and how many there are between attempts. */
@@ -38,7 +41,7 @@ export class AdaptiveSpin {
   #bytes = 0;
 
   /** @param now milliseconds, with their fractions */
-  constructor(calls: SocketCalls, now: () => number = () => performance.now()) {
+  constructor(calls: SpinCalls, now: () => number = () => performance.now()) {
     this.#calls = calls;
     this.#now = now;
   }

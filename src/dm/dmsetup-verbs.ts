@@ -1,0 +1,197 @@
+/**
+ * The commands of dmsetup.
+ *
+ * @module
+ */
+import type { CreateOptions, DeviceMapper } from "./device-mapper.ts";
+import { type DmsetupInput, ioctl } from "./dmsetup-ioctl.ts";
+import { type Given, UsageError } from "./dmsetup-options.ts";
+import type { MappedDevice } from "./mapped-device.ts";
+import {
+  depsText,
+  infoColumns,
+  infoText,
+  listText,
+  statusText,
+  tableText,
+  targetsText,
+  treeText,
+} from "./reports.ts";
+import { parseTable, type TableLine, unsigned } from "./words.ts";
+
+type Verb = (mapper: DeviceMapper, given: Given, input: DmsetupInput) => string;
+
+/** Of libdevmapper, and of the kernel whose tables these are. */
+const VERSIONS = ["1.02.185 (2022-05-18)", "4.47.0"] as const;
+
+/** A device by name, or by `-u` or `-j -m`; the ioctl's error when there is none. */
+function deviceOf(mapper: DeviceMapper, { operands, values }: Given, name: string): MappedDevice {
+  const uuid = values.get("uuid");
+  const minor = unsigned(values.get("minor"));
+  if (minor !== undefined) {
+    const found = mapper.devices.find(({ number }) => number.minor === minor);
+    if (found !== undefined) return found;
+  }
+  const word = uuid === undefined ? operands[0] : `UUID=${uuid}`;
+  if (word === undefined) throw new UsageError("Command requires a device name.");
+  const found = mapper.find(word);
+  // These two look before they ask.
+  if (found === undefined && (name === "status" || name === "info")) {
+    throw new UsageError("Device does not exist.");
+  }
+  return found ?? ioctl(name, `${uuid ?? word} `, () => mapper.get(word));
+}
+
+/** How dmsetup names a device in an error: as it was named. */
+function told({ operands, values }: Given): string {
+  return `${values.has("uuid") ? "" : (operands[0] ?? "")} ${values.get("uuid") ?? ""}`;
+}
+
+function tableOf({ values, operands }: Given, input: DmsetupInput): TableLine[] {
+  const text = values.get("table");
+  if (text !== undefined) return parse(text, "");
+  const [, file] = operands;
+  if (input.read === undefined) throw new UsageError("a table is given with --table");
+  return parse(input.read(file), file ?? "<stdin>");
+}
+
+function parse(text: string, where: string): TableLine[] {
+  try {
+    return parseTable(text);
+  } catch (error) {
+    const line = /on line (\d+) of table: (.*)/u.exec((error as Error).message);
+    if (line === null) throw error;
+    throw new UsageError(`Invalid format on line ${line[1]} of table ${where}.\n${line[2]}`);
+  }
+}
+
+function create(mapper: DeviceMapper, given: Given, input: DmsetupInput): string {
+  const { operands, flags, values } = given;
+  const [name] = operands;
+  if (name === undefined) throw new UsageError("Command requires a device name.");
+  const lines = flags.has("notable") ? undefined : tableOf(given, input);
+  const readOnly = flags.has("readonly");
+  const uuid = values.get("uuid") ?? "";
+  const minor = unsigned(values.get("minor"));
+  const dax = values.get("dax") === "never" ? "never" : "auto";
+  const options: CreateOptions = { uuid, dax, ...(minor === undefined ? {} : { minor }) };
+  const device = ioctl("create", `${name} ${uuid}`, () => mapper.create(name, undefined, options));
+  if (lines === undefined) return "";
+  const { major } = device.number;
+  const shown = `${name} ${uuid === "" ? "" : `${uuid} `}(${major}:${device.number.minor})`;
+  try {
+    if (lines.length > 0) ioctl("reload", shown, () => device.load(lines, readOnly));
+    ioctl("resume", shown, () => device.resume());
+  } catch (error) {
+    mapper.remove(name);
+    throw error;
+  }
+  return "";
+}
+
+function load(mapper: DeviceMapper, given: Given, input: DmsetupInput): string {
+  const lines = tableOf(given, input);
+  const device = deviceOf(mapper, given, "reload");
+  ioctl("reload", told(given), () => device.load(lines, given.flags.has("readonly")));
+  return "";
+}
+
+function suspend(mapper: DeviceMapper, given: Given): string {
+  const device = deviceOf(mapper, given, "suspend");
+  const options = { noflush: given.flags.has("noflush"), nolockfs: given.flags.has("nolockfs") };
+  ioctl("suspend", told(given), () => device.suspend(options));
+  return "";
+}
+
+function resume(mapper: DeviceMapper, given: Given): string {
+  const device = deviceOf(mapper, given, "resume");
+  const options = { noflush: given.flags.has("noflush"), nolockfs: given.flags.has("nolockfs") };
+  ioctl("resume", told(given), () => device.resume(options));
+  return "";
+}
+
+function remove(mapper: DeviceMapper, given: Given): string {
+  const device = deviceOf(mapper, given, "remove");
+  const options = { deferred: given.flags.has("deferred") };
+  ioctl("remove", told(given), () => mapper.remove(device.name, options));
+  return "";
+}
+
+function rename(mapper: DeviceMapper, given: Given): string {
+  const device = deviceOf(mapper, given, "rename");
+  const to = given.operands.at(-1) ?? "";
+  ioctl("rename", told(given), () => {
+    if (given.flags.has("setuuid")) mapper.setUuid(device.name, to);
+    else mapper.rename(device.name, to);
+  });
+  return "";
+}
+
+function message(mapper: DeviceMapper, given: Given): string {
+  const device = deviceOf(mapper, given, "message");
+  const [, sector, ...words] = given.operands;
+  const at = unsigned(sector);
+  if (at === undefined) throw new UsageError("invalid sector");
+  const answer = ioctl("message", told(given), () => device.message(at, words.join(" ")));
+  return answer === undefined ? "" : `${answer}\n`;
+}
+
+/** A report of one device, or of all of them with their names in front. */
+function report(text: (device: MappedDevice, given: Given) => string): Verb {
+  return (mapper, given) => {
+    const { operands, values } = given;
+    if (operands.length > 0 || values.has("uuid") || values.has("minor")) {
+      return text(deviceOf(mapper, given, given.verb), given);
+    }
+    if (mapper.devices.length === 0) return "No devices found\n";
+    return mapper.devices
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      .map((device) => text(device, given).replaceAll(/^(?=.)|^(?=\n$)/gmu, `${device.name}: `))
+      .join("");
+  };
+}
+
+function info(mapper: DeviceMapper, given: Given): string {
+  const one = given.operands.length > 0 ? [deviceOf(mapper, given, "info")] : undefined;
+  const devices = one ?? mapper.devices.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  if (devices.length === 0) return "No devices found\n";
+  if (!given.flags.has("columns")) return devices.map((device) => infoText(device)).join("");
+  return infoColumns(devices, given.values.get("options"), given.flags.has("noheadings"));
+}
+
+/** Every command by name. */
+export const VERBS: ReadonlyMap<string, Verb> = new Map<string, Verb>([
+  ["create", create],
+  ["load", load],
+  ["reload", load],
+  ["suspend", suspend],
+  ["resume", resume],
+  [
+    "clear",
+    (mapper, given) => {
+      deviceOf(mapper, given, "clear").clear();
+      return "";
+    },
+  ],
+  ["remove", remove],
+  [
+    "remove_all",
+    (mapper) => {
+      mapper.removeAll();
+      return "";
+    },
+  ],
+  ["rename", rename],
+  ["message", message],
+  ["table", report((device, { flags }) => tableText(device, flags.has("inactive")))],
+  ["status", report((device) => statusText(device))],
+  ["info", info],
+  ["deps", report((device, { values }) => depsText(device, values.get("options") === "devname"))],
+  [
+    "ls",
+    (mapper, { flags, values }) =>
+      flags.has("tree") ? treeText(mapper) : listText(mapper, values.get("target")),
+  ],
+  ["targets", () => targetsText()],
+  ["version", () => `Library version:   ${VERSIONS[0]}\nDriver version:    ${VERSIONS[1]}\n`],
+]);

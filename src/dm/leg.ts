@@ -1,0 +1,52 @@
+/**
+ * Legs: the devices below a table, opened once however many targets of it use them.
+ *
+ * @module
+ */
+import type { BlockDevice } from "../block/block-device.ts";
+import type { DaxRange } from "../dax/iomap.ts";
+import { type KnownDevice, numberText } from "./device-directory.ts";
+import { forget, type FailureListener, listen } from "./leg-failures.ts";
+
+/** A device that a table has open. */
+export class Leg {
+  readonly known: KnownDevice;
+  readonly device: BlockDevice;
+  readonly #listener: FailureListener;
+  #dax: DaxRange | undefined;
+  #closed = false;
+
+  /** @throws EBUSY when somebody has claimed the device's dax memory, ENXIO when it is gone */
+  constructor(known: KnownDevice, listener: FailureListener) {
+    this.known = known;
+    this.device = known.device;
+    this.#listener = listener;
+    this.#dax = known.device.dax;
+    if (this.#dax !== undefined) listen(this.#dax.device, listener);
+    known.opened?.(1);
+  }
+
+  /** `MAJOR:MINOR`. */
+  get text(): string {
+    return numberText(this.known.number);
+  }
+
+  /** The memory of the device when it was opened, and of one that has got some since. */
+  get dax(): DaxRange | undefined {
+    const now = this.device.dax;
+    if (now?.device !== this.#dax?.device) {
+      if (this.#dax !== undefined) forget(this.#dax.device, this.#listener);
+      if (now !== undefined) listen(now.device, this.#listener);
+      this.#dax = now;
+    }
+    return now;
+  }
+
+  /** Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#dax !== undefined) forget(this.#dax.device, this.#listener);
+    this.known.opened?.(-1);
+  }
+}

@@ -1,0 +1,447 @@
+/**
+ * A mapped device: a disk whose sectors are served by the targets of a table, which can be replaced
+ * while it is in use. It has two slots: the live table, and one that was loaded and waits for
+ * `resume`.
+ *
+ * Requests are synchronous, so none ever waits: one that meets a suspended device is EAGAIN, where
+ * Linux holds it back until the device is resumed.
+ *
+ * @module
+ */
+import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "../block/block-device.ts";
+import type { DeviceNumber } from "../block/device-numbers.ts";
+import {
+  checkBytes,
+  checkRequest,
+  checkSectors,
+  checkWritable,
+  readBytesBySector,
+  writeBytesBySector,
+} from "../block/request.ts";
+import type { DaxDevice } from "../dax/dax-device.ts";
+import type { DaxRange } from "../dax/iomap.ts";
+import { PAGE_SIZE } from "../dax/operations.ts";
+import { DaxError } from "../lib/errno.ts";
+import { routedDax, routesChange } from "./dax-routing.ts";
+import { numberText } from "./device-directory.ts";
+import { passUp } from "./failure-routing.ts";
+import type { FailureListener } from "./leg-failures.ts";
+import type { Placed, Table } from "./table.ts";
+import { type LoadContext, loadTable } from "./table-loader.ts";
+import { splitArguments, type TableLine } from "./words.ts";
+
+/** What a mapped device is made of; {@link DeviceMapper} makes them. */
+export interface MappedOptions {
+  readonly name: string;
+  readonly uuid: string;
+  readonly number: DeviceNumber;
+  /** Never offers dax, whatever its legs do. */
+  readonly dax: "auto" | "never";
+  /** A user has closed the device. */
+  readonly closed: () => void;
+  readonly context: Omit<LoadContext, "owner" | "number" | "readOnly" | "event" | "failed">;
+}
+
+/** How a device is suspended. */
+export interface SuspendOptions {
+  /** Targets need not wait for requests that are under way. */
+  readonly noflush?: boolean;
+  /** A mounted filesystem is not frozen. */
+  readonly nolockfs?: boolean;
+}
+
+/** A filesystem that is mounted on a device and can stand still. */
+export interface Freezable {
+  /** Everything is written, and nothing more is until `thaw`. */
+  freeze(): void;
+  /** It goes on. */
+  thaw(): void;
+}
+
+/** Empty limits, of a device without a table. */
+const NO_LIMITS: QueueLimits = { logicalBlockSize: 512, physicalBlockSize: 512 };
+
+/** A device of a {@link DeviceMapper}. */
+export class MappedDevice implements BlockDevice {
+  /** Without `/dev/mapper/`; renaming changes it. */
+  name: string;
+  /** Empty unless it was given one. */
+  uuid: string;
+  readonly number: DeviceNumber;
+  /** Users that have it open: tables above it, and whoever called `open`. */
+  openCount = 0;
+  /** Removal waits for the last user. */
+  deferred = false;
+  /** Of the mounted filesystem; `suspend` freezes it. */
+  filesystem: Freezable | undefined;
+  readonly #options: MappedOptions;
+  readonly #failed: FailureListener = (...what) => passUp(this.#active, this.#dax, ...what);
+  #active: Table | undefined;
+  #inactive: Table | undefined;
+  #dax: DaxDevice | undefined;
+  #suspended = false;
+  #frozen = false;
+  #removed = false;
+  #events = 0;
+
+  /** @internal */
+  constructor(options: MappedOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.uuid = options.uuid;
+    this.number = options.number;
+  }
+
+  get sectors(): number {
+    return this.#active?.sectors ?? 0;
+  }
+
+  get limits(): QueueLimits {
+    return this.#active?.limits ?? NO_LIMITS;
+  }
+
+  get readOnly(): boolean {
+    return this.#active?.readOnly ?? false;
+  }
+
+  /** By requests wherever a target has no dax, and where a leg asks for it. */
+  get metadataBySector(): boolean {
+    return this.#active?.legs.some(({ device }) => device.metadataBySector === true) ?? false;
+  }
+
+  /** Whole pages; undefined unless every target and leg offers dax. */
+  get dax(): DaxRange | undefined {
+    const device = this.#dax;
+    if (device === undefined || this.#active?.dax === undefined) return undefined;
+    return { device, start: 0, length: device.pages * PAGE_SIZE };
+  }
+
+  /** Why the device offers no dax: which target or device is to blame; undefined if it does. */
+  get daxReason(): string | undefined {
+    if (this.#options.dax === "never") return `${this.name} was made with dax=never`;
+    if (this.#active === undefined) return `${this.name} has no table`;
+    return this.#active.daxReason;
+  }
+
+  /** The table that serves requests. @internal */
+  get active(): Table | undefined {
+    return this.#active;
+  }
+
+  /** The table that waits for `resume`. @internal */
+  get inactive(): Table | undefined {
+    return this.#inactive;
+  }
+
+  get suspended(): boolean {
+    return this.#suspended;
+  }
+
+  /** Events so far: what `dmsetup wait` counts. */
+  get events(): number {
+    return this.#events;
+  }
+
+  /** The devices of its tables, live or loaded. */
+  get below(): readonly BlockDevice[] {
+    return [this.#active, this.#inactive].flatMap((table) =>
+      (table?.legs ?? []).map(({ device }) => device),
+    );
+  }
+
+  /** Something happened that a waiting program wants to know. */
+  event(): void {
+    this.#events++;
+  }
+
+  /**
+   * Puts a table into the inactive slot, in place of one that waits there. A bad table leaves both
+   * slots as they were.
+   * @throws EINVAL and what targets throw; EINVAL also for a table without dax while somebody uses
+   *   the dax that the live one has
+   */
+  load(lines: readonly TableLine[], readOnly = false): void {
+    this.#assertThere("load");
+    const table = loadTable(lines, {
+      ...this.#options.context,
+      owner: this,
+      number: numberText(this.number),
+      readOnly,
+      event: () => this.event(),
+      failed: this.#failed,
+    });
+    if (this.#losesDax(table)) {
+      table.destroy();
+      throw new DaxError("EINVAL", {
+        syscall: "load",
+        path: this.name,
+        detail:
+          "device-mapper: ioctl: can't change device type (old=3 vs new=1) after initial table " +
+          `load; the device is in use, and the new table has no dax: ${table.daxReason ?? ""}`,
+      });
+    }
+    this.#inactive?.destroy();
+    this.#inactive = table;
+  }
+
+  /** Empties the inactive slot. */
+  clear(): void {
+    this.#assertThere("clear");
+    this.#inactive?.destroy();
+    this.#inactive = undefined;
+  }
+
+  /**
+   * Stops requests: first the filesystem is frozen, then the targets bring home what they hold. A
+   * device that is suspended stays so.
+   */
+  suspend({ nolockfs = false }: SuspendOptions = {}): void {
+    this.#assertThere("suspend");
+    if (this.#suspended) return;
+    for (const { target } of this.#placed()) target.presuspend?.();
+    if (!nolockfs && this.filesystem !== undefined) {
+      this.filesystem.freeze();
+      this.#frozen = true;
+    }
+    this.#suspended = true;
+    routesChange();
+    for (const { target } of this.#placed()) target.postsuspend?.();
+  }
+
+  /**
+   * Makes a loaded table the live one, and lets requests through.
+   * @throws what a target throws that cannot go on: then the device stays suspended
+   */
+  resume(options: SuspendOptions = {}): void {
+    this.#assertThere("resume");
+    if (this.#inactive !== undefined) this.#swap(this.#inactive, options);
+    if (!this.#suspended) return;
+    for (const { target } of this.#placed()) target.preresume?.();
+    for (const { target } of this.#placed()) target.resume?.();
+    this.#suspended = false;
+    routesChange();
+    if (this.#frozen) this.filesystem?.thaw();
+    this.#frozen = false;
+  }
+
+  /**
+   * Hands a message to the target that serves a sector.
+   * @throws EINVAL for a sector behind the end, and for what the target does not know
+   */
+  message(sector: number, text: string): string | undefined {
+    this.#assertThere("message");
+    const words = splitArguments(text);
+    const refuse = (error: string, cause: string): never => {
+      const detail = `device-mapper: ioctl: ${error}; ${cause}`;
+      throw new DaxError("EINVAL", { syscall: "message", path: this.name, detail });
+    };
+    if (words.length === 0) refuse("Empty message received.", "a message has at least one word");
+    const [first = ""] = words;
+    if (first.startsWith("@")) {
+      refuse(`Unsupported message sent to DM core: ${first}`, "no device here takes it");
+    }
+    const table = this.#active;
+    if (
+      table === undefined ||
+      !(Number.isInteger(sector) && sector >= 0 && sector < table.sectors)
+    ) {
+      return refuse("Target message sector outside device.", `sector ${sector} of ${this.sectors}`);
+    }
+    const { target, type } = table.at(sector);
+    if (target.message === undefined) {
+      return refuse("Target type does not support messages", `${type.name} at sector ${sector}`);
+    }
+    return target.message(words);
+  }
+
+  /** Takes the device into use; the returned function ends that, once. @throws ENXIO */
+  open(): () => void {
+    this.#assertThere("open");
+    this.openCount++;
+    let open = true;
+    return () => {
+      if (!open) return;
+      open = false;
+      this.openCount--;
+      this.#options.closed();
+    };
+  }
+
+  /** Ends the device: its mapper has seen to it that nobody uses it. Idempotent. */
+  destroy(): void {
+    if (this.#removed) return;
+    this.#removed = true;
+    routesChange();
+    this.#dax?.kill();
+    if (!this.#suspended) for (const { target } of this.#placed()) target.presuspend?.();
+    if (!this.#suspended) for (const { target } of this.#placed()) target.postsuspend?.();
+    this.#inactive?.destroy();
+    this.#active?.destroy();
+    [this.#active, this.#inactive] = [undefined, undefined];
+  }
+
+  read(sector: number, target: Uint8Array): void {
+    const table = this.#ready("read");
+    checkRequest(this, "read", sector, target.length);
+    const sectors = target.length / SECTOR_SIZE;
+    for (let done = 0; done < sectors;) {
+      const placed = (table as Table).at(sector + done);
+      const from = sector + done - placed.begin;
+      const run = runOf(placed, from, sectors - done);
+      placed.target.read(from, part(target, done * SECTOR_SIZE, run * SECTOR_SIZE));
+      done += run;
+    }
+  }
+
+  write(sector: number, source: Uint8Array, flags?: { readonly fua?: boolean }): void {
+    const table = this.#ready("write");
+    checkWritable(this);
+    checkRequest(this, "write", sector, source.length);
+    const sectors = source.length / SECTOR_SIZE;
+    for (let done = 0; done < sectors;) {
+      const placed = (table as Table).at(sector + done);
+      const from = sector + done - placed.begin;
+      const run = runOf(placed, from, sectors - done);
+      placed.target.write(from, part(source, done * SECTOR_SIZE, run * SECTOR_SIZE), flags);
+      done += run;
+    }
+  }
+
+  writeZeroes(sector: number, sectors: number): void {
+    const table = this.#ready("write_zeroes");
+    checkWritable(this);
+    checkSectors(this, "write_zeroes", sector, sectors);
+    for (let done = 0; done < sectors;) {
+      const placed = (table as Table).at(sector + done);
+      const from = sector + done - placed.begin;
+      const run = runOf(placed, from, sectors - done);
+      placed.target.writeZeroes(from, run);
+      done += run;
+    }
+  }
+
+  discard(sector: number, sectors: number): void {
+    const table = this.#ready("discard");
+    checkWritable(this);
+    checkSectors(this, "discard", sector, sectors);
+    for (let done = 0; done < sectors;) {
+      const placed = (table as Table).at(sector + done);
+      const from = sector + done - placed.begin;
+      const run = Math.min(sectors - done, placed.length - from);
+      placed.target.discard(from, run);
+      done += run;
+    }
+  }
+
+  /** Reaches every leg, each once where targets only pass it on. */
+  flush(): void {
+    const table = this.#ready("flush");
+    if (table === undefined) return;
+    for (const device of table.flushed) device.flush();
+    for (const target of table.flushing) target.flush?.();
+  }
+
+  readBytes(offset: number, target: Uint8Array): void {
+    const table = this.#ready("read");
+    if (table?.byBytes !== true) {
+      readBytesBySector(this, offset, target);
+      return;
+    }
+    checkBytes(this, "read", offset, target.length);
+    for (let done = 0; done < target.length;) {
+      const placed = table.at(Math.floor((offset + done) / SECTOR_SIZE));
+      const from = offset + done - placed.begin * SECTOR_SIZE;
+      const run = byteRun(placed, from, target.length - done);
+      placed.target.readBytes?.(from, part(target, done, run));
+      done += run;
+    }
+  }
+
+  writeBytes(offset: number, source: Uint8Array): void {
+    const table = this.#ready("write");
+    if (table?.byBytes !== true) {
+      writeBytesBySector(this, offset, source);
+      return;
+    }
+    checkWritable(this);
+    checkBytes(this, "write", offset, source.length);
+    for (let done = 0; done < source.length;) {
+      const placed = table.at(Math.floor((offset + done) / SECTOR_SIZE));
+      const from = offset + done - placed.begin * SECTOR_SIZE;
+      const run = byteRun(placed, from, source.length - done);
+      placed.target.writeBytes?.(from, part(source, done, run));
+      done += run;
+    }
+  }
+
+  #placed(): readonly Placed[] {
+    return this.#active?.placed ?? [];
+  }
+
+  #swap(table: Table, options: SuspendOptions): void {
+    if (!this.#suspended) this.suspend(options);
+    const old = this.#active;
+    this.#active = table;
+    this.#inactive = undefined;
+    this.#bindDax(table);
+    routesChange();
+    old?.destroy();
+  }
+
+  /** One dax device for the whole life: whoever holds it sees the routes change. */
+  #bindDax(table: Table): void {
+    if (this.#options.dax === "never" || table.dax === undefined) return;
+    const { writeCache, synchronous } = table.dax;
+    const pages = Math.floor((table.sectors * SECTOR_SIZE) / PAGE_SIZE);
+    if (this.#dax === undefined) {
+      this.#dax = routedDax(this, { name: this.name, pages, writeCache, synchronous });
+      return;
+    }
+    this.#dax.pages = pages;
+    this.#dax.writeCache = writeCache;
+    this.#dax.synchronous = synchronous;
+  }
+
+  /** Mappings and filesystems that were promised dax cannot do without it. */
+  #losesDax(table: Table): boolean {
+    const dax = this.dax?.device;
+    if (dax === undefined || table.dax !== undefined) return false;
+    return this.openCount > 0 || dax.users > 0 || dax.holder !== undefined;
+  }
+
+  #ready(syscall: string): Table | undefined {
+    if (this.#removed || this.#suspended) this.#assertThere(syscall);
+    if (this.#suspended) {
+      throw new DaxError("EAGAIN", {
+        syscall,
+        path: this.name,
+        detail: "the device is suspended; resume it first",
+      });
+    }
+    return this.#active;
+  }
+
+  #assertThere(syscall: string): void {
+    if (!this.#removed) return;
+    throw new DaxError("ENXIO", { syscall, path: this.name, detail: "the device was removed" });
+  }
+}
+
+/** How many of `sectors` sectors from sector `from` of a target it takes in one request. */
+function runOf({ target, length }: Placed, from: number, sectors: number): number {
+  const most = Math.min(sectors, length - from);
+  const { maxIoLength } = target;
+  return maxIoLength === undefined ? most : Math.min(most, maxIoLength - (from % maxIoLength));
+}
+
+function byteRun({ target, length }: Placed, from: number, bytes: number): number {
+  const most = Math.min(bytes, length * SECTOR_SIZE - from);
+  const { maxIoLength } = target;
+  if (maxIoLength === undefined) return most;
+  const limit = maxIoLength * SECTOR_SIZE;
+  return Math.min(most, limit - (from % limit));
+}
+
+function part(bytes: Uint8Array, start: number, length: number): Uint8Array {
+  return start === 0 && length === bytes.length ? bytes : bytes.subarray(start, start + length);
+}

@@ -1,0 +1,197 @@
+/**
+ * What a filesystem does that nobody asked for: the journal's timer, and blocks that come late. The
+ * programs are those by which people lost files on Linux, and those that do not.
+ */
+import { describe, expect, test } from "vitest";
+import {
+  type VolumeProof,
+  type VolumeVerdict,
+  expectAtomic,
+  prove,
+  stateOf,
+  volumeReport,
+} from "../../src/node/prove.ts";
+
+const check = expectAtomic("/f", "old", "young");
+const overOld: Pick<VolumeProof, "setup" | "check"> = {
+  setup: ({ fs }) => fs.writeFileSync("/f", "old"),
+  check,
+};
+
+/** The file is written where it is. */
+const inPlace: VolumeProof = {
+  ...overOld,
+  model: "ext4-ordered",
+  workload: ({ fs }) => fs.writeFileSync("/f", "young", { flush: true }),
+};
+
+/** A new file takes the name, and nobody syncs it; another one is. */
+const renamed = (over: boolean, flush: boolean, commits: "any" | "asked" = "any"): VolumeProof => ({
+  model: "ext4-ordered",
+  commits,
+  ...(over ? overOld : {}),
+  workload({ fs, ack }) {
+    fs.writeFileSync("/f.new", "young", { flush });
+    fs.renameSync("/f.new", "/f");
+    fs.writeFileSync("/other", "x", { flush: true });
+    ack("other");
+  },
+  check: ({ fs, acked }) => {
+    if (acked.length > 0 && !fs.existsSync("/other")) return "/other is not there";
+    const found = fs.existsSync("/f") ? fs.readFileSync("/f", "utf8") : "absent";
+    const right = over ? ["old", "young"] : ["absent", "young"];
+    return right.includes(found) || `/f is "${found}"`;
+  },
+});
+
+const kindsOf = (verdict: VolumeVerdict): string => verdict.kind;
+const told = (verdict: VolumeVerdict): string => volumeReport(verdict).join("\n");
+
+describe("a file that is written where it is", () => {
+  test.each(["ext4-ordered", "ext4-dax"] as const)("is empty for a while: %s", async (model) => {
+    const verdict = await prove({ ...inPlace, model });
+    if (verdict.kind !== "Lost") throw new Error(told(verdict));
+    expect(verdict.schedule?.name).toBe("timer");
+    expect(verdict.counterExample.said).toMatch(/\/f is ""/u);
+    expect(verdict.state).toMatch(/^timer:/u);
+    expect(verdict.missingCalls).toBe(undefined);
+    const { said } = await stateOf({ ...inPlace, model }, verdict.state);
+    expect(said).toBe(verdict.counterExample.said);
+    expect(told(verdict)).toMatch(/when +the journal's timer/u);
+  });
+
+  test("may be anything on ext2, where its sync has no order", async () => {
+    const verdict = await prove({ ...inPlace, model: "ext2" });
+    expect(verdict).toMatchObject({ kind: "Lost", noRemedy: expect.stringContaining("half done") });
+  });
+
+  test("is not where nothing is written but what is asked for", async () => {
+    expect(kindsOf(await prove({ ...inPlace, commits: "asked" }))).toBe("Survived");
+  });
+});
+
+describe("a new file that nobody synced", () => {
+  test("has its name before its contents, and fsync is what is missing", async () => {
+    const verdict = await prove(renamed(false, false));
+    if (verdict.kind !== "Lost") throw new Error(told(verdict));
+    expect(verdict.schedule?.name).toBe("delayed");
+    expect(verdict.counterExample.said).toBe('/f is ""');
+    expect(verdict.missingCalls).toMatchObject([
+      { when: "after", what: "file", path: "/f.new", call: { name: "writeFile" } },
+    ]);
+  });
+
+  test("that takes another one's name is NULs for a while (dioread_nolock)", async () => {
+    const verdict = await prove(renamed(true, false));
+    if (verdict.kind !== "Lost") throw new Error(told(verdict));
+    expect(verdict.schedule?.name).toBe("delayed");
+    expect(verdict.counterExample.said).toBe(`/f is "${"\0".repeat(5)}"`);
+    expect(verdict.missingCalls).toMatchObject([
+      { when: "after", what: "file", path: "/f.new", call: { name: "writeFile" } },
+    ]);
+  });
+
+  test.each([
+    ["with fsync", renamed(false, true)],
+    ["that takes another one's name, with fsync", renamed(true, true)],
+    ["with dax", { ...renamed(false, false), model: "ext4-dax" }],
+    ["where nothing comes late", renamed(false, false, "asked")],
+  ] as const)("%s: it survives", async (_, proof) => {
+    const verdict = await prove(proof);
+    if (verdict.kind !== "Survived") throw new Error(told(verdict));
+    const asked = "commits" in proof && proof.commits === "asked";
+    const all = proof.model === "ext4-dax" ? ["timer"] : ["timer", "delayed", "delayed-timer"];
+    expect(verdict.schedules.map(({ name }) => name)).toEqual(asked ? [] : all);
+    for (const { space, leaves } of verdict.schedules) {
+      expect(space).toBeGreaterThan(0n);
+      expect(leaves).toBeGreaterThan(0);
+    }
+  });
+
+  test("that takes another one's name is not whole for a while, without a journal", async () => {
+    const verdict = await prove({ ...renamed(true, true), model: "ext2" });
+    expect(kindsOf(verdict)).toBe("Lost");
+  });
+});
+
+/** A file that is changed within the blocks that it has, while another one is synced. */
+const withinBlocks = (flush: boolean, change: "overwrite" | "append"): VolumeProof => ({
+  model: "ext4-ordered",
+  depth: 1,
+  setup({ fs }) {
+    fs.writeFileSync("/pages", "o".repeat(100));
+    fs.writeFileSync("/commit", "0");
+  },
+  workload({ fs, ack }) {
+    const flag = change === "append" ? "a" : "r+";
+    fs.writeFileSync("/pages", "n".repeat(50), { flag, flush });
+    fs.appendFileSync("/commit", "1", { flush: true });
+    ack("one");
+  },
+  check({ fs, acked }) {
+    const found = fs.readFileSync("/pages", "latin1");
+    const wanted = change === "append" ? /^o{100}n{50}$/u : /^n{50}o{50}$/u;
+    const words = JSON.stringify(found.replaceAll(/(.)\1+/gsu, "$1"));
+    return acked.length === 0 || wanted.test(found) || `${words} of ${found.length}`;
+  },
+});
+
+describe("a file that is changed within the blocks that it has", () => {
+  test.each([
+    ["overwrite", '"o" of 100'],
+    ["append", String.raw`"o\u0000" of 150`],
+  ] as const)("%s: is not what the sync of another file makes durable", async (change, said) => {
+    const proof = withinBlocks(false, change);
+    const verdict = await prove(proof);
+    if (verdict.kind !== "Lost") throw new Error(told(verdict));
+    expect(verdict.schedule?.name).toBe("delayed");
+    expect(verdict.counterExample.said).toBe(said);
+    expect(verdict.missingCalls).toMatchObject([
+      { when: "after", what: "file", path: "/pages", call: { name: "writeFile" } },
+    ]);
+    expect((await stateOf(proof, verdict.state)).said).toBe(said);
+  });
+
+  test.each(["overwrite", "append"] as const)("%s: is durable with its own", async (change) => {
+    const verdict = await prove(withinBlocks(true, change));
+    if (verdict.kind !== "Survived") throw new Error(told(verdict));
+    expect(verdict.schedules.map(({ name }) => name)).toEqual([
+      "timer",
+      "delayed",
+      "delayed-timer",
+    ]);
+  });
+
+  test("grows before its bytes are there, whoever syncs it", async () => {
+    const verdict = await prove({
+      ...withinBlocks(true, "append"),
+      check: ({ fs }) => /^o+n*$/u.test(fs.readFileSync("/pages", "latin1")) || "zeros",
+    });
+    if (verdict.kind !== "Lost") throw new Error(told(verdict));
+    expect(verdict.schedule?.name).toBe("delayed-timer");
+  });
+});
+
+test("what a program makes of its buffer later is not what it has written", async () => {
+  const verdict = await prove({
+    model: "ext4-ordered",
+    depth: 1,
+    commits: "asked",
+    workload({ fs, ack }) {
+      const buffer = Buffer.alloc(4096, "a");
+      fs.writeFileSync("/a", buffer, { flush: true });
+      buffer.fill("b");
+      ack("a");
+    },
+    check: ({ fs, acked }) => {
+      const found = fs.existsSync("/a") ? fs.readFileSync("/a", "latin1") : "";
+      return acked.length === 0 || found === "a".repeat(4096) || `/a holds ${found.slice(0, 1)}`;
+    },
+  });
+  expect(kindsOf(verdict)).toBe("Survived");
+});
+
+test("commits is one of two words", async () => {
+  const verdict = await prove({ ...inPlace, commits: "never" as "any" });
+  expect(told(verdict)).toMatch(/HARNESS BROKEN[^]*commits: "never"; there is any, asked/u);
+});

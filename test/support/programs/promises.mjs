@@ -1,0 +1,35 @@
+/* oxlint-disable */
+import fs from "node:fs";
+import * as direct from "fs/promises";
+import { readFile } from "node:fs/promises";
+import { failed, show } from "./show.cjs";
+
+const D = process.argv[2];
+await direct.mkdir(D + "/p");
+await fs.promises.writeFile(D + "/p/f", ["a", "b", "c"]);
+show(await readFile(D + "/p/f", "utf8"), direct === fs.promises || direct.default === fs.promises);
+const h = await direct.open(D + "/p/g", "w+");
+await h.write("hello ");
+await h.appendFile("world");
+await h.sync();
+await h.datasync();
+show((await h.stat()).size, (await h.read(Buffer.alloc(5), 0, 5, 0)).buffer.toString());
+await h.truncate(5);
+await h.chmod(0o600);
+await h.close();
+show(h.fd, await readFile(D + "/p/g", "utf8"), (await direct.stat(D + "/p/g")).mode.toString(8));
+await direct.readFile(D + "/none").catch((e) => show(e.code, e.message));
+await direct.copyFile(D + "/p/g", D + "/p/k");
+await direct.rm(D + "/p/g");
+for await (const e of await direct.opendir(D + "/p")) if (e.name === "k") show(e.isFile());
+const lines = [];
+const l = await direct.open(D + "/p/f");
+for await (const x of l.readLines()) lines.push(x);
+show(lines);
+await direct.access(D + "/p/f");
+show((await direct.readdir(D, { recursive: true })).sort());
+const w = await direct.open(D + "/w", "w");
+const s = w.createWriteStream();
+s.end("by handle");
+await new Promise((r) => s.on("close", r));
+show(await readFile(D + "/w", "utf8"));
