@@ -6,6 +6,8 @@ import LongFirst from "./test/support/long-first.ts";
 
 // Booting a guest takes a minute: only when asked for (npm run guest), and in CI.
 const guest = process.env["DAXKIT_GUEST"] !== undefined || process.env["CI"] !== undefined;
+// What takes a guest more than a minute, and is no part of CI.
+const longest = process.env["DAXKIT_LONG"] === undefined ? ["test/guest/dmsetup.test.ts"] : [];
 const named = process.argv.slice(2).some((argument) => argument.includes("test/"));
 const measured = process.env["DAXKIT_COSTS"] !== undefined;
 // Tests that were asked for by name are all run.
@@ -56,8 +58,13 @@ export default defineConfig({
         ? [
             {
               extends: true as const,
-              // A hook boots several guests.
-              test: { name: "guest", include: ["test/guest/*.test.ts"], hookTimeout: 900_000 },
+              test: {
+                name: "guest",
+                include: ["test/guest/*.test.ts"],
+                exclude: longest,
+                // A hook boots several guests.
+                hookTimeout: 900_000,
+              },
             },
           ]
         : []),
