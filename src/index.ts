@@ -36,6 +36,8 @@ export { type TraceMark, type Trace, TraceKind } from "./media/trace.ts";
 export { Mapping as MediaMapping, mapMedia } from "./media/mapping.ts";
 export { PoisonMedia } from "./media/poison.ts";
 export type { PoisonOptions } from "./media/poison.ts";
+export { WearMedia } from "./media/wear-media.ts";
+export type { WearOfRange, WearOptions } from "./media/wear-media.ts";
 export { RamMedia } from "./media/ram.ts";
 export type { RamMediaOptions } from "./media/ram.ts";
 export { DaxDevice } from "./dax/dax-device.ts";
@@ -68,6 +70,8 @@ export { DeviceNumbers } from "./block/device-numbers.ts";
 export type { DeviceNumber, KernelProfile } from "./block/device-numbers.ts";
 export { FaultyDevice } from "./block/fault-injection.ts";
 export type { FaultOperation, FaultOptions, FaultRule } from "./block/fault-injection.ts";
+export { PageCache } from "./block/page-cache.ts";
+export type { PageCacheCounters } from "./block/page-cache.ts";
 export { Partition } from "./block/partition.ts";
 export type { PartitionOptions } from "./block/partition.ts";
 export {
@@ -112,6 +116,16 @@ export type { DaxDiskOptions } from "./block/dax-disk.ts";
 export { TracedOperations } from "./dax/traced-operations.ts";
 export { createPmem } from "./drivers/pmem.ts";
 export type { Pmem, PmemOptions, RegionClaims, RemoveOptions } from "./drivers/pmem.ts";
+export { advisePageMap, planPageMap } from "./platform/pfn-layout.ts";
+export type {
+  MediaKind,
+  PageMapAdvice,
+  PageMapPlace,
+  PageMapPlan,
+  PageMapRequest,
+} from "./platform/pfn-layout.ts";
+export { decodePfnSuperblock, encodePfnSuperblock } from "./platform/pfn-superblock.ts";
+export type { PfnIdentity, PfnInfo, PfnNamespace } from "./platform/pfn-superblock.ts";
 export { memoryHost } from "./machine/backing.ts";
 export type { Backing, HostMediaOptions, MachineHost } from "./machine/backing.ts";
 export { bootMachine } from "./machine/boot.ts";

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { BlockDevice } from "../../src/block/block-device.ts";
 import { DaxDisk } from "../../src/block/dax-disk.ts";
 import { FaultyDevice } from "../../src/block/fault-injection.ts";
+import { PageCache } from "../../src/block/page-cache.ts";
 import { openPartition } from "../../src/block/partition-table.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
@@ -71,6 +72,7 @@ const devices: Readonly<Record<string, Make>> = {
   "an MBR partition off page borders": (bytes) =>
     partitioned(pmemOf(bytes + margin).pmem.disk, 63, false),
   "a GPT partition": (bytes) => partitioned(pmemOf(bytes + margin).pmem.disk, 64, true),
+  "pmem behind a page cache": (bytes) => new PageCache(pmemOf(bytes).pmem.disk),
   "a device that shows no dax": (bytes) => new FaultyDevice(pmemOf(bytes).pmem.disk),
   "metadata by request, data by dax": (bytes) =>
     new FaultyDevice(pmemOf(bytes).pmem.disk, { reach: "metadata" }),

@@ -1,6 +1,7 @@
 /** One of each block device, all of the same size, and the dax devices behind them. */
 import type { BlockDevice } from "../../src/block/block-device.ts";
 import { FaultyDevice } from "../../src/block/fault-injection.ts";
+import { PageCache } from "../../src/block/page-cache.ts";
 import { Partition } from "../../src/block/partition.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { createAxonram } from "../../src/drivers/axonram.ts";
@@ -98,6 +99,8 @@ export const blockDevices: Readonly<Record<string, () => BlockDevice>> = {
   "dm: dust": () => mappedOver(`0 ${SECTORS} dust A 3 4096`),
   "dm: delay": () => mappedOver(`0 ${SECTORS} delay A 3 0`),
   "dm: striped in chunks that part pages": () => mappedOver(`0 ${SECTORS} striped 2 4 A 1 C 100`),
+  "pmem behind a page cache": () => new PageCache(pmemOf(BYTES).pmem.disk),
+  "a partition of a page cache": () => partOf(new PageCache(pmemOf(big).pmem.disk), 3),
   "a device under failure injection": () => new FaultyDevice(pmemOf(BYTES).pmem.disk),
   "a faulty partition of a faulty disk": () =>
     new FaultyDevice(partOf(new FaultyDevice(pmemOf(big).pmem.disk), 8)),

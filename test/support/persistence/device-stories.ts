@@ -2,6 +2,7 @@
 import type { BlockDevice } from "../../../src/block/block-device.ts";
 import { DaxDisk } from "../../../src/block/dax-disk.ts";
 import { FaultyDevice } from "../../../src/block/fault-injection.ts";
+import { PageCache } from "../../../src/block/page-cache.ts";
 import { Partition } from "../../../src/block/partition.ts";
 import { RecordedDevice } from "../../../src/block/recorded-device.ts";
 import { RecordedMedia } from "../../../src/block/recorded-media.ts";
@@ -66,6 +67,7 @@ const disks: Readonly<Record<string, Above>> = {
     const { disk } = pmemOn(media);
     return [new Partition(disk, { name: "pmem0p1", start: 9, sectors: 50 }), 9 * 512];
   },
+  "a page cache": (media) => [new PageCache(pmemOn(media).disk), 0],
   "failure injection": (media) => [new FaultyDevice(pmemOn(media).disk), 0],
   "a disk over dax": (media) => [new DaxDisk(pmemOn(media).dax), 0],
   "a disk over traced dax": (media) => [new DaxDisk(pmemOn(media, { trace: silent }).dax), 0],
