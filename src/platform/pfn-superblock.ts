@@ -181,26 +181,27 @@ function fieldsOf(view: DataView): Fields {
 
 function checkGeometry(fields: Fields, { size, base }: PfnNamespace): void {
   const { align, dataOffset, startPad, endTrunc } = fields;
-  const wrong = (detail: string): never => {
-    throw refused("EOPNOTSUPP", detail);
-  };
-  if (align > size) wrong(`an alignment of ${align} bytes for a namespace of ${size}`);
-  if (dataOffset >= size) wrong(`data at ${dataOffset} of a namespace of ${size} bytes`);
+  if (align > size) unusable(`an alignment of ${align} bytes for a namespace of ${size}`);
+  if (dataOffset >= size) unusable(`data at ${dataOffset} of a namespace of ${size} bytes`);
   if (dataOffset < PFN_INFO_RESERVE || dataOffset % DESCRIBED_PAGE !== 0) {
-    wrong(`data at byte ${dataOffset}, over the block itself or within a page`);
+    unusable(`data at byte ${dataOffset}, over the block itself or within a page`);
   }
   if ((base + dataOffset + startPad) % align !== 0) {
-    wrong(`data at address ${base + dataOffset + startPad}, no multiple of ${align}`);
+    unusable(`data at address ${base + dataOffset + startPad}, no multiple of ${align}`);
   }
   if ((base + startPad) % SUBSECTION !== 0) {
-    wrong(`it starts at ${base + startPad}, no multiple of 2 MiB`);
+    unusable(`it starts at ${base + startPad}, no multiple of 2 MiB`);
   }
   if ((base + size - endTrunc) % SUBSECTION !== 0) {
-    wrong(`it ends at ${base + size - endTrunc}, no multiple of 2 MiB`);
+    unusable(`it ends at ${base + size - endTrunc}, no multiple of 2 MiB`);
   }
   if (dataOffset >= size - startPad - endTrunc) {
-    wrong(`nothing is left behind byte ${dataOffset}`);
+    unusable(`nothing is left behind byte ${dataOffset}`);
   }
+}
+
+function unusable(detail: string): never {
+  throw refused("EOPNOTSUPP", detail);
 }
 
 function refused(code: "ENODEV" | "ENXIO" | "EOPNOTSUPP", detail: string): DaxError {

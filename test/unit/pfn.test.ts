@@ -19,6 +19,11 @@ const MIB = 2 ** 20;
 const plan = (size: string | number, map: PageMapRequest["map"], more = {}) =>
   planPageMap({ size: parseSize(size), map, ...more });
 
+function sum(block: Uint8Array<ArrayBuffer>): string {
+  const { checksum } = PfnSuperblock;
+  return checksum.get(new DataView(block.buffer), 0).toString(16).padStart(16, "0");
+}
+
 describe("the layout is libnvdimm's", () => {
   // base, size, align, map; dataoff, npfns, end_trunc, checksum
   test.each([
@@ -40,8 +45,7 @@ describe("the layout is libnvdimm's", () => {
       const planned = planPageMap({ size, map, align, base });
       expect(planned).toMatchObject({ dataOffset, npfns, endTrunc });
       const block = encodePfnSuperblock(planned, { uuid: UUID, parent: PARENT });
-      const sum = PfnSuperblock.checksum.get(new DataView(block.buffer), 0);
-      expect(sum.toString(16).padStart(16, "0")).toBe(checksum);
+      expect(sum(block)).toBe(checksum);
       const found = decodePfnSuperblock(block, { size, base, uuid: PARENT });
       expect(found).toMatchObject({ uuid: UUID, map, align, dataOffset, npfns, truncated: 0 });
     },
@@ -49,8 +53,6 @@ describe("the layout is libnvdimm's", () => {
 
   test("a namespace that is mapped as it is has another signature, one without label no parent", () => {
     const planned = planPageMap({ size: 4 * GIB, map: "dev" });
-    const sum = (bytes: Uint8Array<ArrayBuffer>) =>
-      PfnSuperblock.checksum.get(new DataView(bytes.buffer), 0).toString(16).padStart(16, "0");
     const devdax = { uuid: UUID, parent: PARENT, personality: "devdax" } as const;
     expect(sum(encodePfnSuperblock(planned, devdax))).toBe("1b2c03dcdba61069");
     expect(sum(encodePfnSuperblock(planned, { uuid: UUID }))).toBe("76e38d344dc7e40a");
@@ -173,18 +175,23 @@ describe("[2.43] the block is believed only as a whole", () => {
     });
   });
 
+  /** The last byte of data; 0 where there is a typed refusal. */
+  function dataEnd(block: Uint8Array): number {
+    try {
+      const { dataOffset, npfns } = decodePfnSuperblock(block, { size, base });
+      return dataOffset + npfns * 4096;
+    } catch (error) {
+      if (error instanceof DaxError) return 0;
+      throw error;
+    }
+  }
+
   test("nothing but refusals comes of a block that is damaged and sealed again", () => {
     const random = new Prng(7);
-    const bytes = new Uint8Array(3);
     for (let i = 0; i < 2000; i++) {
-      random.fill(bytes);
-      const block = changed((view) => view.setUint8(48 + (bytes[0]! % 48), bytes[1]!));
-      try {
-        const { dataOffset, npfns } = decodePfnSuperblock(block, { size, base });
-        expect(dataOffset + npfns * 4096).toBeLessThanOrEqual(size);
-      } catch (error) {
-        expect(error).toBeInstanceOf(DaxError);
-      }
+      const [at, value] = [48 + random.below(48), random.below(256)];
+      const block = changed((view) => view.setUint8(at, value));
+      expect(dataEnd(block)).toBeLessThanOrEqual(size);
     }
   });
 
