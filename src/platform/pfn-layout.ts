@@ -185,6 +185,8 @@ export function advisePageMap(kind: MediaKind, size: number, memory: number): Pa
   }
   return {
     map: "none",
-    why: `${share} are much for ${formatSize(memory)}, and on media that wear each use of a page would write one`,
+    why:
+      `${share} are much for ${formatSize(memory)}, ` +
+      "and on media that wear each use of a page would write one",
   };
 }

@@ -51,7 +51,7 @@ describe("the layout is libnvdimm's", () => {
     },
   );
 
-  test("a namespace that is mapped as it is has another signature, one without label no parent", () => {
+  test("what is mapped as it is has another signature, what has no label no parent", () => {
     const planned = planPageMap({ size: 4 * GIB, map: "dev" });
     const devdax = { uuid: UUID, parent: PARENT, personality: "devdax" } as const;
     expect(sum(encodePfnSuperblock(planned, devdax))).toBe("1b2c03dcdba61069");
@@ -75,7 +75,7 @@ describe("the price", () => {
     expect(plan("1T", "none")).toMatchObject({ cost: 0, dataOffset: 0, npfns: 2 ** 28 });
   });
 
-  test("[2.48] the room in front of the data holds every descriptor, and what is over is told", () => {
+  test("[2.48] the room in front of the data holds every descriptor, and what is over", () => {
     for (const size of ["16M", "64M", "1G", "100G", "1T"]) {
       const { reserve, reserveUnused, costOnDevice, dataOffset } = plan(size, "dev");
       expect(reserve).toBe(dataOffset - 8192);
