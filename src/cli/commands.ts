@@ -14,6 +14,7 @@ const loaders: Readonly<Record<string, () => Promise<Command>>> = {
   "nbd-check": async () => (await import("./commands/nbd-check.ts")).nbdCheck,
   mount: async () => (await import("./commands/mount.ts")).mount,
   umount: async () => (await import("./commands/umount.ts")).umount,
+  dmsetup: async () => (await import("./commands/dmsetup.ts")).dmsetup,
   iomem: async () => (await import("./commands/iomem.ts")).iomem,
   list: async () => (await import("./commands/list.ts")).list,
   ls: async () => (await import("./commands/ls.ts")).ls,

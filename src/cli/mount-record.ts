@@ -4,19 +4,10 @@
  *
  * @module
  */
-import {
-  chmodSync,
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { lstatSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { madeRuntimeFolder, runtimeFolder } from "./runtime-folder.ts";
 
 /** What is known of a mount. */
 export interface MountRecord {
@@ -45,21 +36,12 @@ const NAME = /^mount-\d+-\d+\.json$/u;
 /** Longer than any that was written here. */
 const LONGEST = 20_000;
 
-/** Where this user's records are. */
-function ownFolder(): string {
-  const uid = process.geteuid?.() ?? 0;
-  if (uid === 0) return "/run/daxkit";
-  const runtime = process.env["XDG_RUNTIME_DIR"] ?? "";
-  const parent = runtime.startsWith("/") && existsSync(runtime) ? runtime : undefined;
-  return parent === undefined ? join(tmpdir(), `daxkit-${uid}`) : join(parent, "daxkit");
-}
-
 /** Where records of others may be: root ends everybody's mounts. */
 function folders(): string[] {
   const runtimes = names("/run/user").map((uid) => `/run/user/${uid}/daxkit`);
   const temporary = names(tmpdir()).filter((name) => /^daxkit-\d+$/u.test(name));
   const others = [...runtimes, ...temporary.map((name) => join(tmpdir(), name))];
-  return [...new Set([ownFolder(), ...others])];
+  return [...new Set([runtimeFolder(), ...others])];
 }
 
 /**
@@ -69,13 +51,9 @@ function folders(): string[] {
 export function keepRecord(of: Pick<MountRecord, "device" | "source" | "directory">): KeptRecord {
   const started = startOf(process.pid) ?? "";
   const record: MountRecord = { ...of, pid: process.pid, started, ending: false };
-  const folder = ownFolder();
-  const path = join(folder, `mount-${of.device.replace(":", "-")}.json`);
+  const path = join(runtimeFolder(), `mount-${of.device.replace(":", "-")}.json`);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    if (process.geteuid?.() === 0) chmodSync(folder, 0o755);
-    checkOurs(folder);
-    sweep(folder);
+    sweep(madeRuntimeFolder());
     store(path, record);
   } catch {
     return { ending: () => {}, closed: () => {} };
@@ -94,12 +72,6 @@ export function keepRecord(of: Pick<MountRecord, "device" | "source" | "director
       else change({ ...record, ending: true, error });
     },
   };
-}
-
-/** In a folder that others can write to, what we write might be theirs to choose. */
-function checkOurs(folder: string): void {
-  const { uid, mode } = lstatSync(folder);
-  if (uid !== process.geteuid?.() || (mode & 0o022) !== 0) throw new Error("not our folder");
 }
 
 /** What processes have left that were killed, or had the last word. */

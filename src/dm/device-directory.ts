@@ -19,7 +19,10 @@ export interface KnownDevice {
 
 /** Somewhere to look devices up; a machine may have its own. */
 export interface DeviceLookup {
-  /** By `/dev/NAME`, `NAME` or `MAJOR:MINOR`. */
+  /**
+   * By `/dev/NAME`, `NAME` or `MAJOR:MINOR`.
+   * @throws what is in the way of one that is there
+   */
   find(word: string): KnownDevice | undefined;
 }
 

@@ -3,10 +3,22 @@
  *
  * @module
  */
+import type { MappedDevice } from "./mapped-device.ts";
 
 /** What was wrong with the words, as dmsetup would print it. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+}
+
+/** What a command waits for has not happened yet. */
+export class StillWaiting extends Error {
+  override readonly name = "StillWaiting";
+  readonly device: MappedDevice;
+
+  constructor(device: MappedDevice) {
+    super(`no event of ${device.name} since event ${device.events}`);
+    this.device = device;
+  }
 }
 
 /** The words of a command, taken apart. */

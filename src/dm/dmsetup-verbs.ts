@@ -5,7 +5,7 @@
  */
 import type { CreateOptions, DeviceMapper } from "./device-mapper.ts";
 import { type DmsetupInput, ioctl } from "./dmsetup-ioctl.ts";
-import { type Given, UsageError } from "./dmsetup-options.ts";
+import { type Given, StillWaiting, UsageError } from "./dmsetup-options.ts";
 import type { MappedDevice } from "./mapped-device.ts";
 import {
   depsText,
@@ -136,6 +136,27 @@ function message(mapper: DeviceMapper, given: Given): string {
   return answer === undefined ? "" : `${answer}\n`;
 }
 
+/** Waits until the device has seen other events than so many; 0 unless given. */
+function wait(mapper: DeviceMapper, given: Given): string {
+  const device = deviceOf(mapper, given, "waitevent");
+  const [, word] = given.operands;
+  const seen = word === undefined ? 0 : unsigned(word);
+  if (seen === undefined) throw new UsageError("invalid event_nr");
+  if (device.events === seen) throw new StillWaiting(device);
+  return given.flags.has("verbose") ? infoText(device) : "";
+}
+
+/** Puts the target error in the place of the whole table. */
+function wipe(mapper: DeviceMapper, given: Given): string {
+  const device = deviceOf(mapper, given, "wipe_table");
+  const { sectors, readOnly } = device;
+  if (sectors === 0) return "";
+  const line = { start: 0, length: sectors, target: "error", parameters: "" };
+  ioctl("reload", told(given), () => device.load([line], readOnly));
+  ioctl("resume", told(given), () => device.resume({ noflush: given.flags.has("noflush") }));
+  return "";
+}
+
 /** A report of one device, or of all of them with their names in front. */
 function report(text: (device: MappedDevice, given: Given) => string): Verb {
   return (mapper, given) => {
@@ -183,8 +204,17 @@ export const VERBS: ReadonlyMap<string, Verb> = new Map<string, Verb>([
   ],
   ["rename", rename],
   ["message", message],
-  ["table", report((device, { flags }) => tableText(device, flags.has("inactive")))],
-  ["status", report((device) => statusText(device))],
+  ["wait", wait],
+  ["wipe_table", wipe],
+  // Names are there as soon as devices are.
+  ["mknodes", () => ""],
+  [
+    "table",
+    report((device, { flags, values }) =>
+      tableText(device, { inactive: flags.has("inactive"), target: values.get("target") }),
+    ),
+  ],
+  ["status", report((device, { values }) => statusText(device, values.get("target")))],
   ["info", info],
   ["deps", report((device, { values }) => depsText(device, values.get("options") === "devname"))],
   [

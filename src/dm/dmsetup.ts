@@ -8,7 +8,8 @@
 import { isDaxError } from "../lib/errno.ts";
 import type { DeviceMapper } from "./device-mapper.ts";
 import type { DmsetupInput } from "./dmsetup-ioctl.ts";
-import { readOptions, UsageError, type Given } from "./dmsetup-options.ts";
+import type { MappedDevice } from "./mapped-device.ts";
+import { readOptions, StillWaiting, UsageError } from "./dmsetup-options.ts";
 import { VERBS } from "./dmsetup-verbs.ts";
 
 /** What a run of dmsetup leaves. */
@@ -16,6 +17,11 @@ export interface DmsetupResult {
   readonly stdout: string;
   readonly stderr: string;
   readonly status: 0 | 1;
+  /**
+   * `wait` found that nothing has happened to this device yet, and a function cannot wait: run it
+   * again when the device's `watch` has called back.
+   */
+  readonly waits?: MappedDevice;
 }
 
 /** Runs `dmsetup WORDS...`; never throws but for a bug. */
@@ -24,13 +30,15 @@ export function dmsetup(
   words: readonly string[],
   input: DmsetupInput = {},
 ): DmsetupResult {
-  let given: Given | undefined;
   try {
-    given = readOptions(words);
+    const given = readOptions(words);
     const verb = VERBS.get(given.verb);
     if (verb === undefined) throw new UsageError(`Unknown command: ${given.verb}`);
     return { stdout: verb(mapper, given, input), stderr: "", status: 0 };
   } catch (error) {
+    if (error instanceof StillWaiting) {
+      return { stdout: "", stderr: `${error.message}\n`, status: 1, waits: error.device };
+    }
     return { stdout: "", stderr: `${wordsOf(error)}Command failed.\n`, status: 1 };
   }
 }

@@ -26,6 +26,7 @@ import { routedDax, routesChange } from "./dax-routing.ts";
 import { numberText } from "./device-directory.ts";
 import { passUp } from "./failure-routing.ts";
 import type { FailureListener } from "./leg-failures.ts";
+import { byteRun, part, runOf } from "./request-parts.ts";
 import type { Placed, Table } from "./table.ts";
 import { type LoadContext, loadTable } from "./table-loader.ts";
 import { splitArguments, type TableLine } from "./words.ts";
@@ -83,6 +84,7 @@ export class MappedDevice implements BlockDevice {
   #frozen = false;
   #removed = false;
   #events = 0;
+  readonly #watchers = new Set<() => void>();
 
   /** @internal */
   constructor(options: MappedOptions) {
@@ -152,6 +154,13 @@ export class MappedDevice implements BlockDevice {
   /** Something happened that a waiting program wants to know. */
   event(): void {
     this.#events++;
+    this.#tell();
+  }
+
+  /** Calls back after each event, and when the device is removed. Returns what ends that. */
+  watch(watcher: () => void): () => void {
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
   }
 
   /**
@@ -278,6 +287,7 @@ export class MappedDevice implements BlockDevice {
     this.#inactive?.destroy();
     this.#active?.destroy();
     [this.#active, this.#inactive] = [undefined, undefined];
+    this.#tell();
   }
 
   read(sector: number, target: Uint8Array): void {
@@ -374,6 +384,11 @@ export class MappedDevice implements BlockDevice {
     }
   }
 
+  #tell(): void {
+    // A watcher may well end itself.
+    for (const watcher of Array.from(this.#watchers)) watcher();
+  }
+
   #placed(): readonly Placed[] {
     return this.#active?.placed ?? [];
   }
@@ -425,23 +440,4 @@ export class MappedDevice implements BlockDevice {
     if (!this.#removed) return;
     throw new DaxError("ENXIO", { syscall, path: this.name, detail: "the device was removed" });
   }
-}
-
-/** How many of `sectors` sectors from sector `from` of a target it takes in one request. */
-function runOf({ target, length }: Placed, from: number, sectors: number): number {
-  const most = Math.min(sectors, length - from);
-  const { maxIoLength } = target;
-  return maxIoLength === undefined ? most : Math.min(most, maxIoLength - (from % maxIoLength));
-}
-
-function byteRun({ target, length }: Placed, from: number, bytes: number): number {
-  const most = Math.min(bytes, length * SECTOR_SIZE - from);
-  const { maxIoLength } = target;
-  if (maxIoLength === undefined) return most;
-  const limit = maxIoLength * SECTOR_SIZE;
-  return Math.min(most, limit - (from % limit));
-}
-
-function part(bytes: Uint8Array, start: number, length: number): Uint8Array {
-  return start === 0 && length === bytes.length ? bytes : bytes.subarray(start, start + length);
 }

@@ -14,19 +14,35 @@ import type { Target } from "./target.ts";
 /** Sectors that are read ahead unless told otherwise. */
 const READ_AHEAD = 256;
 
-/** `dmsetup table`; `inactive`: of the table that waits. */
-export function tableText(device: MappedDevice, inactive = false): string {
-  return lines(inactive ? device.inactive : device.active, (target) => target.table());
+/** Which lines of `dmsetup table` are wanted. */
+export interface TableChoice {
+  /** Of the table that waits. */
+  readonly inactive?: boolean;
+  /** Those with this target. */
+  readonly target?: string | undefined;
 }
 
-/** `dmsetup status`. */
-export function statusText(device: MappedDevice): string {
-  return lines(device.active, (target) => target.status());
+/** `dmsetup table`. */
+export function tableText(
+  device: MappedDevice,
+  { inactive = false, target }: TableChoice = {},
+): string {
+  return lines(inactive ? device.inactive : device.active, target, (each) => each.table());
 }
 
-function lines(table: Table | undefined, words: (target: Target) => string): string {
+/** `dmsetup status`; with `target`, only lines that have such a one. */
+export function statusText(device: MappedDevice, target?: string): string {
+  return lines(device.active, target, (each) => each.status());
+}
+
+function lines(
+  table: Table | undefined,
+  wanted: string | undefined,
+  words: (target: Target) => string,
+): string {
   if (table === undefined || table.placed.length === 0) return "\n";
   return table.placed
+    .filter(({ type }) => wanted === undefined || type.name === wanted)
     .map(({ begin, length, type, target }) => `${begin} ${length} ${type.name} ${words(target)}\n`)
     .join("");
 }

@@ -8,7 +8,7 @@ import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError, type ErrnoCode, isDaxError } from "../lib/errno.ts";
 import { assertNoLoop } from "./below.ts";
-import type { DeviceLookup } from "./device-directory.ts";
+import type { DeviceLookup, KnownDevice } from "./device-directory.ts";
 import { Leg } from "./leg.ts";
 import type { FailureListener } from "./leg-failures.ts";
 import { type Placed, Table } from "./table.ts";
@@ -118,8 +118,7 @@ function openLeg(
   context: LoadContext,
   refuseTarget: TargetContext["refuse"],
 ): Leg {
-  const known = word === undefined ? undefined : context.devices.find(word);
-  if (known === undefined) refuseTarget("ENODEV", error, `there is no device "${word ?? ""}"`);
+  const known = lookUp(word, error, context, refuseTarget);
   const open = legs.find((leg) => leg.known.device === known.device);
   if (open !== undefined) return open;
   if (known.device.readOnly && !context.readOnly) {
@@ -134,6 +133,23 @@ function openLeg(
     if (!isDaxError(cause)) throw cause;
     return refuseTarget(cause.code, error, cause.detail ?? cause.message);
   }
+}
+
+/** A device that is there and cannot be opened says why. */
+function lookUp(
+  word: string | undefined,
+  error: string,
+  { devices }: LoadContext,
+  refuseTarget: TargetContext["refuse"],
+): KnownDevice {
+  try {
+    const known = word === undefined ? undefined : devices.find(word);
+    if (known !== undefined) return known;
+  } catch (cause) {
+    if (!isDaxError(cause)) throw cause;
+    return refuseTarget(cause.code, error, cause.message);
+  }
+  return refuseTarget("ENODEV", error, `there is no device "${word ?? ""}"`);
 }
 
 /** As `device_area_is_invalid` of the kernel: each leg has the sectors that are used of it. */

@@ -203,7 +203,7 @@ function deviceSize(fd: number, path: string, stat: Stats): number {
 }
 
 /** glibc's makedev, undone; a number of 32 bits is all that Linux has. */
-function deviceNumbers(rdev: number): { major: number; minor: number } {
+export function deviceNumbers(rdev: number): { major: number; minor: number } {
   return { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) };
 }
 

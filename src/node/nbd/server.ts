@@ -5,7 +5,7 @@
  */
 import { fstatSync } from "node:fs";
 import { DaxError } from "../../lib/errno.ts";
-import type { NbdExport } from "../../nbd/export.ts";
+import type { ExportDirectory, NbdExport } from "../../nbd/export.ts";
 import type { NbdStore } from "../../nbd/store.ts";
 import { openSession } from "../../nbd/session.ts";
 import type { NbdAddress } from "../../nbd/uri.ts";
@@ -20,8 +20,8 @@ import { type NbdTlsOptions, type TlsSettings, readTlsSettings } from "./tls-set
 
 /** What is served, where, and to whom. */
 export interface NbdServerOptions {
-  /** The first is the default one unless another is named. */
-  readonly exports: readonly NbdExport[];
+  /** The first is the default one unless another is named; or a list that changes. */
+  readonly exports: readonly NbdExport[] | ExportDirectory;
   /** The name of the export for clients that name none. */
   readonly defaultExport?: string;
   /** Sockets to listen at; none for a server that only adopts connections. */
@@ -63,7 +63,7 @@ export async function serveNbd(options: NbdServerOptions): Promise<NbdServer> {
 
 /** A running server; {@link serveNbd} makes it. */
 export class NbdServer {
-  readonly exports: ExportList;
+  readonly exports: ExportDirectory;
   readonly #tls: TlsSettings | undefined;
   readonly #reception: Reception;
   readonly #options: NbdServerOptions;
@@ -73,7 +73,10 @@ export class NbdServer {
   constructor(options: NbdServerOptions) {
     const { handshakeMs = HANDSHAKE_MS, maxConnections = Number.POSITIVE_INFINITY } = options;
     this.#options = options;
-    this.exports = new ExportList(options.exports, options.defaultExport);
+    this.exports =
+      "find" in options.exports && "list" in options.exports
+        ? options.exports
+        : new ExportList(options.exports, options.defaultExport);
     this.#tls = options.tls === undefined ? undefined : readTlsSettings(options.tls);
     const tlsMode = TLS_MODES[this.#tls?.mode ?? "off"];
     this.#reception = new Reception({
@@ -97,7 +100,7 @@ export class NbdServer {
   }
 
   /** The URI of an export, the default one unless named; undefined while it listens nowhere. */
-  uri(name: string = this.exports.default.name): string | undefined {
+  uri(name: string = this.exports.find("")?.name ?? ""): string | undefined {
     const [address] = this.addresses;
     return address === undefined ? undefined : serverUri(address, name, this.#uriTls());
   }

@@ -1,0 +1,69 @@
+/**
+ * The files of a mapper process, all beside the socket at which it takes commands.
+ *
+ * @module
+ */
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+
+/** Where things are. */
+export interface MapperPlaces {
+  /** Takes commands. */
+  readonly control: string;
+  /** Serves the devices. */
+  readonly nbd: string;
+  /** Locked while a mapper lives. */
+  readonly lock: string;
+  /** What a mapper that was killed has left: which devices there were. */
+  readonly record: string;
+}
+
+/** The places of the mapper whose commands are taken at `control`. */
+export function mapperPlaces(control: string): MapperPlaces {
+  return {
+    control,
+    nbd: `${control}.nbd`,
+    lock: `${control}.lock`,
+    record: `${control}.json`,
+  };
+}
+
+/** The devices of a mapper, while it lives. */
+export interface MapperRecord {
+  readonly pid: number;
+  readonly devices: readonly { readonly name: string; readonly table: string }[];
+}
+
+/** Writes a record in place of the one before; one that cannot be written is none. */
+export function storeRecord(path: string, record: MapperRecord): void {
+  const whole = `${path}.${record.pid}`;
+  try {
+    writeFileSync(whole, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+    renameSync(whole, path);
+  } catch {
+    rmSync(whole, { force: true });
+  }
+}
+
+/**
+ * Reads the record of a mapper that is gone, and takes it away: what it says is told once. One that
+ * ended well has left none.
+ */
+export function takeRecord(path: string): MapperRecord | undefined {
+  try {
+    const record = JSON.parse(readFileSync(path, "utf8")) as MapperRecord;
+    if (!Array.isArray(record.devices) || isAlive(record.pid)) return undefined;
+    rmSync(path);
+    return record;
+  } catch {
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}

@@ -1,0 +1,210 @@
+/** `daxkit dmsetup`, as people run it: devices that stay between two runs, and are exports. */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync } from "node:fs";
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { NbdConnection } from "../../src/node/nbd/client-media.ts";
+import { noise } from "../support/bytes.ts";
+import { MAIN, type Ended, daxkit } from "../support/daxkit.ts";
+
+const SIZE = 16 << 20;
+
+/** A folder with disks A to D and a mapper of its own. */
+class Place {
+  readonly folder = mkdtempSync(join(tmpdir(), "daxkit-dm-"));
+  readonly mapper = join(this.folder, "mapper");
+
+  constructor() {
+    for (const name of ["A", "B", "C", "D"]) {
+      writeFileSync(join(this.folder, name), "");
+      truncateSync(join(this.folder, name), SIZE);
+    }
+    onTestFinished(() => {
+      this.run("remove_all");
+      rmSync(this.folder, { recursive: true });
+    });
+  }
+
+  run(...words: readonly string[]): Ended {
+    const env = { DAXKIT_MAPPER: this.mapper };
+    return daxkit(["dmsetup", ...words], { cwd: this.folder, env });
+  }
+
+  /** Runs what has to succeed. */
+  ok(...words: readonly string[]): string {
+    const { status, stdout, stderr } = this.run(...words);
+    expect([words, status, stderr]).toEqual([words, 0, ""]);
+    return stdout;
+  }
+
+  /** What a command says that has to fail. */
+  refused(...words: readonly string[]): string {
+    const { status, stdout, stderr } = this.run(...words);
+    expect([words, status, stdout]).toEqual([words, 1, ""]);
+    return stderr;
+  }
+
+  get pid(): number {
+    return (JSON.parse(readFileSync(`${this.mapper}.json`, "utf8")) as { pid: number }).pid;
+  }
+
+  /** Everything but disks is gone. */
+  async isEmpty(): Promise<void> {
+    const left = (): string[] => readdirSync(this.folder).filter((name) => name.length > 1);
+    await expect.poll(left).toEqual([]);
+  }
+}
+
+const golden = readFileSync(join(import.meta.dirname, "../golden/dmsetup.txt"), "utf8");
+
+/** Commands of the golden file from `from` on, with what they print; numbers of disks by order. */
+function* recorded(from: string, count: number): Generator<readonly [string[], string, number]> {
+  const text = golden.slice(golden.indexOf(from)).replaceAll("254:16", "240:0");
+  const commands = [...text.matchAll(/^\$ dmsetup (.*)\n([\s\S]*?)^= (\d+)\n/gmu)];
+  for (const [, line = "", body = "", status] of commands.slice(0, count)) {
+    const [before = "", table] = line.split(" --table ");
+    const words = before.split(" ");
+    if (table !== undefined) words.push("--table", table);
+    yield [words, body, Number(status)];
+  }
+}
+
+describe("daxkit dmsetup", () => {
+  test("[4.2] prints what dmsetup prints, run after run", async () => {
+    const place = new Place();
+    place.ok("create", "lin", "--table", "0 100 linear A 8\n100 50 linear B 0");
+    place.ok("load", "lin", "--table", "0 200 linear A 0");
+    place.ok("resume", "lin");
+    const from = "$ dmsetup resume lin\n= 0\n$ dmsetup info lin";
+    for (const [words, output, status] of recorded(from, 9)) {
+      const ours = place.run(...words);
+      const said = status === 0 ? ours.stdout : ours.stderr.split("\n")[0];
+      expect([words, said, ours.status]).toEqual([
+        words,
+        status === 0 ? output : output.split("\n")[0],
+        status,
+      ]);
+    }
+    place.ok("remove", "lin2");
+    await place.isEmpty();
+    expect(place.ok("ls")).toBe("No devices found\n");
+  });
+
+  test("tables come by files and standard input, too", () => {
+    const place = new Place();
+    writeFileSync(join(place.folder, "table"), "# two disks\n0 8 linear A 0\n8 8 linear B 0\n");
+    place.ok("create", "file", "table");
+    const input = "0 16 linear /dev/mapper/file 0\n";
+    const env = { ...process.env, DAXKIT_MAPPER: place.mapper };
+    const words = [MAIN, "dmsetup", "create", "pipe"];
+    const child = spawnSync(process.execPath, words, { input, env, cwd: place.folder });
+    expect([child.status, String(child.stderr)]).toEqual([0, ""]);
+    expect(place.ok("table")).toBe(
+      "file: 0 8 linear 240:0 0\nfile: 8 8 linear 240:1 0\npipe: 0 16 linear 253:0 0\n",
+    );
+    const { devices } = JSON.parse(place.ok("info", "pipe", "--json")) as { devices: unknown[] };
+    expect(devices).toMatchObject([{ name: "pipe", dax: true, openCount: 0, size: 8192 }]);
+  });
+
+  test("what is refused says why, and the old table stays", () => {
+    const place = new Place();
+    place.ok("create", "d", "--table", "0 100 linear A 0");
+    const bad: readonly (readonly [string, string])[] = [
+      ["0 8 linear A 0\n16 8 linear A 0", "linear: Gap in table (-EINVAL)"],
+      ["0 8 linear nowhere 0", 'there is no device "nowhere"'],
+      ["0 8 linear /dev/mapper/d 0", "d would stand on itself"],
+      ["0 64 striped 3 8 A 0 B 0 C 0", "striped: Target length not divisible by number of stripes"],
+      ["0 65536 linear A 0", "too small for target: start=0, len=65536, dev_size=32768"],
+    ];
+    for (const [table, why] of bad) {
+      const said = place.refused("load", "d", "--table", table);
+      expect(said).toMatch(/^device-mapper: reload ioctl on d {2}failed: .*\n/u);
+      expect(said).toContain(why);
+    }
+    expect(place.refused("message", "d", "0", "x")).toContain("does not support messages");
+    expect(place.refused("remove", "nobody")).toContain("No such device or address");
+    expect(place.refused("create", "e", "--table", "0 8 linear")).toContain("Invalid argument");
+    expect(place.ok("table")).toBe("d: 0 100 linear 240:0 0\n");
+    expect(place.run("frobnicate").status).toBe(1);
+    expect(place.run("ls", "--nonsense").status).toBe(2);
+    // Another writer is told who has the disk.
+    const { status, stderr } = daxkit(["mkfs.ext4", "-F", join(place.folder, "A")]);
+    expect([status, stderr]).toEqual([2, expect.stringContaining(`pid ${place.pid}`)]);
+  });
+
+  test("a device is an export, and held while it has clients", async () => {
+    const place = new Place();
+    place.ok("create", "s", "--table", "0 65536 striped 2 8 A 0 B 0");
+    const uri = place.ok("uri", "s").trimEnd();
+    const client = NbdConnection.open(uri);
+    expect(place.refused("remove", "s")).toContain("open count 1");
+    expect(client.size).toBe(2 * SIZE);
+    client.close();
+    await expect
+      .poll(() => place.ok("info", "-c", "--noheadings", "-o", "open", "s"))
+      .toBe("   0\n");
+    place.ok("remove", "s");
+    await place.isEmpty();
+    expect(place.refused("uri", "s")).toContain("Device does not exist.");
+  });
+
+  test("wait ends with the next event", async () => {
+    const place = new Place();
+    place.ok("create", "w", "--table", "0 8 linear A 0");
+    const env = { ...process.env, DAXKIT_MAPPER: place.mapper };
+    const waiting = spawn(process.execPath, [MAIN, "dmsetup", "wait", "w"], { env });
+    const ended = new Promise((resolve) => {
+      waiting.once("exit", resolve);
+    });
+    place.ok("rename", "w", "v");
+    // It may have begun to wait after the name was changed: then there is no such device.
+    expect([0, 1]).toContain(await ended);
+    expect(place.ok("wait", "v", "0")).toBe("");
+  });
+
+  test("[4.11] a killed mapper loses nothing that was flushed, and is told of", async () => {
+    const place = new Place();
+    const table = "0 32768 writecache s A B 4096 0";
+    place.ok("create", "cache", "--table", table);
+    const bytes = noise(3, 65536);
+    const client = NbdConnection.open(place.ok("uri", "cache").trimEnd());
+    client.hold(client.client.write(0, bytes));
+    client.hold(client.client.flush());
+    const { pid } = place;
+    process.kill(pid, "SIGKILL");
+    await expect.poll(() => existsSync(`/proc/${pid}`)).toBe(false);
+    client.close();
+    const said = place.run("ls");
+    expect(said.stdout).toBe("No devices found\n");
+    expect(said.stderr).toContain(`the mapper, process ${pid}, was killed`);
+    const again = `daxkit dmsetup create cache --table '0 32768 writecache s ${place.folder}/A`;
+    expect(said.stderr).toContain(again);
+    expect(place.run("ls").stderr).toBe("");
+    place.ok("create", "cache", "--table", table);
+    const found = new Uint8Array(bytes.length);
+    const second = NbdConnection.open(place.ok("uri", "cache").trimEnd());
+    second.hold(second.client.read(0, found));
+    second.close();
+    expect(Buffer.compare(found, bytes)).toBe(0);
+  });
+
+  test("several that start at once have one mapper", async () => {
+    const place = new Place();
+    const env = { ...process.env, DAXKIT_MAPPER: place.mapper };
+    const names = ["A", "B", "C"];
+    const ends = names.map((name) => {
+      const words = ["dmsetup", "create", `on${name}`, "--table", `0 8 linear ${name} 0`];
+      const child = spawn(process.execPath, [MAIN, ...words], { env, cwd: place.folder });
+      return new Promise((resolve) => {
+        child.once("exit", resolve);
+      });
+    });
+    expect(await Promise.all(ends)).toEqual([0, 0, 0]);
+    const listed = place.ok("info", "-c", "--noheadings", "-o", "name");
+    expect(listed.split("\n").map((line) => line.trim())).toEqual(["onA", "onB", "onC", ""]);
+    process.kill(place.pid, "SIGTERM");
+    await place.isEmpty();
+  });
+});
