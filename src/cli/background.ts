@@ -49,16 +49,18 @@ function reportOf<R>(child: ChildProcess): Promise<Started<R>> {
       if (text.includes("\n")) pipe.destroy();
     });
     pipe.on("error", () => {});
-    pipe.once("close", () => resolve(decode<R>(text) ?? { silent: endOf(child) }));
+    pipe.once("close", () =>
+      resolve((decode(text) as Started<R> | undefined) ?? { silent: endOf(child) }),
+    );
     child.once("error", (error) => {
       resolve({ silent: `it cannot be started: ${error.message}` });
     });
   });
 }
 
-function decode<R>(text: string): Started<R> | undefined {
+function decode(text: string): { report: unknown } | undefined {
   try {
-    return { report: JSON.parse(text) as R };
+    return { report: JSON.parse(text) };
   } catch {
     return undefined;
   }

@@ -23,7 +23,7 @@ export function usualMapper(): string {
   return join(runtimeFolder(), "mapper");
 }
 
-/** Asks the mapper at `control`, and starts one where there is none. @throws as {@link askMapper} */
+/** Asks the mapper at `control`; starts one where there is none. @throws as {@link askMapper} */
 export async function askOrStart(control: string, request: MapperRequest): Promise<MapperAnswer> {
   for (let i = 0; i < TRIES; i++) {
     // oxlint-disable-next-line no-await-in-loop -- one try after the other

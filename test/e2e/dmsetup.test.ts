@@ -1,61 +1,12 @@
 /** `daxkit dmsetup`, as people run it: devices that stay between two runs, and are exports. */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, truncateSync } from "node:fs";
-import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { NbdConnection } from "../../src/node/nbd/client-media.ts";
 import { noise } from "../support/bytes.ts";
-import { MAIN, type Ended, daxkit } from "../support/daxkit.ts";
-
-const SIZE = 16 << 20;
-
-/** A folder with disks A to D and a mapper of its own. */
-class Place {
-  readonly folder = mkdtempSync(join(tmpdir(), "daxkit-dm-"));
-  readonly mapper = join(this.folder, "mapper");
-
-  constructor() {
-    for (const name of ["A", "B", "C", "D"]) {
-      writeFileSync(join(this.folder, name), "");
-      truncateSync(join(this.folder, name), SIZE);
-    }
-    onTestFinished(() => {
-      this.run("remove_all");
-      rmSync(this.folder, { recursive: true });
-    });
-  }
-
-  run(...words: readonly string[]): Ended {
-    const env = { DAXKIT_MAPPER: this.mapper };
-    return daxkit(["dmsetup", ...words], { cwd: this.folder, env });
-  }
-
-  /** Runs what has to succeed. */
-  ok(...words: readonly string[]): string {
-    const { status, stdout, stderr } = this.run(...words);
-    expect([words, status, stderr]).toEqual([words, 0, ""]);
-    return stdout;
-  }
-
-  /** What a command says that has to fail. */
-  refused(...words: readonly string[]): string {
-    const { status, stdout, stderr } = this.run(...words);
-    expect([words, status, stdout]).toEqual([words, 1, ""]);
-    return stderr;
-  }
-
-  get pid(): number {
-    return (JSON.parse(readFileSync(`${this.mapper}.json`, "utf8")) as { pid: number }).pid;
-  }
-
-  /** Everything but disks is gone. */
-  async isEmpty(): Promise<void> {
-    const left = (): string[] => readdirSync(this.folder).filter((name) => name.length > 1);
-    await expect.poll(left).toEqual([]);
-  }
-}
+import { MAIN, daxkit } from "../support/daxkit.ts";
+import { DISK_BYTES, MapperPlace } from "../support/mapper-place.ts";
 
 const golden = readFileSync(join(import.meta.dirname, "../golden/dmsetup.txt"), "utf8");
 
@@ -73,7 +24,7 @@ function* recorded(from: string, count: number): Generator<readonly [string[], s
 
 describe("daxkit dmsetup", () => {
   test("[4.2] prints what dmsetup prints, run after run", async () => {
-    const place = new Place();
+    const place = new MapperPlace();
     place.ok("create", "lin", "--table", "0 100 linear A 8\n100 50 linear B 0");
     place.ok("load", "lin", "--table", "0 200 linear A 0");
     place.ok("resume", "lin");
@@ -88,12 +39,12 @@ describe("daxkit dmsetup", () => {
       ]);
     }
     place.ok("remove", "lin2");
-    await place.isEmpty();
+    await expect.poll(() => place.left()).toEqual([]);
     expect(place.ok("ls")).toBe("No devices found\n");
   });
 
   test("tables come by files and standard input, too", () => {
-    const place = new Place();
+    const place = new MapperPlace();
     writeFileSync(join(place.folder, "table"), "# two disks\n0 8 linear A 0\n8 8 linear B 0\n");
     place.ok("create", "file", "table");
     const input = "0 16 linear /dev/mapper/file 0\n";
@@ -109,7 +60,7 @@ describe("daxkit dmsetup", () => {
   });
 
   test("what is refused says why, and the old table stays", () => {
-    const place = new Place();
+    const place = new MapperPlace();
     place.ok("create", "d", "--table", "0 100 linear A 0");
     const bad: readonly (readonly [string, string])[] = [
       ["0 8 linear A 0\n16 8 linear A 0", "linear: Gap in table (-EINVAL)"],
@@ -135,23 +86,23 @@ describe("daxkit dmsetup", () => {
   });
 
   test("a device is an export, and held while it has clients", async () => {
-    const place = new Place();
+    const place = new MapperPlace();
     place.ok("create", "s", "--table", "0 65536 striped 2 8 A 0 B 0");
     const uri = place.ok("uri", "s").trimEnd();
     const client = NbdConnection.open(uri);
     expect(place.refused("remove", "s")).toContain("open count 1");
-    expect(client.size).toBe(2 * SIZE);
+    expect(client.size).toBe(2 * DISK_BYTES);
     client.close();
     await expect
       .poll(() => place.ok("info", "-c", "--noheadings", "-o", "open", "s"))
       .toBe("   0\n");
     place.ok("remove", "s");
-    await place.isEmpty();
+    await expect.poll(() => place.left()).toEqual([]);
     expect(place.refused("uri", "s")).toContain("Device does not exist.");
   });
 
   test("wait ends with the next event", async () => {
-    const place = new Place();
+    const place = new MapperPlace();
     place.ok("create", "w", "--table", "0 8 linear A 0");
     const env = { ...process.env, DAXKIT_MAPPER: place.mapper };
     const waiting = spawn(process.execPath, [MAIN, "dmsetup", "wait", "w"], { env });
@@ -165,7 +116,7 @@ describe("daxkit dmsetup", () => {
   });
 
   test("[4.11] a killed mapper loses nothing that was flushed, and is told of", async () => {
-    const place = new Place();
+    const place = new MapperPlace();
     const table = "0 32768 writecache s A B 4096 0";
     place.ok("create", "cache", "--table", table);
     const bytes = noise(3, 65536);
@@ -191,7 +142,7 @@ describe("daxkit dmsetup", () => {
   });
 
   test("several that start at once have one mapper", async () => {
-    const place = new Place();
+    const place = new MapperPlace();
     const env = { ...process.env, DAXKIT_MAPPER: place.mapper };
     const names = ["A", "B", "C"];
     const ends = names.map((name) => {
@@ -205,6 +156,6 @@ describe("daxkit dmsetup", () => {
     const listed = place.ok("info", "-c", "--noheadings", "-o", "name");
     expect(listed.split("\n").map((line) => line.trim())).toEqual(["onA", "onB", "onC", ""]);
     process.kill(place.pid, "SIGTERM");
-    await place.isEmpty();
+    await expect.poll(() => place.left()).toEqual([]);
   });
 });

@@ -53,17 +53,15 @@ const OPTIONS = {
   },
 } as const;
 
-const COMMANDS = [
-  ...["create", "load", "reload", "table", "status", "info", "ls", "deps", "suspend", "resume"],
-  ...["message", "remove", "remove_all", "rename", "clear", "wait", "wipe_table", "mknodes"],
-  ...["targets", "version", "uri"],
-];
+const COMMANDS =
+  "create load reload table status info ls deps suspend resume message remove remove_all rename " +
+  "clear wait wipe_table mknodes targets version uri";
 
 type DmsetupInvocation = Invocation<typeof OPTIONS>;
 
 export const dmsetup = command({
   name: "dmsetup",
-  summary: "make and change mapped devices, as dmsetup does, without the kernel's",
+  summary: "make and change mapped devices, as dmsetup does",
   description: [
     "COMMAND is create, load, table, status, info, ls, deps, suspend, resume, message, remove, " +
       "remove_all, rename, clear, wait, wipe_table, targets or version, with dmsetup's operands, " +
@@ -81,7 +79,7 @@ export const dmsetup = command({
   ],
   json: "document",
   operands: [
-    { name: "COMMAND", text: "what to do", complete: COMMANDS },
+    { name: "COMMAND", text: "what to do", complete: COMMANDS.split(" ") },
     { name: "NAME|WORD", text: "the device, and what the command takes", count: "any" },
   ],
   options: OPTIONS,
