@@ -169,7 +169,7 @@ export class FileTree {
     const { syscall = "truncate", credentials } = options;
     inCall({ syscall, path }, () => {
       const location = walk(this.mounts, path, walkOptions(options, syscall));
-      location.mount.assertLoose(location.inode, size);
+      location.mount.spaces.get(location.inode.ino)?.assertLoose(size);
       changeSize(location.inode, size, credentials);
       this.mounts.watches.tell("modify", location);
     });

@@ -12,6 +12,9 @@
  *
  * @module
  */
+import type { AddressSpace, Area } from "../dax/address-space.ts";
+import { AddressSpaces } from "../dax/address-spaces.ts";
+import { CheckedMemory } from "../dax/checked-memory.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
 import { daxRead } from "../dax/file-io.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
@@ -28,22 +31,24 @@ import type { Mount, MountUser } from "./mounts.ts";
 import type { InodeWriting } from "./writing.ts";
 
 /** A range of a file as memory. Made by `OpenFile.map`; it outlives the open file. */
-export class Mapping implements MountUser {
+export class Mapping extends CheckedMemory implements MountUser {
   readonly path: string;
   /** Bytes from the start of the file. */
   readonly offset: number;
   readonly length: number;
   readonly inode: Inode;
   readonly #mount: Mount;
+  readonly #space: AddressSpace;
+  readonly #area: Area;
   readonly #revocable: boolean;
   /** What changes the file; undefined when the mapping is read-only. */
   readonly #writing: InodeWriting | undefined;
   readonly #isSync: boolean;
   readonly #pages = new MappedPages();
   readonly #spans: MappedSpans;
-  /** Scratch for scalar loads; a load never crosses it. */
-  readonly #word = new DataView(new ArrayBuffer(8));
   #state: "mapped" | "unmapped" | "revoked" = "mapped";
+  /** Why it was revoked. */
+  #reason = "";
   #door: Door | undefined;
 
   /**
@@ -51,6 +56,7 @@ export class Mapping implements MountUser {
    *   written; EOPNOTSUPP for `sync` where a flush does not make durable; EUCLEAN, ENXIO
    */
   constructor(file: MappedFile, options: MapOptions = {}) {
+    super();
     const { inode, mount, path } = file;
     const { size } = inode;
     const { offset = 0, length = size - offset, revocable = false, sync = false } = options;
@@ -71,7 +77,10 @@ export class Mapping implements MountUser {
     if (sync) this.#beSync(dirty);
     inode.writing?.hold();
     mount.join(this);
-    if (this.#writing !== undefined) mount.writers.add(this);
+    const { filesystem, ino } = inode;
+    this.#space = AddressSpaces.of(filesystem).open({ owner: filesystem.device.name, ino });
+    this.#area = this.#makeArea();
+    this.#space.attach(this.#area);
   }
 
   /** Whether stores go to the file. */
@@ -104,7 +113,7 @@ export class Mapping implements MountUser {
    * Whether a raw array of it may be stored to, which nobody can take back: then the file's blocks
    * must stay where they are.
    */
-  get pinsBlocks(): boolean {
+  get #pinsBlocks(): boolean {
     return this.isWritable && this.#door !== undefined && this.#door.stitched === undefined;
   }
 
@@ -119,68 +128,13 @@ export class Mapping implements MountUser {
   }
 
   /** Fills all of `target` from byte `at`. @throws EINVAL past the end, EFAULT, ENXIO, EHWPOISON */
-  copyOut(at: number, target: Uint8Array): void {
+  override copyOut(at: number, target: Uint8Array): void {
     this.#load(at, target);
   }
 
-  /** Loads a byte. @throws as {@link copyOut} */
-  getUint8(at: number): number {
-    return this.#scalar(at, 1).getUint8(0);
-  }
-
-  /** Loads 2 bytes, unsigned; big-endian unless told otherwise. @throws as {@link copyOut} */
-  getUint16(at: number, littleEndian = false): number {
-    return this.#scalar(at, 2).getUint16(0, littleEndian);
-  }
-
-  /** Loads 4 bytes, unsigned; big-endian unless told otherwise. @throws as {@link copyOut} */
-  getUint32(at: number, littleEndian = false): number {
-    return this.#scalar(at, 4).getUint32(0, littleEndian);
-  }
-
-  /** Loads 4 bytes, signed; big-endian unless told otherwise. @throws as {@link copyOut} */
-  getInt32(at: number, littleEndian = false): number {
-    return this.#scalar(at, 4).getInt32(0, littleEndian);
-  }
-
-  /** Loads 8 bytes, unsigned; big-endian unless told otherwise. @throws as {@link copyOut} */
-  getBigUint64(at: number, littleEndian = false): bigint {
-    return this.#scalar(at, 8).getBigUint64(0, littleEndian);
-  }
-
   /** Stores all of `source` at byte `at`. @throws EACCES when read-only, and as {@link copyOut} */
-  copyIn(at: number, source: Uint8Array): void {
+  override copyIn(at: number, source: Uint8Array): void {
     this.#store(at, source);
-  }
-
-  /** Stores a byte. @throws as {@link copyIn} */
-  setUint8(at: number, value: number): void {
-    this.#word.setUint8(0, value);
-    this.#store(at, this.#bytesOfWord(1));
-  }
-
-  /** Stores 2 bytes; big-endian unless told otherwise. @throws as {@link copyIn} */
-  setUint16(at: number, value: number, littleEndian = false): void {
-    this.#word.setUint16(0, value, littleEndian);
-    this.#store(at, this.#bytesOfWord(2));
-  }
-
-  /** Stores 4 bytes; big-endian unless told otherwise. @throws as {@link copyIn} */
-  setUint32(at: number, value: number, littleEndian = false): void {
-    this.#word.setUint32(0, value, littleEndian);
-    this.#store(at, this.#bytesOfWord(4));
-  }
-
-  /** Stores 4 bytes, signed; big-endian unless told otherwise. @throws as {@link copyIn} */
-  setInt32(at: number, value: number, littleEndian = false): void {
-    this.#word.setInt32(0, value, littleEndian);
-    this.#store(at, this.#bytesOfWord(4));
-  }
-
-  /** Stores 8 bytes; big-endian unless told otherwise. @throws as {@link copyIn} */
-  setBigUint64(at: number, value: bigint, littleEndian = false): void {
-    this.#word.setBigUint64(0, value, littleEndian);
-    this.#store(at, this.#bytesOfWord(8));
   }
 
   /**
@@ -204,7 +158,7 @@ export class Mapping implements MountUser {
   }
 
   /** Writes the cache lines back that may have been stored to. @throws EIO */
-  writeBack(): void {
+  #writeBack(): void {
     if (this.#state !== "mapped" || !this.#pages.isDirty) return;
     this.#refresh();
     this.#pages.writeBack(this.#spans.runs, this.offset, this.length);
@@ -224,8 +178,9 @@ export class Mapping implements MountUser {
   }
 
   /** @throws EBUSY when `bytes` was handed out as an alias, unless the media closes next */
-  revoke(mediaCloses = false): void {
+  revoke(mediaCloses = false, reason = "the mapping was revoked by an unmount"): void {
     if (this.#state !== "mapped") return;
+    this.#reason = reason;
     if (this.#door !== undefined && this.#door.stitched === undefined && !mediaCloses) {
       throw new DaxError("EBUSY", {
         syscall: "umount",
@@ -236,16 +191,33 @@ export class Mapping implements MountUser {
     this.#end("revoked");
   }
 
+  #makeArea(): Area {
+    const pinsBlocks = (): boolean => this.#pinsBlocks;
+    return {
+      offset: this.offset,
+      length: this.length,
+      get pinsBlocks() {
+        return pinsBlocks();
+      },
+      describe: () => this.describe(),
+      // Each access asks for itself, so there is nothing to take away.
+      writeProtect: () => 0,
+      unmap: () => 0,
+      writeBack: () => this.#writeBack(),
+      detach: (reason) => this.revoke(false, reason),
+    };
+  }
+
   #end(state: "unmapped" | "revoked"): void {
     try {
       // A later fsync cannot find what was stored through a mapping that is gone.
-      this.writeBack();
+      this.#writeBack();
     } finally {
       this.#state = state;
       this.#door?.stitched?.release();
       this.#door = undefined;
       this.#spans.leave();
-      this.#mount.writers.delete(this);
+      this.#space.leave(this.#area);
       this.#mount.leave(this);
       this.inode.writing?.release();
     }
@@ -267,10 +239,6 @@ export class Mapping implements MountUser {
     if (!this.#spans.refresh()) return;
     this.#door?.stitched?.release();
     this.#door = undefined;
-  }
-
-  #bytesOfWord(size: number): Uint8Array {
-    return new Uint8Array(this.#word.buffer, 0, size);
   }
 
   #store(at: number, source: Uint8Array): void {
@@ -318,11 +286,6 @@ export class Mapping implements MountUser {
     } catch (error) {
       throw isDaxError(error) ? error.at({ syscall: "store", path: this.path }) : error;
     }
-  }
-
-  #scalar(at: number, size: number): DataView {
-    this.#load(at, new Uint8Array(this.#word.buffer, 0, size));
-    return this.#word;
   }
 
   #load(at: number, target: Uint8Array): void {
@@ -398,7 +361,7 @@ export class Mapping implements MountUser {
     throw new DaxError(revoked ? "ENXIO" : "EFAULT", {
       syscall,
       path: this.path,
-      detail: revoked ? "the mapping was revoked by an unmount" : "the mapping was unmapped",
+      detail: revoked ? this.#reason : "the mapping was unmapped",
     });
   }
 

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { AddressSpaces } from "../dax/address-spaces.ts";
 import { DaxError, assert } from "../lib/errno.ts";
 import { type AccessRule, noteAccess } from "./access-times.ts";
 import type { Filesystem, Inode } from "./filesystem.ts";
 import { isDirectory } from "./modes.ts";
 import { NameCache } from "./name-cache.ts";
-import { Watches, isSameFile } from "./watches.ts";
+import { Watches } from "./watches.ts";
 
 /** Something that keeps a mount busy while it lives: an open file, a mapping. */
 export interface MountUser {
@@ -20,18 +21,6 @@ export interface MountUser {
    * closing the media takes it back right after
    */
   revoke(mediaCloses: boolean): void;
-}
-
-/** Something through which a file may be stored to without a call. */
-export interface MountWriter extends MountUser {
-  readonly inode: Inode;
-  /** Whether memory was handed out that may be stored to, and that nobody can take back. */
-  readonly pinsBlocks: boolean;
-  /** Bytes from the start of the file. */
-  readonly offset: number;
-  readonly length: number;
-  /** Makes durable what was stored, as far as caches go. */
-  writeBack(): void;
 }
 
 /** What unmounting does with users: refuse (EBUSY), or end them. */
@@ -59,14 +48,6 @@ export function pathOf(location: Location): string {
   return path === "" ? "/" : path;
 }
 
-const writers = new WeakMap<Filesystem, Set<MountWriter>>();
-
-function writersOf(filesystem: Filesystem): Set<MountWriter> {
-  const known = writers.get(filesystem) ?? new Set<MountWriter>();
-  writers.set(filesystem, known);
-  return known;
-}
-
 /** One filesystem at one place of the tree. */
 export class Mount {
   readonly filesystem: Filesystem;
@@ -76,8 +57,8 @@ export class Mount {
   readonly root: Location;
   /** Who wants to hear of changes; all mounts of a tree share it. */
   readonly watches: Watches;
-  /** Mappings through which files are written; all trees over a filesystem share it. */
-  readonly writers: Set<MountWriter>;
+  /** Files that are mapped; all trees over a filesystem share it. */
+  readonly spaces: AddressSpaces;
   /** Whether reading leaves a trace; undefined where it leaves none. */
   accessRule: AccessRule | undefined;
   readonly #users = new Set<MountUser>();
@@ -86,7 +67,7 @@ export class Mount {
   /** @throws ENXIO when the device is gone already */
   constructor(filesystem: Filesystem, at: Location | undefined, watches = new Watches()) {
     this.watches = watches;
-    this.writers = writersOf(filesystem);
+    this.spaces = AddressSpaces.of(filesystem);
     // While it is mounted the device is in use: removing it answers EBUSY, or waits.
     filesystem.device.dax?.device.enter();
     this.filesystem = filesystem;
@@ -125,29 +106,10 @@ export class Mount {
     this.filesystem.sync?.();
   }
 
-  /** Writes back what was stored through mappings, of one file or of all. */
+  /** Writes back what was stored through mappings, of one file or of all. @throws EIO */
   writeBack(inode?: Inode): void {
-    for (const writer of this.writers) {
-      if (inode === undefined || isSameFile(inode, writer.inode)) writer.writeBack();
-    }
-  }
-
-  /**
-   * Blocks of a file are about to go, or to move. Linux would wait for whoever holds them; here
-   * there is nobody to wait for.
-   * @throws EBUSY when one of the bytes from `offset` on is in a raw array that may be stored to
-   */
-  assertLoose(inode: Inode, offset: number, length = Number.POSITIVE_INFINITY): void {
-    for (const writer of this.writers) {
-      if (!writer.pinsBlocks || !isSameFile(inode, writer.inode)) continue;
-      const apart = writer.offset >= offset + length || writer.offset + writer.length <= offset;
-      if (apart) continue;
-      throw new DaxError("EBUSY", {
-        detail:
-          `bytes ${writer.offset}+${writer.length} are mapped to be written, and what was ` +
-          "handed out cannot be taken back; unmap that first, or map it revocable",
-      });
-    }
+    if (inode === undefined) this.spaces.writeBack();
+    else this.spaces.get(inode.ino)?.writeBack();
   }
 
   /** @throws EBUSY naming a user */

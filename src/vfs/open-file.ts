@@ -212,7 +212,7 @@ export class OpenFile implements MountUser {
       if (writing === undefined) throw denied("EINVAL", "the file is not open for writing");
       assertSize(size);
       assertMayCut(writing);
-      this.mount.assertLoose(this.inode, size);
+      this.mount.spaces.get(this.inode.ino)?.assertLoose(size);
       dropPrivileges(this.inode, this.#credentials);
       writing.truncate(size);
     });
@@ -232,7 +232,7 @@ export class OpenFile implements MountUser {
       if (moves && keepSize) throw denied("EOPNOTSUPP", `${mode} always changes the size`);
       if (mode !== "allocate") {
         assertMayCut(writing);
-        this.mount.assertLoose(this.inode, offset, moves ? undefined : length);
+        this.mount.spaces.get(this.inode.ino)?.assertLoose(offset, moves ? undefined : length);
       }
       dropPrivileges(this.inode, this.#credentials);
       writing.fallocate(mode, offset, length, keepSize);

@@ -194,7 +194,7 @@ function assertAppends({ ino, writing }: Inode, options: OpenOptions): void {
 
 function cutOpened(file: OpenFile, { credentials }: OpenOptions): void {
   try {
-    file.mount.assertLoose(file.inode, 0);
+    file.mount.spaces.get(file.inode.ino)?.assertLoose(0);
     dropPrivileges(file.inode, credentials);
     writingOf(file.inode).truncate(0);
     file.mount.watches.tell("modify", file.location);

@@ -8,8 +8,10 @@ import { RecordedDevice } from "../../../src/block/recorded-device.ts";
 import { RecordedMedia } from "../../../src/block/recorded-media.ts";
 import { LogWriter } from "../../../src/block/write-log-writer.ts";
 import { SectorContents, SectorDisk } from "../../../src/crash/sector-disk.ts";
+import { AddressSpace, type Area } from "../../../src/dax/address-space.ts";
 import { DaxDevice } from "../../../src/dax/dax-device.ts";
 import { type DaxOperations, PAGE_SIZE } from "../../../src/dax/operations.ts";
+import { runToEnd } from "../../../src/dax/steps.ts";
 import { createPmem, type Pmem, type PmemOptions } from "../../../src/drivers/pmem.ts";
 import { explore } from "../../../src/crash/explorer.ts";
 import { silent } from "../../../src/lib/environment.ts";
@@ -174,6 +176,40 @@ function useClaim({ dax }: Pmem, promise: Promising): void {
   promise(4000, data);
 }
 
+/** Two pages, stored to through an address space: written back, and when nobody is left. */
+function useSpace({ dax }: Pmem, promise: Promising): void {
+  const data = noise(5, 8);
+  const space = new AddressSpace({ owner: dax.name, ino: 1 });
+  space.attach(IDLE_AREA);
+  const store = (index: number): void => {
+    const entry = runToEnd(space.entries.grab(index, 0, () => {}));
+    if (entry === "fallback") throw new Error("there are no huge pages");
+    space.entries.put(entry, { device: dax, start: index * PAGE_SIZE, copy: undefined });
+    space.entries.markDirty(entry);
+    space.entries.unlock(entry);
+    const { memory, start } = dax.directAccess(index, 1);
+    copyIn(memory, start + 56, data);
+  };
+  store(1);
+  space.writeBack();
+  promise(PAGE_SIZE + 56, data);
+  store(2);
+  space.leave(IDLE_AREA);
+  promise(2 * PAGE_SIZE + 56, data);
+}
+
+/** Nobody's part of a file. */
+const IDLE_AREA: Area = {
+  offset: 0,
+  length: PAGE_SIZE,
+  pinsBlocks: false,
+  describe: () => "nobody",
+  writeProtect: () => 0,
+  unmap: () => 0,
+  writeBack: () => {},
+  detach: () => {},
+};
+
 /** A mapping of media, as programs of the crash explorer use it. */
 function useMapping(media: Media, promise: Promising): void {
   const mapping = mapMedia(media);
@@ -335,6 +371,7 @@ export const stories: readonly Story[] = [
     usePlainDriver(pmemOn(media), promise);
   }),
   story("dax: a claimed range", (media, promise) => useClaim(pmemOn(media), promise)),
+  story("dax: an address space", (media, promise) => useSpace(pmemOn(media), promise)),
   story("dax: traced", (media, promise) => useStores(pmemOn(media, { trace: silent }), promise)),
   story("mapping", useMapping),
   story("mapping of media without stores around the cache", (media, promise) => {

@@ -148,7 +148,7 @@ export const memoryBugs: readonly PlantedBug[] = [
         file: MAPPING,
         snippet:
           "      // A later fsync cannot find what was stored through a mapping that is gone.\n" +
-          "      this.writeBack();\n",
+          "      this.#writeBack();\n",
         replacement: "",
       },
     ],

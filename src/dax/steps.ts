@@ -1,0 +1,50 @@
+/**
+ * Work that Linux may have to interrupt, as steps. The stack is synchronous, so in production all
+ * of them are run to the end at once and nothing can come between. A test runs several side by
+ * side, in every order: each `yield` is a place at which another task may go on, and one that
+ * yields a {@link Waiter} sleeps until that is woken.
+ *
+ * @module
+ */
+import { assert } from "../lib/errno.ts";
+
+/** Somebody who sleeps. */
+export interface Waiter {
+  woken: boolean;
+}
+
+/** Work in steps: yields a waiter where it sleeps, undefined where others may only come between. */
+export type Steps<T> = Generator<Waiter | undefined, T, void>;
+
+/** Runs all steps at once. Nobody else runs meanwhile, so nothing may have to be waited for. */
+export function runToEnd<T>(steps: Steps<T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+    assert(value === undefined || value.woken, "waits for a page that only it could let go");
+  }
+}
+
+/** Who sleeps for one thing; woken in the order of their coming. */
+export class WaitQueue {
+  #waiters: Waiter[] = [];
+
+  /** Joins the queue; the answer is to be yielded. */
+  wait(): Waiter {
+    const waiter = { woken: false };
+    this.#waiters.push(waiter);
+    return waiter;
+  }
+
+  /** Wakes who has waited longest; nobody when the queue is empty. */
+  wakeOne(): void {
+    const first = this.#waiters.shift();
+    if (first !== undefined) first.woken = true;
+  }
+
+  /** Wakes everybody. */
+  wakeAll(): void {
+    for (const waiter of this.#waiters) waiter.woken = true;
+    this.#waiters = [];
+  }
+}
