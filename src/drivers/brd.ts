@@ -18,6 +18,8 @@ export interface BrdOptions extends RamDeviceOptions {
   readonly size: number;
   /** Memory of this process unless given: modelled memory, for instance. */
   readonly media?: Media;
+  /** Or memory that the machine was given, as long as the disk: `KmemMemory.take`. */
+  readonly range?: MediaRange;
 }
 
 /** A RAM disk. */
@@ -28,14 +30,19 @@ export type Brd = RamDevice;
  * @throws EINVAL for a size that is no whole number of pages, EBUSY for a name in use
  */
 export function createBrd(options: BrdOptions): Brd {
-  const { name, size, media = new RamMedia(size) } = options;
-  if (!(size >= PAGE_SIZE) || size % PAGE_SIZE !== 0 || !Number.isSafeInteger(size)) {
+  const { name, size, range } = options;
+  const whole = size >= PAGE_SIZE && size % PAGE_SIZE === 0 && Number.isSafeInteger(size);
+  if (!whole || (range !== undefined && range.length !== size)) {
     throw new DaxError("EINVAL", {
       syscall: "probe",
       path: name,
-      detail: `a RAM disk of ${size} bytes; give a multiple of ${PAGE_SIZE}`,
+      detail: `a RAM disk of ${size} bytes; give a multiple of ${PAGE_SIZE}, as long as its memory`,
     });
   }
+  return new RamDevice(range ?? rangeOf(options), 0, options);
+}
+
+function rangeOf({ size, media = new RamMedia(size) }: BrdOptions): MediaRange {
   const domains = uniformDomain(media.size, "volatile");
-  return new RamDevice(new MediaRange({ media, start: 0, length: size, domains }), 0, options);
+  return new MediaRange({ media, start: 0, length: size, domains });
 }

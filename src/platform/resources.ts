@@ -111,15 +111,19 @@ export class ResourceTree {
   }
 
   /**
-   * Claims a range for a driver: a leaf, busy, that inherits what its parent is. It lands in the
-   * innermost node that is not busy.
+   * Claims a range for a driver: a leaf, busy, that inherits what its parent is, unless told
+   * otherwise. It lands in the innermost node that is not busy.
    * @throws EBUSY naming the node in the way, for a range of nothing too
    */
-  request(range: AddressRange, name: string): Resource {
+  request(
+    range: AddressRange,
+    name: string,
+    { busy: isBusy = true, ...given }: Omit<ResourceAttributes, "name"> = {},
+  ): Resource {
     let parent = this.#root;
     for (;;) {
       const { systemRam, descriptor } = parent;
-      const attributes = { name, busy: true, systemRam, descriptor };
+      const attributes = { systemRam, descriptor, ...given, name, busy: isBusy };
       const node = new Node(range.start, lastOf(range), attributes);
       const conflict = parent.tryAdd(node);
       if (conflict === undefined) return node;

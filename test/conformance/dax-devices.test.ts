@@ -27,6 +27,7 @@ import {
   stackedDax,
   storeOver,
 } from "../support/dax-fakes.ts";
+import { fsdevOf, shuffledPages } from "../support/dax-regions.ts";
 import { LineMedia } from "../support/line-media.ts";
 import { mappedOf } from "../support/mapped.ts";
 
@@ -84,6 +85,13 @@ const devices: Readonly<Record<string, () => DaxDevice>> = {
     }).dax;
   },
   "dcssblk of three segments": () => segmentsOf("SW", BYTES).dax,
+  "fsdev over ranges in any order": () =>
+    fsdevOf([
+      [16, 40, 8],
+      [0, 3, 5],
+      [5, 20, 11],
+    ]).dax,
+  "fsdev over ranges of a page": () => fsdevOf(shuffledPages(PAGES)).dax,
   "pages in any order": () => scatteredDax(PAGES, new Prng(5)),
   "a driver that answers as it likes": () => fakeDax(PAGES, { short: new Prng(1) }).device,
   "dm: linear": () => mappedDax("0 192 linear A 32"),

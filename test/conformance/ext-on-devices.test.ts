@@ -15,6 +15,7 @@ import { RamMedia } from "../../src/media/ram.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
 import { pmemOf, segmentsOf } from "../support/block-devices.ts";
 import { codeOf } from "../support/bytes.ts";
+import { fsdevOf } from "../support/dax-regions.ts";
 import { scatteredDax, stackedDax } from "../support/dax-fakes.ts";
 import {
   contentsOf,
@@ -62,6 +63,16 @@ const devices: Readonly<Record<string, Make>> = {
       .disk;
   },
   "dcssblk of three segments": (bytes) => segmentsOf("SW", bytes).disk,
+  "[3.2] fsdev over three ranges": (bytes) => {
+    const pages = bytes / PAGE_SIZE;
+    const first = Math.floor(pages / 3);
+    const layout = [
+      [first, 0, 2],
+      [0, 5, first],
+      [first + 2, first + 9, pages - first - 2],
+    ] as const;
+    return new DaxDisk(fsdevOf(layout).dax);
+  },
   "pages in any order": (bytes) => new DaxDisk(scatteredDax(bytes / PAGE_SIZE, new Prng(1))),
   "a stack that translates as it likes": (bytes) => {
     const { dax } = pmemOf(bytes + 5 * PAGE_SIZE).pmem;

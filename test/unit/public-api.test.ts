@@ -11,7 +11,7 @@ test.each([
   ["dax", ["DaxDevice", "DaxHosts", "daxRead", "daxWrite", "daxZero"]],
   ["platform", ["parseMemmap", "sanitise", "ResourceTree", "iomemText"]],
   ["block", ["RamDisk", "DaxDisk", "FaultyDevice", "readPartitionTable", "Partition"]],
-  ["drivers", ["createPmem", "createBrd"]],
+  ["drivers", ["createPmem", "createBrd", "DaxRegion", "fsDaxGet"]],
   ["machine", ["bootMachine", "describeMachine", "machineFromFlags", "ndctlList"]],
 ])("the entry point offers the floor %s", (_, names) => {
   expect(Object.keys(daxkit)).toEqual(expect.arrayContaining(names));
