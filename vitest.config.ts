@@ -42,7 +42,8 @@ export default defineConfig({
         test: {
           name: "pure",
           include: PURE,
-          isolate: false,
+          // What a test costs is measured in a process that holds no other.
+          isolate: measured,
           restoreMocks: true,
         },
       },

@@ -9,7 +9,7 @@ import { WHOLE } from "./slices.ts";
 import { COSTS, COSTS_PATH, type WholeCost, costName } from "./test-costs.ts";
 
 /** Files that cost less are not in the table, nor are titles that cost less. In ms. */
-const LEAST_FILE = 1000;
+const LEAST_FILE = 400;
 const LEAST_TITLE = 400;
 /** What `/proc` counts in. */
 const TICK = 10;

@@ -1,8 +1,8 @@
 /**
  * Which tests of a file a developer's run leaves out: each file has a budget of processor time. The
- * cheapest test of each suite is run unless it takes several times the budget, that of the file
- * unless it takes many times as much, and what is left goes to the cheapest of the others, those of
- * one price spread over the file.
+ * cheapest test of each suite is run unless it takes more than the budget, that of the file unless
+ * it takes many times as much, and what is left goes to the cheapest of the others, those of one
+ * price spread over the file.
  */
 
 /** A test, or a suite of them, as the runner holds it. */
@@ -28,8 +28,8 @@ interface Priced {
   readonly turn: number;
 }
 
-/** The cheapest test of a suite may cost so many budgets, and that of a file. */
-const [OF_SUITE, OF_FILE] = [2, 8];
+/** The cheapest test of a file may cost so many budgets. */
+const OF_FILE = 8;
 const GOLDEN = 0.618_033_988_749_894_9;
 
 /** The tests of each suite that would be run, nested suites apart. */
@@ -61,7 +61,7 @@ export function leftOut(file: Part, { each, slow = {} }: FileCost, budget: numbe
   const cheapest = priced.flatMap((group) => group.toSorted(byPrice).slice(0, 1));
   cheapest
     .toSorted(byPrice)
-    .filter(({ cost }, i) => cost <= (i === 0 ? OF_FILE : OF_SUITE) * budget)
+    .filter(({ cost }, i) => cost <= (i === 0 ? OF_FILE : 1) * budget)
     .forEach(keep);
   const others = priced.flat().filter(({ test }) => !kept.has(test));
   for (const one of others.toSorted(byPrice)) if (spent + one.cost <= budget) keep(one);
