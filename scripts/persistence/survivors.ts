@@ -48,6 +48,13 @@ export const SURVIVORS: readonly Survivor[] = [
       "it: what was put off is stored by then.",
   },
   {
+    site: "dax/address-space.ts#AddressSpace.standStill this.writeBack",
+    how: "delay",
+    why:
+      "A filesystem that freezes ends with a flush of its device, behind all that the mappings " +
+      "wrote back: the fence of what was put off.",
+  },
+  {
     site: "node/nbd/mapped-store.ts#MappedStore.#writeByCall this.#calls.fdatasync",
     how: "delay",
     why:

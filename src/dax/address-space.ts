@@ -41,12 +41,20 @@ export interface Area {
   unmap(first: number, pages: number, copies: boolean): number;
   /** Makes durable what may have been stored without a fault: by memory that was handed out. */
   writeBack(first: number, pages: number): void;
+  /** Takes back memory that was handed out to be stored to. Absent: none can be taken back. */
+  takeBack?(): void;
   /**
    * Ends it against its owner's will: every later access throws ENXIO with the reason.
    * @throws EBUSY when memory was handed out that cannot be taken back
    */
   detach(reason: string): void;
 }
+
+/**
+ * What becomes of mapped pages when nothing may change: `write-protect` leaves them to be read, and
+ * the first store to one afterwards is a fault; after `unmap` the first load is one, too.
+ */
+export type StandStill = "write-protect" | "unmap";
 
 /** What an address space belongs to. */
 export interface AddressSpaceOptions {
@@ -155,6 +163,17 @@ export class AddressSpace {
       device.fence();
       this.#unfenced.delete(device);
     }
+  }
+
+  /**
+   * Nothing of the file changes by a store from here on without a new fault, and what was stored is
+   * durable: what its filesystem or its device does to stand still. What it costs follows from what
+   * is dirty, but for `unmap`. @throws EIO, ENXIO as `writeBack`
+   */
+  standStill(how: StandStill): void {
+    this.writeBack();
+    for (const area of this.#areas) area.takeBack?.();
+    if (how === "unmap") this.unmap();
   }
 
   /**

@@ -14,6 +14,7 @@ import type { Media } from "../media/media.ts";
 import type { AccessTimes } from "../vfs/access-times.ts";
 import { FileTree } from "../vfs/file-tree.ts";
 import type { Filesystem, FilesystemType, Finding, Statfs } from "../vfs/filesystem.ts";
+import { type FreezeOptions, freezeFilesystem, thawFilesystem } from "../vfs/freezing.ts";
 import type { UnmountOptions } from "../vfs/mounts.ts";
 import type { OpenFile } from "../vfs/open-file.ts";
 import type { OpenOptions } from "../vfs/opening.ts";
@@ -161,6 +162,29 @@ export class Volume {
   sync(): void {
     this.#assertOpen("syncfs");
     this.tree.sync();
+  }
+
+  /**
+   * Brings everything to its place, and keeps the image as it is from then on, to the bit: it can
+   * be copied, checked and mounted elsewhere. Reading goes on; what would change something fails
+   * with EAGAIN until `thaw`, stores through mappings included.
+   * @throws EBUSY when it is frozen already, or memory was handed out that may be stored to (a
+   *   writable mapping's `bytes` that is not `revocable`); EIO, ENOSPC; ENXIO when closed
+   */
+  freeze(options: Pick<FreezeOptions, "strategy"> = {}): void {
+    this.#assertOpen("FIFREEZE");
+    freezeFilesystem(this.filesystem, { ...options, by: "user" });
+  }
+
+  /** Ends what `freeze` began. @throws EINVAL when it is not frozen; EIO; ENXIO when closed */
+  thaw(): void {
+    this.#assertOpen("FITHAW");
+    thawFilesystem(this.filesystem);
+  }
+
+  /** Whether it stands still, by `freeze` or by its device. */
+  get frozen(): boolean {
+    return this.filesystem.freezing?.frozen === true;
   }
 
   /** What is used and what is free. */

@@ -23,7 +23,7 @@ import {
   modeAfterChown,
   modeAfterWrite,
 } from "./permissions.ts";
-import type { AttributeChange } from "./writing.ts";
+import type { AttributeChange, InodeWriting } from "./writing.ts";
 
 const ANY = MAY_READ | MAY_WRITE | MAY_EXEC;
 
@@ -125,4 +125,10 @@ export function assertSize(size: number): void {
  */
 export function assertAccess(inode: Inode, want: number, credentials?: Credentials): void {
   assertPermitted(inode, want & ANY, credentials ?? { uid: 0, gid: 0 });
+}
+
+/** Bytes of a file are about to change, or to go. @throws EPERM when it only grows */
+export function assertMayCut(writing: InodeWriting | undefined): void {
+  if (((writing?.flags ?? 0) & FS_APPEND_FL) !== 0)
+    throw denied("EPERM", "the file is append-only");
 }

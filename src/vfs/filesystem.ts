@@ -9,6 +9,7 @@
 import type { BlockDevice } from "../block/block-device.ts";
 import type { Iomappable } from "../dax/iomap.ts";
 import type { Environment, Timespec } from "../lib/environment.ts";
+import type { Freezing } from "./freezing.ts";
 import type { InodeWriting } from "./writing.ts";
 
 /** One finding of a read-only check. */
@@ -50,6 +51,8 @@ export interface Filesystem {
    * Absent where nothing ever is. @throws EIO, EBUSY; then writing has ended
    */
   tick?(): void;
+  /** Whether it stands still, and how to make it; undefined where it cannot. */
+  readonly freezing?: Freezing | undefined;
   /**
    * Lets go of the device. Nothing of this filesystem may be used afterwards.
    * @throws EIO when what was written could not be made durable; it is unmounted all the same

@@ -54,6 +54,11 @@ export class MappedPages {
     this.#all = true;
   }
 
+  /** Nobody has a raw array any more, and what was stored through it is written back. */
+  closed(): void {
+    this.#all = false;
+  }
+
   /** Whether anything may have been stored since the last write-back. */
   get isDirty(): boolean {
     return this.#all || this.#tags.dirty > 0;

@@ -105,6 +105,7 @@ export class Mapping extends CheckedMemory implements MountUser {
     this.#assertMapped("mmap");
     this.#refresh();
     for (const device of this.#spans.devices) if (!device.alive) throw this.#removed(device);
+    if (this.isWritable) this.inode.filesystem.freezing?.pass("mmap");
     this.#door ??= this.#openDoor();
     return this.#door.bytes;
   }
@@ -204,8 +205,16 @@ export class Mapping extends CheckedMemory implements MountUser {
       writeProtect: () => 0,
       unmap: () => 0,
       writeBack: () => this.#writeBack(),
+      takeBack: () => this.#takeBack(),
       detach: (reason) => this.revoke(false, reason),
     };
+  }
+
+  #takeBack(): void {
+    if (this.#door?.stitched === undefined) return;
+    this.#door.stitched.release();
+    this.#door = undefined;
+    this.#pages.closed();
   }
 
   #end(state: "unmapped" | "revoked"): void {
@@ -250,6 +259,7 @@ export class Mapping extends CheckedMemory implements MountUser {
     }
     this.#assertInside(at, source.length);
     if (source.length === 0) return;
+    this.inode.filesystem.freezing?.pass("store");
     this.#refresh();
     if (!this.#pages.isDirty) this.#touch(writing);
     let index = this.#spans.indexOf(this.offset + at);

@@ -7,6 +7,7 @@ import { AddressSpaces } from "../dax/address-spaces.ts";
 import { DaxError, assert } from "../lib/errno.ts";
 import { type AccessRule, noteAccess } from "./access-times.ts";
 import type { Filesystem, Inode } from "./filesystem.ts";
+import { mountsOf } from "./filesystem-mounts.ts";
 import { isDirectory } from "./modes.ts";
 import { NameCache } from "./name-cache.ts";
 import { Watches } from "./watches.ts";
@@ -21,6 +22,8 @@ export interface MountUser {
    * closing the media takes it back right after
    */
   revoke(mediaCloses: boolean): void;
+  /** Whether memory was handed out that may be stored to, and that nobody can take back. */
+  readonly storesRaw?: boolean;
 }
 
 /** What unmounting does with users: refuse (EBUSY), or end them. */
@@ -70,6 +73,7 @@ export class Mount {
     this.spaces = AddressSpaces.of(filesystem);
     // While it is mounted the device is in use: removing it answers EBUSY, or waits.
     filesystem.device.dax?.device.enter();
+    mountsOf(filesystem).add(this);
     this.filesystem = filesystem;
     this.at = at;
     this.root = { inode: filesystem.root, mount: this, parent: at?.parent, name: at?.name ?? "" };
@@ -98,6 +102,12 @@ export class Mount {
   /** Somebody has read an inode through this mount: its atime follows as the rule says. */
   accessed(inode: Inode): void {
     if (this.accessRule !== undefined) noteAccess(inode, this.accessRule);
+  }
+
+  /** Somebody to whom memory was handed out that may be stored to; undefined when there is none. */
+  rawStorer(): MountUser | undefined {
+    for (const user of this.#users) if (user.storesRaw === true) return user;
+    return undefined;
   }
 
   /** Makes everything durable that was done to the filesystem. @throws EIO */
@@ -148,6 +158,7 @@ export class Mount {
       this.filesystem.unmount();
     } finally {
       this.filesystem.device.dax?.device.exit();
+      mountsOf(this.filesystem).delete(this);
     }
   }
 }

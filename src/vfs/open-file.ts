@@ -5,7 +5,7 @@
  */
 import { daxRead } from "../dax/file-io.ts";
 import { DaxError, type ErrnoCode, type ErrorContext, isDaxError } from "../lib/errno.ts";
-import { assertSize, changeAttributes, dropPrivileges } from "./attribute-changes.ts";
+import { assertMayCut, assertSize, changeAttributes, dropPrivileges } from "./attribute-changes.ts";
 import { inCall, writingOf } from "./calls.ts";
 import { type FileExtent, extentsIn, seekTo } from "./extents.ts";
 import { FileViews } from "./file-views.ts";
@@ -15,7 +15,7 @@ import { Mapping } from "./mapping.ts";
 import { isDirectory } from "./modes.ts";
 import { type Location, type Mount, type MountUser, pathOf } from "./mounts.ts";
 import { flushRange } from "./mapped-pages.ts";
-import { type Credentials, FS_APPEND_FL, denied } from "./permissions.ts";
+import { type Credentials, denied } from "./permissions.ts";
 import type { AttributeChange, FallocateMode, InodeWriting } from "./writing.ts";
 import { getXattr, listXattrs, removeXattr, setXattr } from "./xattr-rules.ts";
 
@@ -355,6 +355,10 @@ export class OpenFile implements MountUser {
     return entries;
   }
 
+  get storesRaw(): boolean {
+    return this.isWritable && this.#views?.handedOut === true;
+  }
+
   describe(): string {
     return `open file ${this.path}`;
   }
@@ -442,9 +446,4 @@ export class OpenFile implements MountUser {
   #error(code: ErrnoCode, syscall: string): DaxError {
     return new DaxError(code, { syscall, path: this.path });
   }
-}
-
-function assertMayCut(writing: InodeWriting | undefined): void {
-  if (((writing?.flags ?? 0) & FS_APPEND_FL) !== 0)
-    throw denied("EPERM", "the file is append-only");
 }

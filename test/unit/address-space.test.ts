@@ -36,10 +36,17 @@ function dirtySpace(...indexes: readonly number[]) {
   return { fake, space };
 }
 
-function dirty(space: AddressSpace, index: number, fake: ReturnType<typeof fakeDax>): void {
+function clean(space: AddressSpace, index: number, { device }: ReturnType<typeof fakeDax>): void {
   const entry = space.entries.grab(index, 0, () => {}).next().value;
   if (typeof entry !== "object" || !("kind" in entry)) throw new Error("not grabbed");
-  space.entries.put(entry, { device: fake.device, start: (index % 64) * PAGE, copy: undefined });
+  space.entries.put(entry, { device, start: (index % 64) * PAGE, copy: undefined });
+  space.entries.unlock(entry);
+}
+
+function dirty(space: AddressSpace, index: number, fake: ReturnType<typeof fakeDax>): void {
+  clean(space, index, fake);
+  const entry = space.entries.grab(index, 0, () => {}).next().value;
+  if (typeof entry !== "object" || !("kind" in entry)) throw new Error("not grabbed");
   space.entries.markDirty(entry);
   space.entries.unlock(entry);
 }
@@ -148,4 +155,25 @@ test("memory that was handed out, and pins, keep their bytes where they are", ()
   const devdax = new AddressSpace({ owner: "dax0.0", ino: 0, longTermPins: true });
   expect(devdax.pins.pin(longTerm).pages).toBe(1);
   expect(codeOf(() => space.pins.pin({ ...longTerm, pages: 0, longTerm: false }))).toBe("EINVAL");
+});
+
+test("[1.17][1.22][1.23] standing still costs ten dirty pages, not the 100,000 mapped", () => {
+  const { fake, space } = dirtySpace();
+  for (let page = 0; page < 100_000; page++) clean(space, page, fake);
+  for (let page = 0; page < 10; page++) dirty(space, page * 9_991, fake);
+  const [kept, taken] = [
+    area(0, 100_000 * PAGE),
+    area(0, PAGE, { takeBack: () => void taken.told.push("take back") }),
+  ];
+  space.attach(kept);
+  space.attach(taken);
+  space.standStill("write-protect");
+  expect(kept.told.filter((said) => said.startsWith("protect"))).toHaveLength(10);
+  expect(kept.told.filter((said) => said.startsWith("unmap"))).toEqual([]);
+  expect(taken.told.at(-1)).toBe("take back");
+  expect([space.dirty, space.counters.writtenBack, space.counters.unmapped]).toEqual([0, 10, 0]);
+  // Again there is nothing to write; to unmap takes every page, to be faulted in anew.
+  space.standStill("unmap");
+  expect([space.counters.writtenBack, space.counters.unmapped]).toEqual([10, 4]);
+  expect(kept.told.at(-1)).toMatch(/^unmap 0\+/u);
 });

@@ -21,6 +21,8 @@ export function access(
   rule: "relative" | "strict",
 ): boolean {
   writing.assertUsable();
+  // Reading goes on while the filesystem is frozen, and leaves no trace.
+  if (writing.frozen) return false;
   const now = writing.editor.milliseconds();
   if (!isDue(state, rule, now)) return false;
   store(writing, state);

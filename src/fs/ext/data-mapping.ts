@@ -29,7 +29,7 @@ export function mapForWriting(
   { offset, length }: { readonly offset: number; readonly length: number },
   intent: IomapIntent,
 ): Iomap {
-  writing.assertUsable();
+  writing.assertChangeable(intent === "fault" ? "mmap" : "write");
   assertContents(state, "write");
   if (state.record.has(EXT4_INLINE_DATA_FL)) moveOut(writing, state);
   const map = state.map.iomap(offset);

@@ -7,6 +7,7 @@ import type { BlockDevice } from "../../block/block-device.ts";
 import { EXT4_EA_INODE_FL, EXT4_ROOT_INO } from "../../format/ext-inode.ts";
 import { DaxError } from "../../lib/errno.ts";
 import type { Statfs } from "../../vfs/filesystem.ts";
+import { Freezing } from "../../vfs/freezing.ts";
 import { S_IFDIR } from "../../vfs/modes.ts";
 import { corrupt } from "./corruption.ts";
 import { typeName } from "./features.ts";
@@ -34,6 +35,7 @@ export class ExtFilesystem implements InodeOwner {
   readonly daxPolicy: DaxPolicy;
   readonly root: ExtInode;
   readonly writing: ExtWriting | undefined;
+  readonly freezing: Freezing;
   readonly #minixdf: boolean;
   #statfs: Statfs | undefined;
   readonly #inodes: InodeCache;
@@ -46,6 +48,11 @@ export class ExtFilesystem implements InodeOwner {
     this.daxPolicy = daxPolicy;
     this.#minixdf = minixdf;
     this.writing = writing;
+    this.freezing = new Freezing(this, {
+      quiesce: () => writing?.quiesce(),
+      resume: () => writing?.resume(),
+    });
+    writing?.freezeBy(this.freezing);
     this.#inodes = writing?.inodes ?? new InodeCache(false);
     this.root = this.#load(EXT4_ROOT_INO, 0);
     this.#inodes.hold(this.root);

@@ -41,6 +41,11 @@ export interface MetadataJournal {
    * media keep what they have, `error` is `reason`. @throws never
    */
   abort(reason: DaxError): void;
+  /**
+   * Commits, and leaves everything in its place, as `close`; a handle that is started later begins
+   * anew. @throws as `commit`
+   */
+  settle(): void;
   /** Commits, and leaves everything in its place; nothing after an abort. @throws as `commit` */
   close(): void;
 }

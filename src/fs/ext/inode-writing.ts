@@ -18,8 +18,8 @@ import { access } from "./access-time.ts";
 import { removeAttribute, setAttribute } from "./attribute-values.ts";
 import { change, changeFlags } from "./attributes-writer.ts";
 import { mayBeDelayed, overwrite, writeData } from "./data-writer.ts";
-import { finishDeletion } from "./deletion.ts";
 import { fallocate } from "./fallocate.ts";
+import { finishDeletion } from "./deletion.ts";
 import type { ExtInode } from "./inode.ts";
 import type { InodeState } from "./inode-state.ts";
 import { make, makeUnnamed } from "./make.ts";
@@ -106,7 +106,7 @@ export class ExtInodeWriting implements InodeWriting {
 
   write(source: Uint8Array, offset: number): number {
     const { state } = this.#inode;
-    this.#writing.assertUsable();
+    this.#writing.assertChangeable("write");
     const done = this.#write(state, source, offset);
     if ((state.record.flags & EXT4_SYNC_FL) !== 0) this.sync("data");
     return done;
@@ -167,6 +167,7 @@ export class ExtInodeWriting implements InodeWriting {
     if (--state.holds > 0) return;
     const nameless = state.record.links === 0;
     if (nameless) this.#writing.delayed?.drop(state);
+    if (nameless && this.#writing.deletesLater(this.#inode)) return;
     if (this.#writing.delayed?.holds(state) !== true) {
       this.#writing.inodes.release(this.#inode.ino);
     }
@@ -175,7 +176,7 @@ export class ExtInodeWriting implements InodeWriting {
 
   /** Damage that a call meets before it has changed anything is dealt with as `errors=` says. */
   #call<T>(body: (writing: ExtWriting, inode: ExtInode) => T): T {
-    this.#writing.assertUsable();
+    this.#writing.assertChangeable("write");
     try {
       return body(this.#writing, this.#inode);
     } catch (error) {

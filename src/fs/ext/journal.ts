@@ -238,6 +238,7 @@ export class Journal extends MetadataCommits {
       this.#space.release(this.#checkpoints.retire(transactions, undefined));
     });
     if (this.#dirty) this.#options.hooks?.afterClean?.();
+    this.#dirty = false;
   }
 
   protected ended(error: DaxError): void {

@@ -88,6 +88,11 @@ export abstract class MetadataCommits implements MetadataJournal, HandleOwner {
     if (this.#error === undefined) this.#end(reason);
   }
 
+  settle(): void {
+    this.assertUsable();
+    this.finish();
+  }
+
   close(): void {
     if (this.#closed) return;
     if (this.#error === undefined) this.finish();

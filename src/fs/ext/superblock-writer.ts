@@ -80,15 +80,13 @@ export class SuperblockWriter {
     this.#change(handle, (memory, at) => {
       SB.mntCount.set(memory, at, (SB.mntCount.get(memory, at) + 1) & 0xffff);
       this.#setTime(memory, at, SB.mtime, SB.mtimeHi);
-      const { superblock } = this.#volume;
-      if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) {
-        SB.state.set(memory, at, SB.state.get(memory, at) & ~EXT4_VALID_FS);
-      }
-      if (hasCompat(superblock, EXT4_FEATURE_COMPAT_ORPHAN_FILE)) {
-        const word = SB.featureRoCompat.get(memory, at) | EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT;
-        SB.featureRoCompat.set(memory, at, word >>> 0);
-      }
+      this.#editInUse(memory, at);
     });
+  }
+
+  /** Says again what `mounted` did, when a filesystem that stood still goes on. @throws as that */
+  thawed(handle: Handle): void {
+    this.#change(handle, (memory, at) => this.#editInUse(memory, at));
   }
 
   /**
@@ -112,6 +110,17 @@ export class SuperblockWriter {
     this.#change(handle, (memory, at) => {
       SB.state.set(memory, at, SB.state.get(memory, at) | EXT4_ERROR_FS);
     });
+  }
+
+  #editInUse(memory: Memory, at: number): void {
+    const { superblock } = this.#volume;
+    if (!hasCompat(superblock, EXT4_FEATURE_COMPAT_HAS_JOURNAL)) {
+      SB.state.set(memory, at, SB.state.get(memory, at) & ~EXT4_VALID_FS);
+    }
+    if (hasCompat(superblock, EXT4_FEATURE_COMPAT_ORPHAN_FILE)) {
+      const word = SB.featureRoCompat.get(memory, at) | EXT4_FEATURE_RO_COMPAT_ORPHAN_PRESENT;
+      SB.featureRoCompat.set(memory, at, word >>> 0);
+    }
   }
 
   #editTotals(memory: Memory, at: number): void {

@@ -5,6 +5,7 @@
  * @module
  */
 import { DaxError, isDaxError } from "../../lib/errno.ts";
+import type { Freezing } from "../../vfs/freezing.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
 import { EXT4_DIRSYNC_FL, EXT4_SYNC_FL } from "../../format/ext-inode.ts";
 import { isFatal } from "./corruption.ts";
@@ -14,6 +15,7 @@ import { DelayedWrites } from "./delayed-writes.ts";
 import { finishDeletion } from "./deletion.ts";
 import { FileContents } from "./file-contents.ts";
 import type { Handle, MetadataJournal } from "./handle.ts";
+import type { ExtInode } from "./inode.ts";
 import type { InodeCache } from "./inode-cache.ts";
 import { setTime, storeRecord } from "./inode-writer.ts";
 import type { InodeState } from "./inode-state.ts";
@@ -52,6 +54,9 @@ export class ExtWriting {
   readonly #guard: MultiMountGuard | undefined;
   #errorsNoted = false;
   #closed = false;
+  #freezing: Freezing | undefined;
+  /** Nameless inodes whose last holder went while the filesystem stood still. */
+  readonly #toDelete = new Set<ExtInode>();
 
   constructor({ editor, journal, orphans, inodes, options, journalled, guard }: WritingParts) {
     this.editor = editor;
@@ -86,7 +91,7 @@ export class ExtWriting {
    * @throws as `body`; ENOSPC for more credits than the journal has, EROFS after an abort, EIO
    */
   operate<T>(copies: number, body: (handle: Handle) => T, revokes = copies): T {
-    this.assertUsable();
+    this.assertChangeable("write");
     this.#refreshClaim();
     this.journal.commitOlderThan(this.options.commit);
     try {
@@ -209,7 +214,7 @@ export class ExtWriting {
 
   /** While nothing is asked of it: commits what is old, counts on for other machines. */
   tick(): void {
-    if (this.#closed || this.journal.error !== undefined) return;
+    if (this.#freezing?.frozen === true || this.#closed || this.journal.error !== undefined) return;
     this.#refreshClaim();
     // Nobody may ever sync: what waits in memory does so until the next tick at most.
     this.delayed?.writeOutAll();
@@ -225,7 +230,8 @@ export class ExtWriting {
     if (this.#closed) return;
     let failed: DaxError | undefined;
     try {
-      if (this.journal.error === undefined) failed = this.#closeClean();
+      // What stands still is clean already, and stays as it is.
+      if (this.journal.error === undefined && !this.frozen) failed = this.#closeClean();
     } finally {
       this.#closed = true;
     }
@@ -236,6 +242,57 @@ export class ExtWriting {
     }
     const detail = `what was written last is not on the device: ${error.message}; run a check`;
     throw new DaxError("EIO", { syscall: "umount", detail });
+  }
+
+  /** Nothing is written while `freezing` says so. */
+  freezeBy(freezing: Freezing): void {
+    this.#freezing = freezing;
+  }
+
+  get frozen(): boolean {
+    return this.#freezing?.frozen === true;
+  }
+
+  /**
+   * Everything is durable and in its place, and the superblock calls it clean, as Linux leaves an
+   * image that is frozen (`ext4_freeze`, `ext2_freeze`): it can be copied, checked and mounted.
+   * Without a journal it is called clean only if no open file is without a name, since then nobody
+   * but a check would look for those.
+   * @throws EIO, ENOSPC when not all contents have a place; EROFS after an abort
+   */
+  quiesce(): void {
+    this.assertUsable();
+    const failed = this.delayed?.writeOutAll();
+    if (failed !== undefined) throw failed;
+    if (this.#journalled || this.orphans.count === 0) this.#callClean();
+    this.journal.settle();
+    this.contents.flush();
+  }
+
+  /** The opposite of {@link quiesce}: what waited for it is deleted now. @throws EIO */
+  resume(): void {
+    this.#once(SUPERBLOCK_CREDITS, 0, (handle) => this.editor.superblock.thawed(handle));
+    // Without a journal it is durable that the filesystem is not clean before it is not.
+    this.journal.commit();
+    const waiting = [...this.#toDelete];
+    this.#toDelete.clear();
+    for (const { ino, state } of waiting) {
+      if (state.holds > 0) continue;
+      this.inodes.release(ino);
+      finishDeletion(this, state);
+    }
+  }
+
+  /** Whether an inode without names, which nobody holds any more, has to wait for thaw. */
+  deletesLater(inode: ExtInode): boolean {
+    if (this.frozen) this.#toDelete.add(inode);
+    return this.frozen;
+  }
+
+  /** @throws as {@link assertUsable}; EAGAIN while it is frozen */
+  assertChangeable(syscall: string): void {
+    this.assertUsable();
+    if (this.#freezing?.frozen === true) this.#freezing.pass(syscall);
   }
 
   /** @throws ESTALE after unmounting; EROFS after an abort */
@@ -253,15 +310,19 @@ export class ExtWriting {
     for (const { state } of this.inodes.held) {
       if (state.record.links === 0) finishDeletion(this, state);
     }
+    this.#callClean();
+    this.journal.close();
+    this.editor.volume.device.flush();
+    this.#guard?.release();
+    return failed;
+  }
+
+  #callClean(): void {
     // Without a journal the superblock calls itself clean when all else is durable.
     if (!this.#journalled) this.journal.commit();
     this.#once(SUPERBLOCK_CREDITS, 0, (handle) => {
       this.editor.superblock.unmounted(handle, this.orphans.inFile);
     });
-    this.journal.close();
-    this.editor.volume.device.flush();
-    this.#guard?.release();
-    return failed;
   }
 
   /** Somebody else who took the filesystem may have changed anything. */

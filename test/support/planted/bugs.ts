@@ -1,6 +1,7 @@
 /** The corpus: known ways to lose data, each found by a story, none of them in our sources. */
 import type { PlantedBug } from "./bug.ts";
 import { dataBugs } from "./data-bugs.ts";
+import { freezeBugs } from "./freeze-bugs.ts";
 import { journalBugs } from "./journal-bugs.ts";
 import { mappedBugs } from "./mapped-bugs.ts";
 import { memoryBugs } from "./memory-bugs.ts";
@@ -13,4 +14,5 @@ export const BUGS: readonly PlantedBug[] = [
   ...dataBugs,
   ...memoryBugs,
   ...mappedBugs,
+  ...freezeBugs,
 ];
