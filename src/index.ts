@@ -105,6 +105,8 @@ export type { LogBytes, LogEntry } from "./block/write-log.ts";
 export { LogWriter } from "./block/write-log-writer.ts";
 export type { LogSink, LogWriterOptions } from "./block/write-log-writer.ts";
 export type { RamDiskOptions } from "./block/ram-disk.ts";
+export { describeMapped } from "./dm/description.ts";
+export type { DescribedLine, MappedDescription } from "./dm/description.ts";
 export { DeviceDirectory } from "./dm/device-directory.ts";
 export type { DeviceLookup, KnownDevice } from "./dm/device-directory.ts";
 export { DeviceMapper } from "./dm/device-mapper.ts";
@@ -165,6 +167,7 @@ export type {
   MemmapDescription,
   PmemDescription,
 } from "./machine/describe.ts";
+export type { DmDescription } from "./machine/mapped.ts";
 export type { ExportDescription, NbdDescription } from "./machine/exports.ts";
 export { machineFromFlags } from "./machine/flags.ts";
 export type { MachineFlags } from "./machine/flags.ts";
@@ -173,6 +176,7 @@ export type {
   BackingInput,
   ExportInput,
   MachineInput,
+  MappedInput,
   MarkedRangeInput,
   NbdInput,
   OneOrMore,

@@ -95,7 +95,9 @@ export class MediaRange {
       const window = this.media.window(at);
       const from = at - window.start;
       const run = Math.min(window.length - from, target.length - done);
-      copyOut(window.memory, from, target.subarray(done, done + run));
+      // A view costs more than a short copy.
+      const part = run === target.length ? target : target.subarray(done, done + run);
+      copyOut(window.memory, from, part);
       done += run;
       at += run;
     }

@@ -12,6 +12,7 @@ import {
   type KnownDevice,
   numberText,
 } from "./device-directory.ts";
+import { isMapperHolder } from "./leg-failures.ts";
 import { MappedDevice } from "./mapped-device.ts";
 import { TARGET_TYPES } from "./target-types.ts";
 import { parseTable, type TableLine } from "./words.ts";
@@ -152,6 +153,23 @@ export class DeviceMapper {
     this.#own.remove(`mapper/${device.name}`);
     device.destroy();
     this.#removeDeferred();
+  }
+
+  /**
+   * Refuses while somebody other than mapped devices uses one of them: then `removeAll` would leave
+   * it, and what it stands on. @throws EBUSY naming the first
+   */
+  assertIdle(): void {
+    const tables = this.devices.flatMap(({ active, inactive }) => [active, inactive]);
+    for (const device of this.devices) {
+      const above = tables.filter((table) => table?.legs.some((leg) => leg.device === device));
+      const { users = 0, holder } = device.dax?.device ?? {};
+      const held = holder !== undefined && !isMapperHolder(holder);
+      if (device.openCount === above.length && users === 0 && !held) continue;
+      const by = held ? `, held by ${holder.name}` : "";
+      const detail = `open count ${device.openCount}, ${above.length} of them mapped devices${by}`;
+      throw refused("EBUSY", device.name, `${detail}; unmount and close it first`);
+    }
   }
 
   /** Removes every device that is not in use, from the top of each stack downwards. */

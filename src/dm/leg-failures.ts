@@ -36,6 +36,11 @@ class SharedHolder implements DaxHolder {
   }
 }
 
+/** Whether it is the tables over a device that hold it. */
+export function isMapperHolder(holder: DaxHolder): boolean {
+  return holder instanceof SharedHolder;
+}
+
 const HOLDERS = new WeakMap<DaxDevice, SharedHolder>();
 
 /** Claims a device for device-mapper, and listens. @throws EBUSY, ENXIO as `DaxDevice.claim` */

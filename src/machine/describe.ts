@@ -16,6 +16,7 @@ import { type MemmapElement, applyMem, applyMemmap, parseMemmap } from "../platf
 import type { NamespaceMode } from "../platform/regions.ts";
 import type { AddressRange } from "../platform/resources.ts";
 import { type ExportDescription, type NbdDescription, SERVED_KEYS, readServed } from "./exports.ts";
+import { MAPPED_KEY, type DmDescription, readMapped } from "./mapped.ts";
 import {
   DescriptionError,
   type KeyPath,
@@ -84,6 +85,8 @@ export interface MachineDescription {
   readonly pmem: readonly PmemDescription[];
   /** RAM disks, in bytes each. */
   readonly brd: readonly number[];
+  /** Devices of device-mapper, in the order of their making. */
+  readonly dm: readonly DmDescription[];
   /** Whether type 12 makes devices: the kernel's CONFIG_X86_PMEM_LEGACY. */
   readonly legacyPmem: boolean;
   /** Whether type 6 counts as type 12, which some old firmware meant by it. */
@@ -146,6 +149,7 @@ const machine = object({
   memmap: listOf(readMemmap),
   pmem: listOf(pmem),
   brd: readRamDisks,
+  ...MAPPED_KEY,
   legacyPmem: flag,
   treat6AsPram: flag,
   probe: oneOf("boot", "late"),
@@ -171,6 +175,7 @@ export function describeMachine(input: unknown): MachineDescription {
     memmap: given.memmap ?? [],
     pmem: (given.pmem ?? []).map((fields, i) => readPmem(fields, ["pmem", i], profile)),
     brd: given.brd ?? [],
+    dm: readMapped(given.dm),
     legacyPmem: given.legacyPmem ?? true,
     treat6AsPram: given.treat6AsPram ?? false,
     probe: given.probe ?? "boot",

@@ -51,9 +51,21 @@ export interface MarkedRangeInput extends BackingInput {
   readonly range: string;
 }
 
+/** A device of device-mapper. */
+export interface MappedInput {
+  /** It becomes `mapper/NAME`. */
+  readonly name: string;
+  /** As dmsetup takes it: lines of `START LENGTH TARGET ARGUMENTS`, as a text or as a list. */
+  readonly table: OneOrMore<string>;
+  readonly uuid?: string;
+  readonly readOnly?: boolean;
+  /** `never`: no dax, whatever the devices below have. */
+  readonly dax?: "auto" | "never";
+}
+
 /** A disk or partition that is served as a network block device. */
 export interface ExportInput {
-  /** `pmem0`, `pmem0p1`, `ram0` */
+  /** `pmem0`, `pmem0p1`, `ram0`, `mapper/NAME` */
   readonly device: string;
   /** What clients ask for; the device's name unless given. */
   readonly name?: string;
@@ -99,6 +111,8 @@ export interface MachineInput {
   readonly pmem?: OneOrMore<PmemInput>;
   /** RAM disks. */
   readonly brd?: OneOrMore<SizeInput | { readonly count?: number; readonly size: SizeInput }>;
+  /** Devices of device-mapper, made in this order when the others are attached. */
+  readonly dm?: OneOrMore<MappedInput>;
   /** Whether type 12 makes devices; true unless given. */
   readonly legacyPmem?: boolean;
   /** Whether type 6 counts as type 12; false unless given. */

@@ -9,6 +9,8 @@ import { Partition } from "../block/partition.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
 import type { DaxHosts } from "../dax/hosts.ts";
 import type { DaxHolder } from "../dax/operations.ts";
+import { DeviceMapper } from "../dm/device-mapper.ts";
+import { isMapperHolder } from "../dm/leg-failures.ts";
 import type { Brd } from "../drivers/brd.ts";
 import type { Pmem } from "../drivers/pmem.ts";
 import type { Environment } from "../lib/environment.ts";
@@ -23,6 +25,8 @@ import type { Region } from "../platform/regions.ts";
 import type { ResourceTree } from "../platform/resources.ts";
 import type { Backing } from "./backing.ts";
 import type { MachineDescription } from "./describe.ts";
+import { MachineDisks, describeMappedDisk, mappedName } from "./machine-disks.ts";
+import type { DmDescription } from "./mapped.ts";
 import type { Slot } from "./slot.ts";
 
 /** What booting puts together. */
@@ -44,9 +48,9 @@ export interface MachineParts {
 
 /** A disk or a partition of the machine. */
 export interface MachineDevice {
-  /** `pmem0`, `pmem0p1`, `ram0` */
+  /** `pmem0`, `pmem0p1`, `ram0`, `mapper/NAME` */
   readonly name: string;
-  readonly kind: "pmem" | "brd" | "partition";
+  readonly kind: "pmem" | "brd" | "partition" | "mapped";
   /** The whole disk of a partition. */
   readonly parent: string | undefined;
   /** Bytes. */
@@ -60,8 +64,10 @@ export interface MachineDevice {
   /** In bytes of the device. */
   readonly domains: readonly DomainRange[];
   readonly namespace: string | undefined;
-  readonly backing: "ram" | "file" | "modelled";
+  readonly backing: "ram" | "file" | "modelled" | "mapped";
   readonly file: string | undefined;
+  /** The targets of a mapped device, in the order of its table. */
+  readonly targets?: readonly string[];
 }
 
 /** A machine; {@link bootMachine} makes one. */
@@ -77,7 +83,10 @@ export class Machine {
   readonly numbers: DeviceNumbers;
   /** Persistent ranges, attached or not. */
   readonly slots: readonly Slot[];
+  /** The devices of device-mapper; more can be made. */
+  readonly mapper: DeviceMapper;
   readonly #parts: MachineParts;
+  readonly #unmapped = new Map<DmDescription, DaxError>();
   #running = true;
 
   constructor(parts: MachineParts) {
@@ -90,6 +99,8 @@ export class Machine {
     this.hosts = parts.hosts;
     this.numbers = parts.numbers;
     this.slots = parts.slots;
+    const { environment } = parts;
+    this.mapper = new DeviceMapper({ devices: new MachineDisks(() => this.#disks()), environment });
   }
 
   get running(): boolean {
@@ -113,14 +124,20 @@ export class Machine {
     );
   }
 
+  /** Mapped devices of the description that there are not, because their tables were refused. */
+  get unmapped(): readonly { readonly name: string; readonly error: DaxError }[] {
+    return Array.from(this.#unmapped, ([{ name }, error]) => ({ name, error }));
+  }
+
   /** The text of `/proc/iomem`. */
   iomem(options: IomemOptions = {}): string {
     return iomemText(this.resources, options);
   }
 
   /**
-   * Attaches the driver to every slot that has none. A slot that refuses stays disabled, with its
-   * reason in `failures`, and the rest goes on. Returns how many were attached.
+   * Attaches the driver to every slot that has none, and makes the mapped devices that there are
+   * not yet. A slot that refuses stays disabled, with its reason in `failures`, or `unmapped`, and
+   * the rest goes on. Returns how many slots were attached.
    */
   probe(): number {
     this.#assertRunning("probe");
@@ -136,6 +153,7 @@ export class Machine {
         this.environment.trace.event("machine.refuse", { slot: slot.name, code: error.code });
       }
     }
+    for (const each of this.description.dm) this.#map(each);
     return attached;
   }
 
@@ -151,14 +169,13 @@ export class Machine {
     return this.#slot("disable", name).detach();
   }
 
-  /** A disk or partition. @throws ENODEV naming those there are */
+  /** A disk, a partition or `mapper/NAME`. @throws ENODEV naming those there are */
   disk(name: string): BlockDevice {
     for (const [device] of this.#disks()) if (device.name === name) return device;
-    throw unknown(
-      "disk",
-      name,
-      [...this.#disks()].map(([device]) => device.name),
-    );
+    const mapped = this.mapper.devices.find((device) => mappedName(device) === name);
+    if (mapped !== undefined) return mapped;
+    const known = this.devices().map((device) => device.name);
+    throw unknown("disk", name, known);
   }
 
   /** The dax device of a disk. @throws ENODEV */
@@ -191,21 +208,25 @@ export class Machine {
     return claimRange(device, this.resources, holder, options);
   }
 
-  /** Every disk and partition, in the order of attaching. */
+  /** Every disk and partition, in the order of attaching, and then mapped devices. */
   devices(): MachineDevice[] {
-    return [...this.#disks()].map(([device, describe]) => describe(device));
+    const disks = [...this.#disks()].map(([device, describe]) => describe(device));
+    return [...disks, ...this.mapper.devices.map(describeMappedDisk)];
   }
 
   /**
    * Takes all drivers off and closes all media. Idempotent.
-   * @throws EBUSY naming the first device in use, with nothing changed
+   * @throws EBUSY naming the first device in use, with nothing changed; what mapped devices may
+   *   have between each other is no use
    */
   shutdown(): void {
     if (!this.#running) return;
     const { ramDisks, backings } = this.#parts;
+    this.mapper.assertIdle();
     const owners = [...this.slots.flatMap(({ pmem }) => pmem ?? []), ...ramDisks];
     for (const { name, dax } of owners) {
-      if (!dax.alive || (dax.users === 0 && dax.holder === undefined)) continue;
+      const held = dax.holder !== undefined && !isMapperHolder(dax.holder);
+      if (!dax.alive || (dax.users === 0 && !held)) continue;
       const holder = dax.holder === undefined ? "" : `, held by ${dax.holder.name}`;
       throw new DaxError("EBUSY", {
         syscall: "shutdown",
@@ -214,9 +235,25 @@ export class Machine {
       });
     }
     this.#running = false;
+    this.mapper.removeAll();
     for (const slot of this.slots.toReversed()) slot.detach();
     for (const disk of ramDisks.toReversed()) disk.remove();
     for (const { media } of backings) media.close();
+  }
+
+  /** Makes a mapped device; a table that is refused is told of, and can be tried again. */
+  #map(described: DmDescription): void {
+    const { name, table, uuid, readOnly, dax } = described;
+    if (this.mapper.find(name) !== undefined) return;
+    try {
+      this.mapper.create(name, table, { uuid, readOnly, dax });
+      this.#unmapped.delete(described);
+      this.environment.trace.event("machine.map", { name });
+    } catch (error) {
+      if (!isDaxError(error)) throw error;
+      this.#unmapped.set(described, error);
+      this.environment.trace.event("machine.refuse", { name, code: error.code });
+    }
   }
 
   /** Every disk and partition with what describes it. */

@@ -21,6 +21,7 @@ test("an empty description is a machine", () => {
     memmap: [],
     pmem: [],
     brd: [],
+    dm: [],
     legacyPmem: true,
     treat6AsPram: false,
     probe: "boot",

@@ -23,6 +23,7 @@ export const list = command({
     namespaces: { type: "flag", short: "N", text: "list namespaces" },
     idle: { type: "flag", short: "i", text: "list what is disabled, too" },
     human: { type: "flag", short: "u", text: "print sizes for people" },
+    mapped: { type: "flag", text: "list mapped devices instead, with their tables" },
     "media-errors": { type: "flag", short: "M", text: "list bad blocks" },
     ...MACHINE_OPTIONS,
   },
@@ -47,7 +48,12 @@ export const list = command({
       // Asked for nothing, it lists namespaces; the listing knows that, if nobody says otherwise.
       ...(namespaces ? { namespaces } : {}),
     };
+    const { describeMapped } = await import("../../dm/description.ts");
     return withMachine(invocation, (machine) => {
+      if (values.mapped) {
+        out.json(machine.mapper.devices.map(describeMapped));
+        return STATUS_OK;
+      }
       out.text(listText(ndctlList(machine, options)));
       return STATUS_OK;
     });

@@ -67,7 +67,8 @@ export const up = command({
       await served?.server?.close();
       machine.shutdown();
     }
-    const refused = machine.failures.length + (served?.refused.length ?? 0);
+    const { failures, unmapped } = machine;
+    const refused = failures.length + unmapped.length + (served?.refused.length ?? 0);
     return refused > 0 ? STATUS_FINDING : STATUS_OK;
   },
 });
@@ -110,7 +111,7 @@ function showAsJson({ machine, milliseconds, served }: Up, { values, out }: UpIn
   for (const { slot, error } of machine.failures) {
     out.json({ event: "refused", name: slot.name, code: error.code, message: error.message });
   }
-  for (const { name: refused, error } of served?.refused ?? []) {
+  for (const { name: refused, error } of [...machine.unmapped, ...(served?.refused ?? [])]) {
     out.json({ event: "refused", name: refused, code: error.code, message: error.message });
   }
   for (const each of served?.server === undefined ? [] : urisOf(served.server)) {
@@ -135,7 +136,8 @@ function showForPeople(
     const label = terminal.style("name", printable(each.name).padEnd(8));
     out.line(`  ${label} served${each.readOnly ? ", read-only" : ""}: ${each.uri}`);
   }
-  for (const { error } of [...machine.failures, ...(served?.refused ?? [])]) {
+  const { failures, unmapped } = machine;
+  for (const { error } of [...failures, ...unmapped, ...(served?.refused ?? [])]) {
     terminal.message(oneLine(error));
   }
   out.line("up; Ctrl-C ends it");
@@ -147,10 +149,14 @@ const SURVIVES = {
   volatile: "keeps nothing",
 } as const;
 
-function wordsOf({ domains, physicalStart, namespace, readOnly, file }: MachineDevice): string {
+function wordsOf(device: MachineDevice): string {
+  const { domains, physicalStart, namespace, readOnly, file, targets = [] } = device;
   const kinds = [...new Set(domains.map(({ domain }) => domain))];
   return [
-    kinds.map((domain) => `${domain}: ${SURVIVES[domain]}`).join(", "),
+    ...new Set(targets),
+    ...(kinds.length === 0
+      ? []
+      : [kinds.map((domain) => `${domain}: ${SURVIVES[domain]}`).join(", ")]),
     ...(physicalStart === undefined ? [] : [`at 0x${physicalStart.toString(16)}`]),
     ...(namespace === undefined ? [] : [namespace]),
     ...(readOnly ? ["read-only"] : []),

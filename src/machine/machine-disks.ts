@@ -1,0 +1,68 @@
+/**
+ * The disks of a machine as legs of mapped devices, and mapped devices as disks of the machine.
+ *
+ * @module
+ */
+import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
+import type { DeviceNumber } from "../block/device-numbers.ts";
+import { type DeviceLookup, type KnownDevice, numberText } from "../dm/device-directory.ts";
+import type { MappedDevice } from "../dm/mapped-device.ts";
+import type { MachineDevice } from "./machine.ts";
+
+/** A disk or partition with what describes it. */
+type DescribedDisk = readonly [BlockDevice, (device: BlockDevice) => MachineDevice];
+
+/** Linux's major for local use: of what has no number of its own. */
+const LOCAL_MAJOR = 240;
+
+/** What tables may name, beside mapped devices. */
+export class MachineDisks implements DeviceLookup {
+  readonly #disks: () => Iterable<DescribedDisk>;
+  /** Numbers that were given to disks without one: a table keeps naming the same. */
+  readonly #given = new Map<string, DeviceNumber>();
+
+  constructor(disks: () => Iterable<DescribedDisk>) {
+    this.#disks = disks;
+  }
+
+  find(word: string): KnownDevice | undefined {
+    const name = word.startsWith("/dev/") ? word.slice("/dev/".length) : word;
+    for (const [device, describe] of this.#disks()) {
+      const number = describe(device).number ?? this.#numberOf(device.name);
+      if (device.name === name || numberText(number) === word) {
+        return { name: device.name, number, device };
+      }
+    }
+    return undefined;
+  }
+
+  #numberOf(name: string): DeviceNumber {
+    const given = this.#given.get(name) ?? { major: LOCAL_MAJOR, minor: this.#given.size };
+    this.#given.set(name, given);
+    return given;
+  }
+}
+
+/** As it is found below `/dev`. */
+export function mappedName({ name }: MappedDevice): string {
+  return `mapper/${name}`;
+}
+
+/** What a machine says of a mapped device. */
+export function describeMappedDisk(device: MappedDevice): MachineDevice {
+  return {
+    name: mappedName(device),
+    kind: "mapped",
+    parent: undefined,
+    size: device.sectors * SECTOR_SIZE,
+    readOnly: device.readOnly,
+    number: device.number,
+    physicalStart: undefined,
+    writeCache: device.dax?.device.writeCache ?? false,
+    domains: [],
+    namespace: undefined,
+    backing: "mapped",
+    file: undefined,
+    targets: device.active?.placed.map(({ type }) => type.name) ?? [],
+  };
+}
