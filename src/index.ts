@@ -143,6 +143,8 @@ export type { PmemOperations } from "./drivers/pmem-operations.ts";
 export type { ServedRange } from "./drivers/served-range.ts";
 export { DaxDisk } from "./block/dax-disk.ts";
 export type { DaxDiskOptions } from "./block/dax-disk.ts";
+export { daxAsIn, directAccessBySector, operationsIn, withoutOperations } from "./dax/profiles.ts";
+export type { DaxOperationName, DaxProfile } from "./dax/profiles.ts";
 export { TracedOperations } from "./dax/traced-operations.ts";
 export { createPmem } from "./drivers/pmem.ts";
 export type { Pmem, PmemOptions, RegionClaims, RemoveOptions } from "./drivers/pmem.ts";

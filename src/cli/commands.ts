@@ -47,6 +47,7 @@ const loaders: Readonly<Record<string, () => Promise<Command>>> = {
   resize: async () => (await import("./commands/resize.ts")).resize,
   prove: async () => (await import("./commands/prove.ts")).prove,
   replay: async () => (await import("./commands/replay.ts")).replay,
+  exhibit: async () => (await import("./commands/exhibit.ts")).exhibit,
   dax: async () => (await import("./commands/dax.ts")).dax,
   completion: async () => (await import("./commands/completion.ts")).completion,
   man: async () => (await import("./commands/man.ts")).man,

@@ -10,6 +10,7 @@ import { LogWriter } from "../../../src/block/write-log-writer.ts";
 import { SectorContents, SectorDisk } from "../../../src/crash/sector-disk.ts";
 import { AddressSpace, type Area } from "../../../src/dax/address-space.ts";
 import { DaxDevice } from "../../../src/dax/dax-device.ts";
+import { daxAsIn } from "../../../src/dax/profiles.ts";
 import { type DaxOperations, PAGE_SIZE } from "../../../src/dax/operations.ts";
 import { runToEnd } from "../../../src/dax/steps.ts";
 import { createPmem, type Pmem, type PmemOptions } from "../../../src/drivers/pmem.ts";
@@ -381,6 +382,13 @@ export const stories: readonly Story[] = [
   }),
   story("dax: a driver without copies", (media, promise) => {
     usePlainDriver(pmemOn(media), promise);
+  }),
+  story("dax: as Linux 4.13 has it", (media, promise) => {
+    const dax = daxAsIn("v4.13", pmemOn(media).dax);
+    dax.zeroPageRange(2, 1);
+    dax.fence();
+    promise(2 * PAGE_SIZE, new Uint8Array(PAGE_SIZE));
+    useStores({ dax }, promise);
   }),
   story("dax: a claimed range", (media, promise) => useClaim(pmemOn(media), promise)),
   story("dax: an address space", (media, promise) => useSpace(pmemOn(media), promise)),

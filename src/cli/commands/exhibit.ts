@@ -1,0 +1,49 @@
+/**
+ * `daxkit exhibit`.
+ *
+ * @module
+ */
+import { STATUS_FINDING, STATUS_OK, UsageError, command } from "../command.ts";
+
+export const exhibit = command({
+  name: "exhibit",
+  summary: "act out an argument about DAX, and count what settles it",
+  description: [
+    "Runs one of the arguments that shaped Linux's DAX stack: what was said, what happens, and " +
+      "the figures that settle it, each counted by running it now. Without NAME, or with 'list', " +
+      "it lists them; 'all' runs them one after the other. No file is written.",
+  ],
+  json: "lines",
+  operands: [{ name: "NAME", text: "which one", count: "optional", complete: ["list", "all"] }],
+  options: {},
+  examples: [
+    { line: "daxkit exhibit", text: "lists them" },
+    { line: "daxkit exhibit first-leg", text: "finds the flush that Linux 4.13 did not send" },
+  ],
+  statuses: { [STATUS_FINDING]: "A figure is not what it has to be." },
+  async run({ operands: [name = "list"], json, out, terminal }) {
+    const { EXHIBITS } = await import("../exhibits/exhibits.ts");
+    const { isSettled } = await import("../exhibits/exhibit.ts");
+    const { exhibitLines, listLines, recordOf } = await import("../exhibits/text.ts");
+    if (name === "list") {
+      if (json) for (const each of EXHIBITS) out.json({ name: each.name, question: each.question });
+      else for (const line of listLines(EXHIBITS)) out.line(line);
+      return STATUS_OK;
+    }
+    const chosen = name === "all" ? EXHIBITS : EXHIBITS.filter((each) => each.name === name);
+    if (chosen.length === 0) {
+      const names = EXHIBITS.map((each) => each.name).join(", ");
+      throw new UsageError(`no exhibit '${name}'; there are ${names}`);
+    }
+    let settled = true;
+    for (const each of chosen) {
+      const acted = each.run();
+      settled &&= isSettled(acted);
+      if (json) out.json(recordOf(each, acted));
+      else {
+        for (const line of exhibitLines(each, acted, terminal.style.bind(terminal))) out.line(line);
+      }
+    }
+    return settled ? STATUS_OK : STATUS_FINDING;
+  },
+});

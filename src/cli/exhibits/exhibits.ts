@@ -1,0 +1,12 @@
+/**
+ * All exhibits, in the order in which the arguments were had.
+ *
+ * @module
+ */
+import type { Exhibit } from "./exhibit.ts";
+import { firstLeg } from "./first-leg.ts";
+import { gatedFlushes } from "./gated-flushes.ts";
+import { memmapCopies } from "./memmap-copies.ts";
+
+/** Every exhibit. */
+export const EXHIBITS: readonly Exhibit[] = [memmapCopies, gatedFlushes, firstLeg];
