@@ -15,6 +15,17 @@ export interface QueueLimits {
   readonly physicalBlockSize: number;
 }
 
+/** Who has a device in use: a mounted filesystem. */
+export interface DeviceUser {
+  /**
+   * How it is made to stand still, for a device that is about to; undefined where nothing is ever
+   * written.
+   */
+  readonly freezing?:
+    | { freeze(how: { readonly by: "device" }): void; thaw(by: "device"): void }
+    | undefined;
+}
+
 /**
  * A disk, a partition or a stacked device.
  *
@@ -46,4 +57,9 @@ export interface BlockDevice extends ByteStore {
   discard(sector: number, sectors: number): void;
   /** Everything written before is durable when it returns. */
   flush(): void;
+  /**
+   * Somebody uses the device until the returned function is called; that may be called again.
+   * Absent where nobody has to know.
+   */
+  hold?(user: DeviceUser): () => void;
 }

@@ -8,7 +8,12 @@
 import type { DaxRange } from "../dax/iomap.ts";
 import { DaxError } from "../lib/errno.ts";
 import { Prng } from "../lib/prng.ts";
-import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "./block-device.ts";
+import {
+  type BlockDevice,
+  type DeviceUser,
+  type QueueLimits,
+  SECTOR_SIZE,
+} from "./block-device.ts";
 import { checkBytes, checkRequest, checkSectors } from "./request.ts";
 
 /** What a request does; `write` includes writeZeroes and discard. */
@@ -82,6 +87,10 @@ export class FaultyDevice implements BlockDevice {
   /** Replaces all rules; none: nothing fails any more. */
   arm(rules: readonly FaultRule[]): void {
     this.#rules = rules.map((rule) => ({ rule, passed: 0, failed: 0 }));
+  }
+
+  hold(user: DeviceUser): () => void {
+    return this.inner.hold?.(user) ?? (() => {});
   }
 
   read(sector: number, target: Uint8Array): void {

@@ -5,7 +5,12 @@
  */
 import type { DaxRange } from "../dax/iomap.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
-import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "./block-device.ts";
+import {
+  type BlockDevice,
+  type DeviceUser,
+  type QueueLimits,
+  SECTOR_SIZE,
+} from "./block-device.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable } from "./request.ts";
 
 /** Where a partition lies on its disk. */
@@ -45,6 +50,10 @@ export class Partition implements BlockDevice {
     this.readOnly = disk.readOnly || (options.readOnly ?? false);
     this.metadataBySector = disk.metadataBySector ?? false;
     this.dax = daxOf(disk.dax, options.start * SECTOR_SIZE, options.sectors * SECTOR_SIZE);
+  }
+
+  hold(user: DeviceUser): () => void {
+    return this.disk.hold?.(user) ?? (() => {});
   }
 
   read(sector: number, target: Uint8Array): void {

@@ -4,7 +4,12 @@
  *
  * @module
  */
-import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "./block-device.ts";
+import {
+  type BlockDevice,
+  type DeviceUser,
+  type QueueLimits,
+  SECTOR_SIZE,
+} from "./block-device.ts";
 import { readBytesBySector, writeBytesBySector } from "./request.ts";
 import type { LogWriter } from "./write-log-writer.ts";
 
@@ -29,6 +34,10 @@ export class RecordedDevice implements BlockDevice {
     this.limits = inner.limits;
     this.readOnly = inner.readOnly;
     this.#log = log;
+  }
+
+  hold(user: DeviceUser): () => void {
+    return this.inner.hold?.(user) ?? (() => {});
   }
 
   read(sector: number, target: Uint8Array): void {

@@ -8,7 +8,12 @@
  *
  * @module
  */
-import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "../block/block-device.ts";
+import {
+  type BlockDevice,
+  type DeviceUser,
+  type QueueLimits,
+  SECTOR_SIZE,
+} from "../block/block-device.ts";
 import type { DeviceNumber } from "../block/device-numbers.ts";
 import {
   checkBytes,
@@ -24,6 +29,7 @@ import { PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError } from "../lib/errno.ts";
 import { routedDax, routesChange } from "./dax-routing.ts";
 import { numberText } from "./device-directory.ts";
+import { DeviceUsers } from "./device-users.ts";
 import { passUp } from "./failure-routing.ts";
 import type { FailureListener } from "./leg-failures.ts";
 import { byteRun, part, runOf } from "./request-parts.ts";
@@ -51,14 +57,6 @@ export interface SuspendOptions {
   readonly nolockfs?: boolean;
 }
 
-/** A filesystem that is mounted on a device and can stand still. */
-export interface Freezable {
-  /** Everything is written, and nothing more is until `thaw`. */
-  freeze(): void;
-  /** It goes on. */
-  thaw(): void;
-}
-
 /** Empty limits, of a device without a table. */
 const NO_LIMITS: QueueLimits = { logicalBlockSize: 512, physicalBlockSize: 512 };
 
@@ -73,15 +71,13 @@ export class MappedDevice implements BlockDevice {
   openCount = 0;
   /** Removal waits for the last user. */
   deferred = false;
-  /** Of the mounted filesystem; `suspend` freezes it. */
-  filesystem: Freezable | undefined;
   readonly #options: MappedOptions;
   readonly #failed: FailureListener = (...what) => passUp(this.#active, this.#dax, ...what);
   #active: Table | undefined;
   #inactive: Table | undefined;
   #dax: DaxDevice | undefined;
   #suspended = false;
-  #frozen = false;
+  readonly #users = new DeviceUsers();
   #removed = false;
   #events = 0;
   readonly #watchers = new Set<() => void>();
@@ -201,17 +197,15 @@ export class MappedDevice implements BlockDevice {
   }
 
   /**
-   * Stops requests: first the filesystem is frozen, then the targets bring home what they hold. A
-   * device that is suspended stays so.
+   * Stops requests: first mounted filesystems are frozen, then the targets bring home what they
+   * hold. A device that is suspended stays so.
+   * @throws EBUSY, EIO when a filesystem cannot stand still: then nothing is suspended
    */
   suspend({ nolockfs = false }: SuspendOptions = {}): void {
     this.#assertThere("suspend");
     if (this.#suspended) return;
+    if (!nolockfs) this.#users.freeze();
     for (const { target } of this.#placed()) target.presuspend?.();
-    if (!nolockfs && this.filesystem !== undefined) {
-      this.filesystem.freeze();
-      this.#frozen = true;
-    }
     this.#suspended = true;
     routesChange();
     for (const { target } of this.#placed()) target.postsuspend?.();
@@ -229,8 +223,7 @@ export class MappedDevice implements BlockDevice {
     for (const { target } of this.#placed()) target.resume?.();
     this.#suspended = false;
     routesChange();
-    if (this.#frozen) this.filesystem?.thaw();
-    this.#frozen = false;
+    this.#users.thaw();
   }
 
   /**
@@ -273,6 +266,18 @@ export class MappedDevice implements BlockDevice {
       open = false;
       this.openCount--;
       this.#options.closed();
+    };
+  }
+
+  /** As {@link open}, by a mounted filesystem; `suspend` freezes it. @throws ENXIO */
+  hold(user: DeviceUser): () => void {
+    const close = this.open();
+    this.#users.join(user);
+    let held = true;
+    return () => {
+      if (held) this.#users.leave(user);
+      held = false;
+      close();
     };
   }
 

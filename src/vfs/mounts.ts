@@ -60,6 +60,7 @@ export class Mount {
   readonly root: Location;
   /** Who wants to hear of changes; all mounts of a tree share it. */
   readonly watches: Watches;
+  readonly #release: (() => void) | undefined;
   /** Files that are mapped; all trees over a filesystem share it. */
   readonly spaces: AddressSpaces;
   /** Whether reading leaves a trace; undefined where it leaves none. */
@@ -77,6 +78,7 @@ export class Mount {
     this.filesystem = filesystem;
     this.at = at;
     this.root = { inode: filesystem.root, mount: this, parent: at?.parent, name: at?.name ?? "" };
+    this.#release = filesystem.device.hold?.(filesystem);
   }
 
   /** False from the moment it is unmounted. */
@@ -159,6 +161,7 @@ export class Mount {
     } finally {
       this.filesystem.device.dax?.device.exit();
       mountsOf(this.filesystem).delete(this);
+      this.#release?.();
     }
   }
 }

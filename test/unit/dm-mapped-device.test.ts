@@ -1,9 +1,16 @@
 /** Mapped devices: slots, suspension, removal, dax through a table, failures from below. */
 import { describe, expect, test } from "vitest";
+import type { BlockDevice } from "../../src/block/block-device.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { Partition } from "../../src/block/partition.ts";
 import type { DeviceMapper } from "../../src/dm/device-mapper.ts";
+import type { MappedDevice } from "../../src/dm/mapped-device.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
+import { ext } from "../../src/fs/ext/ext.ts";
+import { makeExt } from "../../src/fs/ext/mkfs.ts";
+import { seededEnvironment } from "../../src/lib/environment.ts";
+import { DaxError } from "../../src/lib/errno.ts";
+import { FileTree } from "../../src/vfs/file-tree.ts";
 import { pmemOf } from "../support/block-devices.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
 import { mapperOver, ramDisk } from "../support/mapped.ts";
@@ -74,12 +81,21 @@ describe("slots", () => {
   });
 });
 
+function busy(): never {
+  throw new DaxError("EBUSY", {});
+}
+
+function partitionOf(disk: BlockDevice): Partition {
+  return new Partition(disk, { name: "p1", start: 64, sectors: disk.sectors - 64 });
+}
+
 describe("suspension", () => {
   test("refuses requests until resume, and freezes the filesystem unless told not to", () => {
     const { mapper } = rams();
     const device = mapper.create("x", "0 64 linear a 0");
     const calls: string[] = [];
-    device.filesystem = { freeze: () => calls.push("freeze"), thaw: () => calls.push("thaw") };
+    const freeze = () => calls.push("freeze");
+    const leave = device.hold({ freezing: { freeze, thaw: () => calls.push("thaw") } });
     device.suspend();
     expect(codeOf(() => sectorOf(device))).toBe("EAGAIN");
     expect(codeOf(() => device.write(0, new Uint8Array(512)))).toBe("EAGAIN");
@@ -90,6 +106,58 @@ describe("suspension", () => {
     device.suspend({ nolockfs: true });
     device.resume();
     expect(calls).toEqual(["freeze", "thaw"]);
+    leave();
+    leave();
+    expect(device.openCount).toBe(0);
+  });
+
+  test("is refused, and nothing frozen, when one filesystem cannot stand still", () => {
+    const device = rams().mapper.create("x", "0 64 linear a 0");
+    const calls: string[] = [];
+    const freeze = () => calls.push("freeze");
+    device.hold({ freezing: { freeze, thaw: () => calls.push("thaw") } });
+    const leave = device.hold({ freezing: { freeze: busy, thaw: () => calls.push("wrong") } });
+    expect(codeOf(() => device.suspend())).toBe("EBUSY");
+    expect([device.suspended, calls]).toEqual([false, ["freeze", "thaw"]]);
+    leave();
+    device.suspend();
+    expect(device.suspended).toBe(true);
+  });
+
+  test.each([
+    ["itself", (device: MappedDevice) => device],
+    ["a partition of it", (device: MappedDevice) => partitionOf(device)],
+  ])("[1.13] a filesystem on %s has it open, and does not change meanwhile", (_, on) => {
+    const bytes = 4 << 20;
+    const { mapper } = mapperOver({ p: pmemOf(bytes).pmem.disk });
+    const device = mapper.create("x", `0 ${bytes / 512} linear p 0`);
+    makeExt(on(device), { type: "ext4", inodes: 32 }, seededEnvironment(1));
+    const tree = new FileTree(ext.mount(on(device), { write: true }, seededEnvironment(2)));
+    expect(device.openCount).toBe(1);
+    expect(codeOf(() => mapper.remove("x"))).toBe("EBUSY");
+    const file = tree.open("/f", { create: true, access: "readwrite" });
+    file.pwrite(noise(1, 9000), 0);
+    device.suspend();
+    const disk = device.active!.legs[0]!.device;
+    const seen = (): Uint8Array => {
+      const all = new Uint8Array(bytes);
+      disk.read(0, all);
+      return all;
+    };
+    const frozen = seen();
+    // What was written is home already: the image is one that was unmounted.
+    const copy = new RamDisk({ name: "copy", bytes: frozen.slice() });
+    const inside = on(device) === device ? copy : partitionOf(copy);
+    expect([...ext.check(inside, seededEnvironment(3))]).toEqual([]);
+    expect(codeOf(() => file.pwrite(noise(2, 9000), 0))).toBe("EAGAIN");
+    expect(codeOf(() => tree.mkdir("/d"))).toBe("EAGAIN");
+    expect(same(seen(), frozen)).toBe(true);
+    device.resume();
+    tree.mkdir("/d");
+    file.close();
+    tree.close();
+    expect(device.openCount).toBe(0);
+    mapper.remove("x");
   });
 
   test("lets no store go through dax, and every flush", () => {
