@@ -30,7 +30,7 @@ const USAGE = `usage: npm run persistence-coverage -- [OPTION...]
 `;
 
 /** The stories of devices and trees take milliseconds each. */
-const QUICK = /\/(?:device|dm(?:-\w+)?|tree)-stories/u;
+const QUICK = /\/(?:device|dm(?:-\w+)?|memory|tree)-stories/u;
 
 const root = join(import.meta.dirname, "..");
 const { values: options } = parseArgs({

@@ -7,13 +7,16 @@
  *
  * @module
  */
+import { AddressSpaces } from "../dax/address-spaces.ts";
 import { DaxDevice } from "../dax/dax-device.ts";
 import { MediaRange } from "../dax/media-range.ts";
 import { NO_OPERATIONS } from "../dax/no-operations.ts";
 import { type DaxOperations, PAGE_SIZE } from "../dax/operations.ts";
+import { RAW_INO } from "../dax/raw-freeze.ts";
 import { TracedOperations } from "../dax/traced-operations.ts";
 import { DaxError } from "../lib/errno.ts";
 import type { Resource } from "../platform/resources.ts";
+import { DaxFile } from "./dax-file.ts";
 import { type DeviceRange, inOrder, pagesOf, sizeOf } from "./dax-ranges.ts";
 import type { DaxRegion } from "./dax-region.ts";
 import { DAX_UNIT, type PhysicalRange, checkAlignment, grown, shrunk } from "./dax-space.ts";
@@ -42,6 +45,8 @@ interface Service {
   readonly driver: DaxDriver;
   /** Of drivers that have one. */
   readonly dax: DaxDevice | undefined;
+  /** What mappings of `device_dax` go to: the same memory with its operations. */
+  readonly pages: DaxDevice | undefined;
   readonly ranges: readonly ServedRange[];
   readonly memory: KmemMemory | undefined;
   /** Gives back what the driver took. */
@@ -185,20 +190,38 @@ export class DevDax {
   }
 
   /**
+   * Opens the character device.
+   * @throws ENXIO without a driver, EOPNOTSUPP when it is one that offers no mapping
+   */
+  open(): DaxFile {
+    const { driver, dax, pages } = this.#service ?? {};
+    if (driver === undefined) throw this.#refusal("ENXIO", "open", "no driver serves it");
+    if (dax === undefined || pages === undefined) {
+      throw this.#refusal("EOPNOTSUPP", "open", `driver ${driver} offers no mapping`);
+    }
+    return new DaxFile(this, dax, pages);
+  }
+
+  /**
    * Takes the driver off: no new operation starts, and mappings end. Returns false when there was
    * none.
-   * @throws EBUSY while somebody holds it, uses memory that it gives, or has raw bytes of it
+   * @throws EBUSY while somebody holds it, uses memory that it gives, or has raw bytes of it that
+   *   cannot be taken back
    */
   unbind(): boolean {
     const service = this.#service;
     if (service === undefined) return false;
-    const { dax, memory } = service;
-    if (dax !== undefined && (dax.users > 0 || dax.holder !== undefined)) {
-      const holder = dax.holder === undefined ? "" : `, held by ${dax.holder.name}`;
-      throw this.#refusal("EBUSY", "unbind", `${dax.users} mappings or operations${holder}`);
+    const { dax, pages, memory } = service;
+    const space = pages === undefined ? undefined : AddressSpaces.of(pages).get(RAW_INO);
+    space?.revoke(`${this.name}: its driver was taken off`);
+    const users = (dax?.users ?? 0) + (pages?.users ?? 0);
+    if (users > 0 || dax?.holder !== undefined) {
+      const holder = dax?.holder === undefined ? "" : `, held by ${dax.holder.name}`;
+      throw this.#refusal("EBUSY", "unbind", `${users} mappings or operations${holder}`);
     }
     memory?.offline();
     dax?.kill();
+    pages?.kill();
     service.release();
     this.#service = undefined;
     return true;
@@ -209,23 +232,25 @@ export class DevDax {
     const claims = this.#claim();
     try {
       const ranges = this.#ranges.map((range) => serve(range, this.#memoryOf(range)));
-      const fsdev =
-        driver === "fsdev_dax" ? new FsdevOperations(name, ranges, options.addressing) : undefined;
-      const dax = new DaxDevice({
+      const operations = new FsdevOperations(name, ranges, options.addressing);
+      const device = {
         name,
         pages: pagesOf(ranges),
-        operations: fsdev === undefined ? NO_OPERATIONS : this.#traced(fsdev),
         writeCache: options.writeCache ?? ranges.some(({ memory }) => memory.hasCache),
         synchronous: isSynchronous(region.options.media.durability),
-      });
-      for (const { memory } of ranges) memory.bind(dax);
-      if (fsdev !== undefined) region.options.hosts?.register(name, dax);
+      };
+      const served = new DaxDevice({ ...device, operations: this.#traced(operations) });
+      for (const { memory } of ranges) memory.bind(served);
+      const isForFiles = driver === "fsdev_dax";
+      const dax = isForFiles ? served : new DaxDevice({ ...device, operations: NO_OPERATIONS });
+      if (isForFiles) region.options.hosts?.register(name, dax);
       const release = (): void => {
         region.options.hosts?.unregister(name, dax);
-        fsdev?.release();
+        operations.release();
         this.#unclaim(claims);
       };
-      return { driver, dax, ranges, memory: undefined, release };
+      const pages = isForFiles ? undefined : served;
+      return { driver, dax, pages, ranges, memory: undefined, release };
     } catch (error) {
       this.#unclaim(claims);
       throw error;
@@ -243,7 +268,14 @@ export class DevDax {
       ...(options.memoryBlock === undefined ? {} : { block: options.memoryBlock }),
       ...(options.resources === undefined ? {} : { resources: options.resources }),
     });
-    return { driver: "kmem", dax: undefined, ranges: [], memory, release: () => {} };
+    return {
+      driver: "kmem",
+      dax: undefined,
+      pages: undefined,
+      ranges: [],
+      memory,
+      release: () => {},
+    };
   }
 
   #traced(operations: FsdevOperations): DaxOperations {
@@ -305,7 +337,7 @@ export class DevDax {
   }
 
   #refusal(
-    code: "EBUSY" | "EINVAL" | "ENOSPC" | "ENXIO",
+    code: "EBUSY" | "EINVAL" | "ENOSPC" | "ENXIO" | "EOPNOTSUPP",
     syscall: string,
     detail: string,
   ): DaxError {

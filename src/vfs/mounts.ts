@@ -4,6 +4,7 @@
  * @module
  */
 import { AddressSpaces } from "../dax/address-spaces.ts";
+import { useRange } from "../dax/range-users.ts";
 import { DaxError, assert } from "../lib/errno.ts";
 import { type AccessRule, noteAccess } from "./access-times.ts";
 import type { Filesystem, Inode } from "./filesystem.ts";
@@ -66,14 +67,22 @@ export class Mount {
   /** Whether reading leaves a trace; undefined where it leaves none. */
   accessRule: AccessRule | undefined;
   readonly #users = new Set<MountUser>();
+  readonly #leaveRange: () => void;
   #live = true;
 
-  /** @throws ENXIO when the device is gone already */
+  /** @throws ENXIO when the device is gone already, EBUSY while it is mapped raw */
   constructor(filesystem: Filesystem, at: Location | undefined, watches = new Watches()) {
     this.watches = watches;
     this.spaces = AddressSpaces.of(filesystem);
     // While it is mounted the device is in use: removing it answers EBUSY, or waits.
-    filesystem.device.dax?.device.enter();
+    const { dax, name } = filesystem.device;
+    dax?.device.enter();
+    try {
+      this.#leaveRange = dax === undefined ? () => {} : useRange(dax, "filesystem", name);
+    } catch (error) {
+      dax?.device.exit();
+      throw error;
+    }
     mountsOf(filesystem).add(this);
     this.filesystem = filesystem;
     this.at = at;
@@ -162,6 +171,7 @@ export class Mount {
       this.filesystem.device.dax?.device.exit();
       mountsOf(this.filesystem).delete(this);
       this.#release?.();
+      this.#leaveRange();
     }
   }
 }

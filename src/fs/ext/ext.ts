@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { assertUsable } from "../../dax/range-users.ts";
 import type { BlockDevice } from "../../block/block-device.ts";
 import { Buffers } from "../../block/buffers.ts";
 import type { Environment } from "../../lib/environment.ts";
@@ -49,11 +50,13 @@ export const ext: FilesystemType<ExtMountOptions> = {
    * an earlier mount left to be deleted, and is to be unmounted.
    * @throws EUCLEAN, EBADMSG for a damaged image, ENOTSUP for a feature that is not read, or not
    *   kept right by writing; EINVAL for an option that cannot be granted, EROFS for a device that
-   *   cannot be written, EIO
+   *   cannot be written, EBUSY while the device is mapped raw, EIO
    */
   mount(device: BlockDevice, options: ExtMountOptions, environment: Environment): ExtFilesystem {
     const { minixdf = false, write = false, dax = "inode" } = options;
     if (write) checkDax(device, options);
+    // Before a journal is replayed: somebody may have the bytes in his hands.
+    if (device.dax !== undefined) assertUsable(device.dax, "filesystem", device.name);
     const open = write ? mountForWriting : mountForReading;
     const { volume, writing } = open(device, options, environment);
     const daxPolicy = daxPolicyFor(device, volume.superblock, dax);

@@ -15,7 +15,7 @@ import { type DaxOperations, PAGE_SIZE } from "../../../src/dax/operations.ts";
 import { runToEnd } from "../../../src/dax/steps.ts";
 import { createPmem, type Pmem, type PmemOptions } from "../../../src/drivers/pmem.ts";
 import { explore } from "../../../src/crash/explorer.ts";
-import { type Tracer, silent } from "../../../src/lib/environment.ts";
+import { silent } from "../../../src/lib/environment.ts";
 import { copyIn } from "../../../src/lib/memory.ts";
 import { mapMedia } from "../../../src/media/mapping.ts";
 import type { DomainRange, Media } from "../../../src/media/media.ts";
@@ -32,7 +32,6 @@ import { FaultInjector, PoisonedDevice } from "../../../src/node/prove/fault-inj
 import { claimRange } from "../../../src/platform/claim.ts";
 import { ResourceTree } from "../../../src/platform/resources.ts";
 import { noise, same } from "../bytes.ts";
-import { fsdevOf } from "../dax-regions.ts";
 import { MemoryLog } from "../memory-log.ts";
 import { NbdClient, nbdWorkload } from "../nbd-promises.ts";
 import { type Promising, brokenPromise, durableInLog } from "./promises.ts";
@@ -40,17 +39,8 @@ import { type Story, objectionOf } from "./story.ts";
 
 const SIZE = 8 * PAGE_SIZE;
 
-function pmemOn(media: Media, options: Partial<PmemOptions> = {}): Pmem {
+export function pmemOn(media: Media, options: Partial<PmemOptions> = {}): Pmem {
   return createPmem({ name: "pmem0", media, start: 0, length: SIZE, physicalStart: 0, ...options });
-}
-
-/** The same memory as a device of two ranges, served to filesystems. */
-function fsdevOn(media: Media, trace?: Tracer): Pick<Pmem, "dax"> {
-  const layout = [
-    [0, 0, 3],
-    [3, 3, 5],
-  ] as const;
-  return fsdevOf(layout, { media, ...(trace === undefined ? {} : { trace }) });
 }
 
 /** Each way to make something durable, in sectors of its own; the device begins at byte `first`. */
@@ -121,7 +111,7 @@ const striped: DomainRange[] = Array.from({ length: 8 }, (_, page) => ({
 }));
 
 /** Copies, zeros and repairs of a dax device, across the border of two pages, each with a fence. */
-function useDax({ dax }: Pick<Pmem, "dax">, promise: Promising): void {
+export function useDax({ dax }: Pick<Pmem, "dax">, promise: Promising): void {
   for (const [round, length] of [20, 200, 70, 129].entries()) {
     const at = round * PAGE_SIZE + PAGE_SIZE - 33 + round;
     const data = noise(round, length);
@@ -164,7 +154,7 @@ function usePlainDriver({ dax }: Pmem, promise: Promising): void {
 }
 
 /** Stores of one's own, with flush and fence of the device. */
-function useStores({ dax }: Pick<Pmem, "dax">, promise: Promising): void {
+export function useStores({ dax }: Pick<Pmem, "dax">, promise: Promising): void {
   const { memory, start } = dax.directAccess(1, 1);
   const data = noise(5, 8);
   memory.setBigUint64(start + 56, new DataView(data.buffer).getBigUint64(0));
@@ -248,7 +238,7 @@ function withoutNonTemporal(media: ModelledMedia): Media {
   });
 }
 
-const story = (
+export const story = (
   name: string,
   use: (media: ModelledMedia, promise: Promising) => void | Promise<void>,
   modelled: ModelledOptions = {},
@@ -374,8 +364,6 @@ export const stories: readonly Story[] = [
   story("dax: copies of a striped range", (media, promise) => useDax(pmemOn(media), promise), {
     domains: striped,
   }),
-  story("fsdev: copies", (media, promise) => useDax(fsdevOn(media), promise)),
-  story("fsdev: stores", (media, promise) => useStores(fsdevOn(media, silent), promise)),
   story("dax: stores", (media, promise) => useStores(pmemOn(media), promise)),
   story("dax: a source around the cache", (media, promise) => {
     useSources(pmemOn(media, { nonTemporalFrom: 100 }), promise);
