@@ -59,8 +59,8 @@ export class Table {
     this.legs = legs;
     this.readOnly = readOnly;
     this.sectors = last === undefined ? 0 : last.begin + last.length;
-    this.limits = stackLimits(legs);
     const targets = placed.map(({ target }) => target);
+    this.limits = stackLimits(legs, targets);
     const passing = targets.filter((target) => target.flush === undefined);
     this.flushed = [...new Set(passing.flatMap(({ uses }) => uses.map(({ leg }) => leg.device)))];
     this.flushing = targets.filter((target) => target.flush !== undefined);
@@ -99,9 +99,13 @@ export class Table {
   }
 }
 
-/** As the kernel stacks limits: a request has to suit every leg. */
-function stackLimits(legs: readonly Leg[]): QueueLimits {
+/** As the kernel stacks limits: a request has to suit every leg, and every target. */
+function stackLimits(legs: readonly Leg[], targets: readonly Target[]): QueueLimits {
   let [logicalBlockSize, physicalBlockSize] = [SECTOR_SIZE, SECTOR_SIZE];
+  for (const { blockSize = 0 } of targets) {
+    logicalBlockSize = Math.max(logicalBlockSize, blockSize);
+    physicalBlockSize = Math.max(physicalBlockSize, blockSize);
+  }
   for (const { device } of legs) {
     logicalBlockSize = Math.max(logicalBlockSize, device.limits.logicalBlockSize);
     physicalBlockSize = Math.max(physicalBlockSize, device.limits.physicalBlockSize);

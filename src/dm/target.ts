@@ -55,6 +55,8 @@ export interface Target {
   readonly uses: readonly LegRange[];
   /** Sectors; requests are split where a multiple of these from the target's beginning ends. */
   readonly maxIoLength?: number;
+  /** Bytes that requests should come in, where these are more than the legs ask for. */
+  readonly blockSize?: number;
   /** @throws EIO */
   read(sector: number, target: Uint8Array): void;
   /** @throws EIO */

@@ -23,6 +23,8 @@ const LOG = 4096;
 /** How a device is put together. */
 interface Stack {
   readonly table: string;
+  /** Whether the filesystem was on the first leg before the device was made. */
+  readonly before?: boolean;
   /** Whether flushes reach the second leg. */
   readonly both: boolean;
 }
@@ -37,6 +39,10 @@ function deviceOn(media: ModelledMedia, { table, both }: Stack): MappedDevice {
 /** What the filesystem looks like in the media before anything is done to it. */
 function spread(stack: Stack): Uint8Array<ArrayBuffer> {
   const media = new ModelledMedia(2 * LEG + LOG);
+  if (stack.before === true) {
+    media.recorder.image.set(image);
+    return media.recorder.image.slice();
+  }
   const device = deviceOn(media, stack);
   device.write(0, image);
   device.flush();
@@ -92,21 +98,33 @@ function cutEverywhere(stack: Stack): Findings {
 
 const STRIPED = `0 ${SECTORS} striped 2 8 p 0 q 0`;
 const HALVES = `0 ${SECTORS / 2} linear p 0\n${SECTORS / 2} ${SECTORS / 2} linear q 0`;
+const SNAPSHOT = `0 ${SECTORS} snapshot p q P 8`;
+const writecache = (mode: "p" | "s"): string =>
+  `0 ${SECTORS} writecache ${mode} p q 1024 2 autocommit_blocks 3`;
 const MIRROR = `0 ${SECTORS} mirror disk 3 d 512 nosync 2 p 0 q 0`;
 
+/** By what they are: a table, and whether the filesystem was there before the device. */
+const STACKS: Readonly<Record<string, Omit<Stack, "both">>> = {
+  "stripes of a page": { table: STRIPED },
+  "two halves": { table: HALVES },
+  "a mirror": { table: MIRROR },
+  "a snapshot": { table: SNAPSHOT, before: true },
+  "a cache of pmem": { table: writecache("p"), before: true },
+  "a cache on a disk": { table: writecache("s"), before: true },
+};
+
 describe("[X7] ext4 over", () => {
-  test.each([
-    ["stripes of a page", STRIPED],
-    ["two halves", HALVES],
-    ["a mirror", MIRROR],
-  ])("%s keeps what was synced", (_, table) => {
-    const { failure, tallies } = cutEverywhere({ table, both: true });
+  test.each(Object.entries(STACKS))("%s keeps what was synced", (_, stack) => {
+    const { failure, tallies } = cutEverywhere({ ...stack, both: true });
     expect(failure).toBe(undefined);
     expect(tallies[0]?.crashPoints).toBeGreaterThan(5);
   });
 
-  test("[4.1] stripes loses it when flushes reach the first leg only", () => {
-    const { failure } = cutEverywhere({ table: STRIPED, both: false });
-    expect(failure?.objection.said).toMatch(/one|two|ENOENT|EUCLEAN|EBADMSG/u);
-  });
+  test.each(["stripes of a page", "a snapshot", "a cache of pmem", "a cache on a disk"])(
+    "[4.1] %s loses it when flushes reach the first leg only",
+    (name) => {
+      const { failure } = cutEverywhere({ ...STACKS[name]!, both: false });
+      expect(failure?.objection.said).toMatch(/one|two|ENOENT|EUCLEAN|EBADMSG/u);
+    },
+  );
 });

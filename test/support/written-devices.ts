@@ -118,14 +118,17 @@ export const WRITTEN: Readonly<Record<string, WrittenKind>> = {
     make: mapped("0 SIZE striped 2 8 A 0 B 0", "0 SIZE mirror core 1 64 2 /dev/mapper/l0 0 C 0"),
     dax: false,
   },
-  // [X6] Whoever asks for memory gets a page, or a few.
-  "short answers": {
+  // Whoever asks for memory gets a page, or a few.
+  "[X6] short answers": {
     make: (bytes) => {
       const { device } = fakeDax(bytes / PAGE_SIZE, { short: new Prng(4) });
       return new DaxDisk(device);
     },
     dax: true,
   },
-  "stripes over short answers": { make: mapped("0 SIZE striped 2 16 D 0 A 0"), dax: true },
-  "writecache on short answers": { make: mapped("0 SIZE writecache p A D 4096 0"), dax: false },
+  "[X6] stripes over short answers": { make: mapped("0 SIZE striped 2 16 D 0 A 0"), dax: true },
+  "[X6] writecache on short answers": {
+    make: mapped("0 SIZE writecache p A D 4096 0"),
+    dax: false,
+  },
 };

@@ -75,6 +75,14 @@ describe.each(["p", "s"])("mode %s", (mode) => {
     expect(status(live)).toMatchObject({ error: 0, free: status(live)["blocks"] });
   });
 
+  test("its block is the logical block of the device, and of what stands on that", () => {
+    const { mapper, device } = cached(mode, 1 << 17, "2048 0");
+    expect(device.limits).toEqual({ logicalBlockSize: 2048, physicalBlockSize: 4096 });
+    const above = mapper.create("above", "0 8 linear /dev/mapper/x 4");
+    expect(above.limits.logicalBlockSize).toBe(2048);
+    expect(codeOf(() => mapper.create("odd", "0 8 linear /dev/mapper/x 1"))).toBe("EINVAL");
+  });
+
   test("without room writes go home: those in memory wait, those on a disk go around", () => {
     const words = "4096 4 high_watermark 100 low_watermark 50";
     const { device, origin } = cached(mode, 1 << 15, words);

@@ -51,6 +51,7 @@ const noCounts = (): Counts => ({
 
 class WritecacheTarget implements Target {
   readonly uses: readonly LegRange[];
+  readonly blockSize: number;
   readonly #options: WritecacheOptions;
   readonly #context: TargetContext;
   readonly #memory: CacheMemory;
@@ -75,6 +76,7 @@ class WritecacheTarget implements Target {
     this.#context = context;
     this.#memory = memory;
     this.#table = new CacheTable(memory, layout, options.blockSize);
+    this.blockSize = options.blockSize;
     this.#cleaner = options.cleaner;
     const sectors = cache.device.sectors - startSector;
     this.uses = [
