@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { holdsAll } from "../dax/media-failures.ts";
 import { useRange } from "../dax/range-users.ts";
 import { type RawMapOptions, RawMapping } from "../dax/raw-mapping.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
@@ -19,7 +20,7 @@ import { daxRangeOf } from "./dax-capability.ts";
 export function mapRaw(device: BlockDevice, options: RawMapOptions = {}): RawMapping {
   const range = daxRangeOf(device);
   const { holder } = range.device;
-  if (holder !== undefined) {
+  if (holder !== undefined && holdsAll(holder)) {
     const detail = `${range.device.name} is held by ${holder.name}; end that first`;
     throw new DaxError("EBUSY", { syscall: "mmap", path: device.name, detail });
   }

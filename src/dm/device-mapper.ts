@@ -12,7 +12,7 @@ import {
   type KnownDevice,
   numberText,
 } from "./device-directory.ts";
-import { isMapperHolder } from "./leg-failures.ts";
+import { isShared } from "../dax/media-failures.ts";
 import { MappedDevice } from "./mapped-device.ts";
 import { TARGET_TYPES } from "./target-types.ts";
 import { parseTable, type TableLine } from "./words.ts";
@@ -164,7 +164,7 @@ export class DeviceMapper {
     for (const device of this.devices) {
       const above = tables.filter((table) => table?.legs.some((leg) => leg.device === device));
       const { users = 0, holder } = device.dax?.device ?? {};
-      const held = holder !== undefined && !isMapperHolder(holder);
+      const held = holder !== undefined && !isShared(holder);
       if (device.openCount === above.length && users === 0 && !held) continue;
       const by = held ? `, held by ${holder.name}` : "";
       const detail = `open count ${device.openCount}, ${above.length} of them mapped devices${by}`;

@@ -5,6 +5,7 @@
  */
 import { SECTOR_SIZE } from "../block/block-device.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
+import { type FailureReason, noteFailure } from "../dax/media-failures.ts";
 import type { DaxRoute } from "./target.ts";
 import type { Table } from "./table.ts";
 
@@ -18,17 +19,18 @@ export function passUp(
   lower: DaxDevice,
   start: number,
   length: number,
-  reason: "poison" | "pre-remove",
+  reason: FailureReason,
 ): void {
-  const holder = upper?.holder;
-  if (table?.dax === undefined || upper === undefined || holder === undefined) return;
+  if (table?.dax === undefined || upper === undefined) return;
   const { routes } = table.dax;
   for (const [index, placed] of table.placed.entries()) {
     const from = placed.begin * SECTOR_SIZE;
     const size = placed.length * SECTOR_SIZE;
     (routes[index] as DaxRoute).trace(lower, start, length, (at, run) => {
       const inside = Math.min(run, size - at);
-      if (inside > 0) holder.notifyFailure(from + at, inside, reason);
+      if (inside <= 0) return;
+      noteFailure({ reason, by: upper.name, start: from + at, length: inside, owners: [] });
+      upper.holder?.notifyFailure(from + at, inside, reason);
     });
   }
 }

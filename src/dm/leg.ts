@@ -5,8 +5,10 @@
  */
 import type { BlockDevice } from "../block/block-device.ts";
 import type { DaxRange } from "../dax/iomap.ts";
+import { type FailureListener, type SharedUse, forget, listen } from "../dax/media-failures.ts";
 import { type KnownDevice, numberText } from "./device-directory.ts";
-import { forget, type FailureListener, listen } from "./leg-failures.ts";
+
+const MAPPER: SharedUse = { name: "device-mapper", uses: "all" };
 
 /** A device that a table has open. */
 export class Leg {
@@ -22,7 +24,7 @@ export class Leg {
     this.device = known.device;
     this.#listener = listener;
     this.#dax = known.device.dax;
-    if (this.#dax !== undefined) listen(this.#dax.device, listener);
+    if (this.#dax !== undefined) listen(this.#dax.device, listener, MAPPER);
     known.opened?.(1);
   }
 
@@ -36,7 +38,7 @@ export class Leg {
     const now = this.device.dax;
     if (now?.device !== this.#dax?.device) {
       if (this.#dax !== undefined) forget(this.#dax.device, this.#listener);
-      if (now !== undefined) listen(now.device, this.#listener);
+      if (now !== undefined) listen(now.device, this.#listener, MAPPER);
       this.#dax = now;
     }
     return now;

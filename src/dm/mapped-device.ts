@@ -31,7 +31,7 @@ import { routedDax, routesChange } from "./dax-routing.ts";
 import { numberText } from "./device-directory.ts";
 import { DeviceUsers } from "./device-users.ts";
 import { passUp } from "./failure-routing.ts";
-import type { FailureListener } from "./leg-failures.ts";
+import type { FailureListener } from "../dax/media-failures.ts";
 import { byteRun, part, runOf } from "./request-parts.ts";
 import type { Placed, Table } from "./table.ts";
 import { type LoadContext, loadTable } from "./table-loader.ts";

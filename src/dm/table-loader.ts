@@ -10,7 +10,7 @@ import { DaxError, type ErrnoCode, isDaxError } from "../lib/errno.ts";
 import { assertNoLoop } from "./below.ts";
 import type { DeviceLookup, KnownDevice } from "./device-directory.ts";
 import { Leg } from "./leg.ts";
-import type { FailureListener } from "./leg-failures.ts";
+import type { FailureListener } from "../dax/media-failures.ts";
 import { type Placed, Table } from "./table.ts";
 import type { Target, TargetContext, TargetType } from "./target.ts";
 import { MOST_SECTORS, splitArguments, type TableLine } from "./words.ts";

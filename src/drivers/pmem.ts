@@ -100,6 +100,17 @@ export class Pmem {
     this.partitions = new DiskPartitions(this.disk, options);
   }
 
+  /** Physical address of the first byte. */
+  get physicalStart(): number {
+    return this.#options.physicalStart;
+  }
+
+  /** Whether a physical address is of its memory. */
+  holdsAddress(address: number): boolean {
+    const { physicalStart } = this;
+    return address >= physicalStart && address < physicalStart + this.range.length;
+  }
+
   /** True when the addresses are free again. */
   get removed(): boolean {
     return this.#removed;

@@ -8,11 +8,11 @@ import type { DeviceNumber, DeviceNumbers } from "../block/device-numbers.ts";
 import { Partition } from "../block/partition.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
 import type { DaxHosts } from "../dax/hosts.ts";
+import { isShared } from "../dax/media-failures.ts";
 import type { DaxHolder } from "../dax/operations.ts";
 import { DeviceMapper } from "../dm/device-mapper.ts";
-import { isMapperHolder } from "../dm/leg-failures.ts";
 import type { Brd } from "../drivers/brd.ts";
-import type { Pmem } from "../drivers/pmem.ts";
+import type { Pmem, RemoveOptions } from "../drivers/pmem.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import { closest } from "../lib/suggest.ts";
@@ -27,6 +27,7 @@ import type { Backing } from "./backing.ts";
 import type { MachineDescription } from "./describe.ts";
 import { MachineDisks, describeMappedDisk, mappedName } from "./machine-disks.ts";
 import type { DmDescription } from "./mapped.ts";
+import { type MemoryFailure, memoryFailure } from "./memory-failure.ts";
 import type { Slot } from "./slot.ts";
 
 /** What booting puts together. */
@@ -163,10 +164,28 @@ export class Machine {
     return this.#slot("enable", name).attach();
   }
 
-  /** Takes the driver off one slot, by its name or its disk's. @throws ENODEV, EBUSY */
-  disable(name: string): boolean {
+  /**
+   * Takes the driver off one slot, by its name or its disk's. With `whenIdle` nobody is asked, as
+   * when a driver is unbound: filesystems bring home what they can, mappings end, and every later
+   * access is ENXIO; it is called when the last user has left, and the slot can be enabled again.
+   * @throws ENODEV; EBUSY while in use, unless `whenIdle` is given
+   */
+  disable(name: string, options: RemoveOptions = {}): boolean {
     this.#assertRunning("disable");
-    return this.#slot("disable", name).detach();
+    return this.#slot("disable", name).detach(options);
+  }
+
+  /**
+   * The processor has met memory that it cannot correct, at a physical address: what of it belongs
+   * to a device is listed as bad, and everybody who stands on that is told.
+   * @throws EFAULT for an address that is no device's; ENOSPC when the table of bad blocks is full
+   */
+  memoryFailure(address: number, length = 1): MemoryFailure {
+    this.#assertRunning("memory_failure");
+    const pmem = this.slots.map((slot) => slot.pmem).find((one) => one?.holdsAddress(address));
+    if (pmem !== undefined) return memoryFailure(pmem, address, length);
+    const detail = `0x${address.toString(16)} is memory of no device`;
+    throw new DaxError("EFAULT", { syscall: "memory_failure", detail });
   }
 
   /** A disk, a partition or `mapper/NAME`. @throws ENODEV naming those there are */
@@ -225,7 +244,7 @@ export class Machine {
     this.mapper.assertIdle();
     const owners = [...this.slots.flatMap(({ pmem }) => pmem ?? []), ...ramDisks];
     for (const { name, dax } of owners) {
-      const held = dax.holder !== undefined && !isMapperHolder(dax.holder);
+      const held = dax.holder !== undefined && !isShared(dax.holder);
       if (!dax.alive || (dax.users === 0 && !held)) continue;
       const holder = dax.holder === undefined ? "" : `, held by ${dax.holder.name}`;
       throw new DaxError("EBUSY", {

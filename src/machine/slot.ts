@@ -6,7 +6,7 @@
  */
 import type { DeviceNumbers } from "../block/device-numbers.ts";
 import type { DaxHosts } from "../dax/hosts.ts";
-import { type Pmem, createPmem } from "../drivers/pmem.ts";
+import { type Pmem, type RemoveOptions, createPmem } from "../drivers/pmem.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { PlatformProfile } from "../platform/e820.ts";
 import { type Region, checkAttach } from "../platform/regions.ts";
@@ -83,10 +83,13 @@ export class Slot {
     }
   }
 
-  /** Takes the driver off; returns false when none was attached. @throws EBUSY while in use */
-  detach(): boolean {
+  /**
+   * Takes the driver off; returns false when none was attached. The addresses are free again when
+   * the last user has left. @throws EBUSY while in use, unless `whenIdle` is given
+   */
+  detach(options: RemoveOptions = {}): boolean {
     if (this.#pmem === undefined) return false;
-    this.#pmem.remove();
+    this.#pmem.remove(options);
     this.#pmem = undefined;
     return true;
   }

@@ -8,6 +8,7 @@
  */
 import type { BlockDevice } from "../block/block-device.ts";
 import type { Iomappable } from "../dax/iomap.ts";
+import type { BytesOwner } from "../dax/media-failures.ts";
 import type { Environment, Timespec } from "../lib/environment.ts";
 import type { Freezing } from "./freezing.ts";
 import type { InodeWriting } from "./writing.ts";
@@ -51,6 +52,18 @@ export interface Filesystem {
    * Absent where nothing ever is. @throws EIO, EBUSY; then writing has ended
    */
   tick?(): void;
+  /**
+   * What `length` bytes at byte `start` of the device hold, in their order and without gaps; what
+   * cannot be read is passed over. It may look at every inode. Absent where nobody can say.
+   */
+  ownersOf?(start: number, length: number): readonly BytesOwner[];
+  /** Memory failed: who syncs one of these files hears of it, once. */
+  failed?(owners: readonly BytesOwner[]): void;
+  /**
+   * The device is about to go, and can be written to still: everything is brought to its place, and
+   * afterwards every change is ENXIO. @throws EIO, ENOSPC; it has ended all the same
+   */
+  shutDown?(reason: string): void;
   /** Whether it stands still, and how to make it; undefined where it cannot. */
   readonly freezing?: Freezing | undefined;
   /**

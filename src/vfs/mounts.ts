@@ -4,11 +4,10 @@
  * @module
  */
 import { AddressSpaces } from "../dax/address-spaces.ts";
-import { useRange } from "../dax/range-users.ts";
 import { DaxError, assert } from "../lib/errno.ts";
 import { type AccessRule, noteAccess } from "./access-times.ts";
 import type { Filesystem, Inode } from "./filesystem.ts";
-import { mountsOf } from "./filesystem-mounts.ts";
+import { joinDevice } from "./mounted-device.ts";
 import { isDirectory } from "./modes.ts";
 import { NameCache } from "./name-cache.ts";
 import { Watches } from "./watches.ts";
@@ -61,33 +60,22 @@ export class Mount {
   readonly root: Location;
   /** Who wants to hear of changes; all mounts of a tree share it. */
   readonly watches: Watches;
-  readonly #release: (() => void) | undefined;
   /** Files that are mapped; all trees over a filesystem share it. */
   readonly spaces: AddressSpaces;
   /** Whether reading leaves a trace; undefined where it leaves none. */
   accessRule: AccessRule | undefined;
   readonly #users = new Set<MountUser>();
-  readonly #leaveRange: () => void;
+  readonly #leaveDevice: () => void;
   #live = true;
 
-  /** @throws ENXIO when the device is gone already, EBUSY while it is mapped raw */
+  /** @throws ENXIO when the device is gone already, EBUSY when somebody else has it alone */
   constructor(filesystem: Filesystem, at: Location | undefined, watches = new Watches()) {
     this.watches = watches;
     this.spaces = AddressSpaces.of(filesystem);
-    // While it is mounted the device is in use: removing it answers EBUSY, or waits.
-    const { dax, name } = filesystem.device;
-    dax?.device.enter();
-    try {
-      this.#leaveRange = dax === undefined ? () => {} : useRange(dax, "filesystem", name);
-    } catch (error) {
-      dax?.device.exit();
-      throw error;
-    }
-    mountsOf(filesystem).add(this);
+    this.#leaveDevice = joinDevice(filesystem, this);
     this.filesystem = filesystem;
     this.at = at;
     this.root = { inode: filesystem.root, mount: this, parent: at?.parent, name: at?.name ?? "" };
-    this.#release = filesystem.device.hold?.(filesystem);
   }
 
   /** False from the moment it is unmounted. */
@@ -168,10 +156,7 @@ export class Mount {
     try {
       this.filesystem.unmount();
     } finally {
-      this.filesystem.device.dax?.device.exit();
-      mountsOf(this.filesystem).delete(this);
-      this.#release?.();
-      this.#leaveRange();
+      this.#leaveDevice();
     }
   }
 }

@@ -22,6 +22,7 @@ export const READERS: Readonly<Record<string, Reader>> = {
   facade: (disk, prng, notes) => useFacade(mount(disk, prng), prng, notes),
   tar: (disk, prng, notes) => archive(mount(disk, prng), notes),
   check: (disk, _prng, notes) => check(disk, notes),
+  owners: (disk, prng, notes) => owners(mount(disk, prng), notes),
 };
 
 function mount(disk: BlockDevice, prng: Prng): Filesystem {
@@ -56,6 +57,20 @@ function archive(filesystem: Filesystem, notes: CaseNotes): void {
     if (isDaxError(error)) notes.errors.push(error.code);
   }
   tree.close();
+}
+
+/** Who has each byte of the device: in order, without gaps, up to the end of the filesystem. */
+function owners(filesystem: Filesystem, notes: CaseNotes): void {
+  const { blocks, blockSize } = filesystem.statfs();
+  const size = filesystem.device.sectors * 512;
+  let at = 0;
+  for (const { start, length, what } of filesystem.ownersOf?.(0, size) ?? []) {
+    if (start !== at || length < 1 || what === "") throw new Error(`${what} at ${start}+${length}`);
+    at += length;
+  }
+  if (at > size) throw new Error(`${at} bytes of ${size}, with ${blocks} blocks of ${blockSize}`);
+  notes.say(`${at} bytes have owners`);
+  filesystem.unmount();
 }
 
 /** What a check may find in one image before it is taken for endless. */

@@ -4,11 +4,13 @@
  * @module
  */
 import type { BlockDevice } from "../../block/block-device.ts";
+import type { BytesOwner } from "../../dax/media-failures.ts";
 import { EXT4_EA_INODE_FL, EXT4_ROOT_INO } from "../../format/ext-inode.ts";
 import { DaxError } from "../../lib/errno.ts";
 import type { Statfs } from "../../vfs/filesystem.ts";
 import { Freezing } from "../../vfs/freezing.ts";
 import { S_IFDIR } from "../../vfs/modes.ts";
+import { ownersOf } from "./block-owners.ts";
 import { corrupt } from "./corruption.ts";
 import { typeName } from "./features.ts";
 import { type DaxPolicy, ExtInode, type InodeOwner } from "./inode.ts";
@@ -96,6 +98,24 @@ export class ExtFilesystem implements InodeOwner {
     if (writing !== undefined) return statfsOf(this.volume, this.#minixdf, writing.free);
     // Nothing changes while it is mounted, and the counts are spread over every descriptor.
     return (this.#statfs ??= statfsOf(this.volume, this.#minixdf));
+  }
+
+  ownersOf(start: number, length: number): readonly BytesOwner[] {
+    const held = new Set(this.#inodes.held.map(({ ino }) => ino));
+    return ownersOf(this.volume, start, length, held);
+  }
+
+  failed(owners: readonly BytesOwner[]): void {
+    for (const { ino, kind, what } of owners) {
+      const state = ino === undefined ? undefined : this.#inodes.get(ino)?.state;
+      if (state === undefined || kind !== "file") continue;
+      const detail = `memory under ${what} has failed`;
+      state.writeError = new DaxError("EIO", { detail });
+    }
+  }
+
+  shutDown(reason: string): void {
+    this.writing?.shutDown(reason);
   }
 
   sync(): void {

@@ -158,7 +158,7 @@ export class ExtInodeWriting implements InodeWriting {
   release(): void {
     const { state } = this.#inode;
     if (state.holds === 0) return;
-    const usable = this.#writing.journal.error === undefined;
+    const { usable } = this.#writing;
     if (state.writesOutOnClose && usable) {
       state.writesOutOnClose = false;
       // As in Linux closing tells nobody; who syncs the file hears of it.

@@ -42,7 +42,7 @@ function targetBytes(volume: Volume, record: InodeRecord, map: FileMap): Uint8Ar
 }
 
 /** Fast links own no block but that of their attributes; with ea_inode only the size tells. */
-function isFast(volume: Volume, record: InodeRecord): boolean {
+export function isFast(volume: Volume, record: InodeRecord): boolean {
   const { superblock } = volume;
   if (hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_EA_INODE)) return record.size < I_BLOCK_SIZE;
   const own = fileAcl(superblock, record) === 0 ? 0 : superblock.clusterSize / 512;

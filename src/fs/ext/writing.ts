@@ -55,6 +55,8 @@ export class ExtWriting {
   #errorsNoted = false;
   #closed = false;
   #freezing: Freezing | undefined;
+  /** The device has gone. */
+  #gone: string | undefined;
   /** Nameless inodes whose last holder went while the filesystem stood still. */
   readonly #toDelete = new Set<ExtInode>();
 
@@ -214,7 +216,8 @@ export class ExtWriting {
 
   /** While nothing is asked of it: commits what is old, counts on for other machines. */
   tick(): void {
-    if (this.#freezing?.frozen === true || this.#closed || this.journal.error !== undefined) return;
+    const still = this.frozen || this.#gone !== undefined;
+    if (still || this.#closed || this.journal.error !== undefined) return;
     this.#refreshClaim();
     // Nobody may ever sync: what waits in memory does so until the next tick at most.
     this.delayed?.writeOutAll();
@@ -231,7 +234,8 @@ export class ExtWriting {
     let failed: DaxError | undefined;
     try {
       // What stands still is clean already, and stays as it is.
-      if (this.journal.error === undefined && !this.frozen) failed = this.#closeClean();
+      const live = this.#gone === undefined && !this.frozen;
+      if (this.journal.error === undefined && live) failed = this.#closeClean();
     } finally {
       this.#closed = true;
     }
@@ -298,6 +302,7 @@ export class ExtWriting {
   /** @throws ESTALE after unmounting; EROFS after an abort */
   assertUsable(): void {
     if (this.#closed) throw new DaxError("ESTALE", { detail: "the filesystem was unmounted" });
+    if (this.#gone !== undefined) throw new DaxError("ENXIO", { detail: this.#gone });
     const { error } = this.journal;
     if (error === undefined) return;
     const detail = `an error ended writing: ${error.message}; unmount, and run a check`;
@@ -323,6 +328,27 @@ export class ExtWriting {
     this.#once(SUPERBLOCK_CREDITS, 0, (handle) => {
       this.editor.superblock.unmounted(handle, this.orphans.inFile);
     });
+  }
+
+  /**
+   * The device is about to go: what was done is brought home as far as it lets itself, and from
+   * then on every change is ENXIO. `close` has nothing left to do. @throws as {@link quiesce}
+   */
+  shutDown(reason: string): void {
+    if (this.#closed || this.#gone !== undefined) return;
+    try {
+      if (this.journal.error === undefined && !this.frozen) this.quiesce();
+    } catch (error) {
+      if (isDaxError(error)) this.journal.abort(error);
+      throw error;
+    } finally {
+      this.#gone = reason;
+    }
+  }
+
+  /** Whether anything can be written still. */
+  get usable(): boolean {
+    return this.journal.error === undefined && this.#gone === undefined;
   }
 
   /** Somebody else who took the filesystem may have changed anything. */

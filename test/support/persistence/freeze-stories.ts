@@ -14,6 +14,7 @@ import { FILE, type Work, imageOf, mountOn, storyOf } from "./works.ts";
 
 const PAGE = 4096;
 const RECORD = noise(3, 200);
+const ONE = Uint8Array.of(1);
 
 /** A page with records, and one that says how many of them there are. */
 const LOG: Ground = {
@@ -45,10 +46,7 @@ const mapped: readonly Story[] = [
         ({ tree, promise }) => {
           append({ tree })();
           freezeFilesystem(tree.mounts.root.filesystem);
-          promise(
-            { path: "/log", bytes: RECORD, at: PAGE },
-            { path: "/log", bytes: Uint8Array.of(1) },
-          );
+          promise({ path: "/log", bytes: RECORD, at: PAGE }, { path: "/log", bytes: ONE });
         },
         patience,
       ),
@@ -81,7 +79,7 @@ const mapped: readonly Story[] = [
           store();
           freezeFilesystem(tree.mounts.root.filesystem);
           const frozen = [
-            { path: "/log", bytes: Uint8Array.of(1) },
+            { path: "/log", bytes: ONE },
             { path: "/log", bytes: new Uint8Array(RECORD.length), at: PAGE + RECORD.length },
           ];
           promise(...frozen);
@@ -106,6 +104,20 @@ function superblockOf(device: BlockDevice): Superblock | undefined {
     throw error;
   }
 }
+
+const gone: Story = {
+  name: "teardown: what was stored through a mapping when the device went",
+  run: (patience) =>
+    brokenTree(
+      LOG,
+      ({ tree, promise }) => {
+        append({ tree })();
+        tree.mounts.root.filesystem.device.dax?.device.kill();
+        promise({ path: "/log", bytes: RECORD, at: PAGE }, { path: "/log", bytes: ONE });
+      },
+      patience,
+    ),
+};
 
 /** What is wrong with an image that was frozen: it has to be clean, and whole. */
 const works = (name: string, make: MakeExtOptions): Work => ({
@@ -140,6 +152,7 @@ const works = (name: string, make: MakeExtOptions): Work => ({
 
 export const stories: readonly Story[] = [
   ...mapped,
+  gone,
   storyOf(works("ext2", { type: "ext2" })),
   storyOf(works("ext4", { type: "ext4", journalMegabytes: 1 })),
 ];
