@@ -150,6 +150,8 @@ export type { PmemOperations } from "./drivers/pmem-operations.ts";
 export type { ServedRange } from "./drivers/served-range.ts";
 export { DaxDisk } from "./block/dax-disk.ts";
 export type { DaxDiskOptions } from "./block/dax-disk.ts";
+export { PageMap, attachPageMap, detachPageMap, pageMapOf } from "./dax/pages.ts";
+export type { PageMapMemory, PageState } from "./dax/pages.ts";
 export { daxAsIn, directAccessBySector, operationsIn, withoutOperations } from "./dax/profiles.ts";
 export type { DaxOperationName, DaxProfile } from "./dax/profiles.ts";
 export { TracedOperations } from "./dax/traced-operations.ts";
@@ -167,6 +169,10 @@ export { decodePfnSuperblock, encodePfnSuperblock } from "./platform/pfn-superbl
 export type { PfnIdentity, PfnInfo, PfnNamespace } from "./platform/pfn-superblock.ts";
 export { memoryHost } from "./machine/backing.ts";
 export type { Backing, HostMediaOptions, MachineHost } from "./machine/backing.ts";
+export { CAPABILITY_MODES, daxCapabilities } from "./machine/capabilities.ts";
+export type { CapabilityCell, CapabilityMode, CapabilityRow } from "./machine/capabilities.ts";
+export { reportWear } from "./machine/wear-report.ts";
+export type { WearReport, WearWork, WornRange } from "./machine/wear-report.ts";
 export { bootMachine } from "./machine/boot.ts";
 export { describeMachine } from "./machine/describe.ts";
 export type {
@@ -335,6 +341,20 @@ export type {
 } from "./vfs/watches.ts";
 export type { FileExtent } from "./vfs/extents.ts";
 export type { FileRun } from "./vfs/file-runs.ts";
+export {
+  Pipe,
+  directRead,
+  directWrite,
+  futexKey,
+  isSameFutex,
+  peek,
+  spliceFrom,
+  spliceTo,
+  vmsplice,
+} from "./vfs/page-calls.ts";
+export type { DirectTransfer, FutexKey, PipeBuffer } from "./vfs/page-calls.ts";
+export { pinPages } from "./vfs/user-pages.ts";
+export type { PinPagesOptions, PinnedPages, UserPage } from "./vfs/user-pages.ts";
 export { Mapping } from "./vfs/mapping.ts";
 export type { MapOptions, MappedFile } from "./vfs/map-options.ts";
 export { formatMode, majorOf, minorOf } from "./vfs/modes.ts";

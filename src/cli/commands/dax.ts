@@ -26,6 +26,13 @@ const OPTIONS = {
     value: "SIZE",
     text: "say how much ordinary memory there is; 64G unless given",
   },
+  writes: { type: "count", value: "N", text: "wear a page by so many writes; 1000 unless given" },
+  profile: {
+    type: "choice",
+    value: "LINUX",
+    choices: ["modern", "v4.1"],
+    text: "try what this Linux can",
+  },
   caching: {
     type: "choice",
     value: "TYPE",
@@ -38,26 +45,36 @@ const OPTIONS = {
 export type DaxInvocation = Invocation<typeof OPTIONS>;
 
 const ACTIONS: Readonly<Record<string, (invocation: DaxInvocation) => Promise<void>>> = {
+  capabilities: async (invocation) =>
+    (await import("../dax-capabilities.ts")).showCapabilities(invocation),
   plan: async (invocation) => (await import("../dax-plan.ts")).showPlans(invocation),
+  wear: async (invocation) => (await import("../dax-wear.ts")).showWear(invocation),
 };
 
 export const dax = command({
   name: "dax",
-  summary: "say what page descriptors cost and where they go",
+  summary: "try what works on DAX, and say what page descriptors cost",
   description: [
+    "'capabilities' tries every way to use a file on machines that serve it through the page " +
+      "cache, by DAX without page descriptors, and by DAX with them, and prints how many copies " +
+      "were made, or the error. Nothing of it is written down anywhere: it is run.",
     "'plan' says what the page descriptors of a namespace cost: 64 bytes for each page of 4 KiB, " +
       "where they lie (as 'ndctl create-namespace --map' puts them), where data begins, how much " +
       "of it is left, and what that would wear. Nothing is written.",
+    "'wear' does the same work through the page cache and by DAX, and prints how often the media " +
+      "below was written, range by range.",
   ],
   json: "document",
   operands: [{ name: "ACTION", text: "what to do", complete: Object.keys(ACTIONS) }],
   options: OPTIONS,
   examples: [
+    { line: "daxkit dax capabilities", text: "takes two seconds" },
     {
       line: "daxkit dax plan --size 1T",
       text: "compares no descriptors, in memory, on the device",
     },
     { line: "daxkit dax plan --size 400T --map dev", text: "takes 6.25 TiB" },
+    { line: "daxkit dax wear --map dev --json", text: "counts lines of media for a program" },
   ],
   async run(invocation) {
     const [name = ""] = invocation.operands;
