@@ -19,6 +19,8 @@ export type { Memory, RecordedMemory } from "./lib/memory.ts";
 export type { Environment, Timespec, Tracer } from "./lib/environment.ts";
 export type {
   ByteRange,
+  CachedRange,
+  Caching,
   DomainRange,
   Durability,
   Hole,
@@ -30,7 +32,7 @@ export type {
 } from "./media/media.ts";
 export { LineClass, ModelledMedia } from "./media/modelled.ts";
 export type { Memo } from "./lib/memo.ts";
-export type { CachedRange, Caching, ModelledOptions } from "./media/modelled.ts";
+export type { ModelledOptions } from "./media/modelled.ts";
 export type { Observer, Recorder, Witness } from "./media/recorder.ts";
 export { type TraceMark, type Trace, TraceKind } from "./media/trace.ts";
 export { Mapping as MediaMapping, mapMedia } from "./media/mapping.ts";

@@ -6,7 +6,14 @@
  * @module
  */
 import { copyIn, copyOf } from "../lib/memory.ts";
-import type { ByteRange, DomainRange, Durability, Media, Window } from "../media/media.ts";
+import type {
+  ByteRange,
+  CachedRange,
+  DomainRange,
+  Durability,
+  Media,
+  Window,
+} from "../media/media.ts";
 import type { LogWriter } from "./write-log-writer.ts";
 
 /** Bytes that are copied into the log at a time; windows end on whole sectors. */
@@ -18,6 +25,7 @@ export class RecordedMedia implements Media {
   readonly durability: Durability;
   readonly readOnly: boolean;
   readonly domains: readonly DomainRange[];
+  readonly caching: readonly CachedRange[] | undefined;
   readonly #inner: Media;
   readonly #log: LogWriter;
   /** Something was flushed since the last fence. */
@@ -28,6 +36,7 @@ export class RecordedMedia implements Media {
     this.durability = inner.durability;
     this.readOnly = inner.readOnly;
     this.domains = inner.domains;
+    this.caching = inner.caching;
     this.#inner = inner;
     this.#log = log;
   }

@@ -4,7 +4,7 @@
  * @module
  */
 import { formatSize } from "../lib/size.ts";
-import type { Caching } from "../media/modelled.ts";
+import type { Caching } from "../media/media.ts";
 import {
   type MediaKind,
   type PageMapAdvice,

@@ -16,7 +16,7 @@ import type { Fork } from "./chooser.ts";
 import { type Failure, FailureRanking, type Stage } from "./failure.ts";
 import { type CrashPoint, type FlushEffect, Frontier, countCrashPoints } from "./frontier.ts";
 import { type Ground, Grounds } from "./ground.ts";
-import { LeafRunner, type Recovery, Unmeasurable } from "./leaf-runner.ts";
+import { LeafRunner, type Recovery } from "./leaf-runner.ts";
 import type { LeafSet } from "./leaf-set.ts";
 import { PaidLeaves } from "./paid-leaves.ts";
 import type { Program } from "./program.ts";
@@ -24,6 +24,7 @@ import type { Remembering } from "./remembering.ts";
 import { type Tally, addTally, countedSince, newTally } from "./tally.ts";
 import type { Transcripts } from "./transcript.ts";
 import type { Torn } from "./versions.ts";
+import { Unmeasurable } from "./unmeasurable.ts";
 
 /** How far exploration goes. */
 export interface Budget {

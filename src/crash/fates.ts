@@ -5,7 +5,15 @@
  */
 import { LINE_BYTES, type Trace } from "../media/trace.ts";
 import type { ReplayedCut } from "./replay.ts";
-import { type Segment, type Torn, applySegment, certain, versionsOf } from "./versions.ts";
+import { combinedFates } from "./combining.ts";
+import {
+  type Segment,
+  type Torn,
+  applySegment,
+  certain,
+  isCombining,
+  versionsOf,
+} from "./versions.ts";
 
 /** The part of a store that lies in one line, and what became of it. */
 export interface SegmentFate {
@@ -20,6 +28,10 @@ export function fatesIn(standing: ReplayedCut, line: number, torn: Torn): Segmen
   const at = line * LINE_BYTES;
   const held = left.subarray(at, at + LINE_BYTES);
   const content = durable.slice(at, at + LINE_BYTES);
+  if (isCombining(segments)) {
+    const fates = combinedFates(content, segments, trace.bytes, held);
+    return segments.map(({ event }, i) => ({ event, fate: fates[i] ?? "lost" }));
+  }
   const equal = (bytes: Uint8Array) => bytes.every((byte, i) => byte === held[i]);
   let arrived = equal(content) ? 0 : -1;
   let tornAt = -1;

@@ -23,6 +23,7 @@ import {
   maskLo,
   settled,
   stepsOf,
+  stepsOfAll,
   versionsOf,
 } from "./versions.ts";
 
@@ -215,13 +216,14 @@ export class Frontier {
       const line = Math.floor(at / LINE_BYTES);
       const from = at % LINE_BYTES;
       const length = Math.min(LINE_BYTES - from, stop - at);
-      const segment = { event, from, length, data: data + at - start, bulk };
       const lineClass = this.#classes[line] as LineClass;
+      const combining = lineClass === LineClass.combining;
+      const segment = { event, from, length, data: data + at - start, bulk, combining };
       if (lineClass === LineClass.inOrder) yield* this.#storeInOrder(line, segment, at - start);
       else if (lineClass !== LineClass.volatile) {
         const open = this.#append(line, segment);
         const flushes = kind === TraceKind.copyNonTemporal || lineClass === LineClass.writeThrough;
-        if (flushes) this.#mark(open);
+        if (flushes || combining) this.#mark(open);
       }
       at += length;
     }
@@ -257,7 +259,10 @@ export class Frontier {
     this.#image.hi[line]! |= maskHi(from, from + length);
     open.segments.push(segment);
     open.group = undefined;
-    this.#resize(open, open.steps + stepsOf(segment, this.#torn));
+    const steps = segment.combining
+      ? stepsOfAll(open.segments, this.#torn)
+      : open.steps + stepsOf(segment, this.#torn);
+    this.#resize(open, steps);
     this.#stamp++;
     return open;
   }
@@ -298,9 +303,7 @@ export class Frontier {
     open.segments = open.segments.slice(open.marked);
     open.marked = 0;
     open.group = undefined;
-    let steps = 0;
-    for (const segment of open.segments) steps += stepsOf(segment, this.#torn);
-    this.#resize(open, steps);
+    this.#resize(open, stepsOfAll(open.segments, this.#torn));
     const image = this.#image;
     image.save(line);
     const bytes = image.bytes.subarray(line * LINE_BYTES, (line + 1) * LINE_BYTES);

@@ -21,6 +21,7 @@ import { NeedsRun, Scribe } from "./scribe.ts";
 import type { Step } from "./step.ts";
 import { Transcripts, type Walked } from "./transcript.ts";
 import type { Group } from "./versions.ts";
+import { Unmeasurable } from "./unmeasurable.ts";
 
 /** One leaf in so many is run again, and its loads compared. */
 const SAMPLE_EVERY = 64;
@@ -58,9 +59,6 @@ export interface Way {
   readonly acked: readonly unknown[];
   readonly descent: Descent;
 }
-
-/** Why nothing can be said. */
-export class Unmeasurable extends Error {}
 
 /** See the module. */
 export class LeafRunner {

@@ -5,8 +5,8 @@
  */
 import { isDaxError } from "../lib/errno.ts";
 import type { Mapping } from "../media/mapping.ts";
-import type { DomainRange, PersistenceDomain } from "../media/media.ts";
-import { type CachedRange, ModelledMedia, type ModelledOptions } from "../media/modelled.ts";
+import type { DomainRange, PersistenceDomain, CachedRange } from "../media/media.ts";
+import { ModelledMedia, type ModelledOptions } from "../media/modelled.ts";
 import type { Budget } from "./explorer.ts";
 import { wordsOf } from "./program.ts";
 import type { Torn } from "./versions.ts";

@@ -11,7 +11,8 @@ import { CrashImage } from "./crash-image.ts";
 import type { Exploration } from "./explorer.ts";
 import { zeroVolatile } from "./ground.ts";
 import { type CrashPoint, Frontier } from "./frontier.ts";
-import { type Segment, type Torn, atomsIn, stepsOf } from "./versions.ts";
+import { combinedContents } from "./combining.ts";
+import { type Segment, type Torn, atomsIn, isCombining, stepsOf } from "./versions.ts";
 
 const WORDS = LINE_BYTES / 4;
 
@@ -108,6 +109,10 @@ function* rawContents(
   arena: Uint8Array,
   torn: Torn,
 ): Generator<Uint8Array<ArrayBuffer>, void> {
+  if (isCombining(segments)) {
+    for (const { bytes } of combinedContents(base, segments, arena)) yield bytes;
+    return;
+  }
   const line = Uint8Array.from(base);
   yield line.slice();
   for (const segment of segments) {

@@ -39,6 +39,7 @@ function waitsForFence(trace: Trace, event: number, classes: Uint8Array): boolea
   const around = trace.kindOf(event) === TraceKind.copyNonTemporal;
   for (let line = Math.floor(start / LINE_BYTES); line <= last; line++) {
     if (classes[line] === LineClass.writeThrough) return true;
+    if (classes[line] === LineClass.combining) return true;
     if (around && classes[line] === LineClass.cached) return true;
   }
   return false;

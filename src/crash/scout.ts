@@ -12,10 +12,11 @@ import type { Exploration } from "./explorer.ts";
 import { FailureRanking } from "./failure.ts";
 import { type CrashPoint, Frontier } from "./frontier.ts";
 import { type Ground, Grounds } from "./ground.ts";
-import { LeafRunner, Unmeasurable } from "./leaf-runner.ts";
+import { LeafRunner } from "./leaf-runner.ts";
 import { LeafSet } from "./leaf-set.ts";
 import { MISSING, THERE, lacking, probesAt, spread } from "./probes.ts";
 import { type Tally, newTally } from "./tally.ts";
+import { Unmeasurable } from "./unmeasurable.ts";
 
 /** What the scout came to, beside what was known. */
 export interface Scouted {

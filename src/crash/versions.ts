@@ -4,6 +4,7 @@
  * @module
  */
 import { ATOM_BYTES, LINE_BYTES } from "../media/trace.ts";
+import { combinedContents, combinedSteps } from "./combining.ts";
 
 /**
  * What a bulk copy leaves of itself in one line when it is torn:
@@ -22,6 +23,8 @@ export interface Segment {
   /** Where the bytes begin in the trace's arena. */
   readonly data: number;
   readonly bulk: boolean;
+  /** Its line is mapped write-combining. */
+  readonly combining: boolean;
 }
 
 /** One content of a line that a power cut may leave. */
@@ -49,6 +52,19 @@ export function stepsOf({ from, length, bulk }: Segment, torn: Torn): number {
   const atoms = atomsIn(from, length);
   if (!bulk || torn === "prefix") return atoms;
   return torn === "atoms" ? 2 ** atoms - 1 : 1;
+}
+
+/** How many versions the segments of one line add to it. */
+export function stepsOfAll(segments: readonly Segment[], torn: Torn): number {
+  if (isCombining(segments)) return combinedSteps(segments);
+  let steps = 0;
+  for (const segment of segments) steps += stepsOf(segment, torn);
+  return steps;
+}
+
+/** Whether they wait in a buffer that drains in any order. */
+export function isCombining(segments: readonly Segment[]): boolean {
+  return segments[0]?.combining === true;
 }
 
 /** Writes the segment's bytes into the content of a line. */
@@ -130,6 +146,12 @@ export function versionsOf(
 ): Version[] {
   const set = new VersionSet();
   for (const start of base) {
+    if (isCombining(segments)) {
+      for (const { bytes, missing } of combinedContents(start.bytes, segments, arena)) {
+        set.add({ ...start, bytes, missing, total: start.total + missing });
+      }
+      continue;
+    }
     const line = start.bytes.slice();
     let missing = 0;
     for (const segment of segments) missing += atomsIn(segment.from, segment.length);

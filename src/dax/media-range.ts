@@ -7,13 +7,27 @@
  */
 import { DaxError, assert } from "../lib/errno.ts";
 import { copyIn, copyOut, fill } from "../lib/memory.ts";
-import { domainAt } from "../media/domains.ts";
-import type { ByteRange, DomainRange, Media, PersistenceDomain } from "../media/media.ts";
+import { rangeAround } from "../media/domains.ts";
+import type {
+  ByteRange,
+  CachedRange,
+  Caching,
+  DomainRange,
+  Media,
+  PersistenceDomain,
+} from "../media/media.ts";
 import { CACHE_LINE, type DaxDevice, linesOf } from "./dax-device.ts";
 import { type DaxSpan, PAGE_SIZE } from "./operations.ts";
 
 /** Bytes from which a copy goes around the cache, where the media can: below it costs more. */
 const NON_TEMPORAL_FROM = 1024;
+
+const WAYS: Readonly<Record<Caching, Way>> = {
+  "write-back": "flush",
+  "write-through": "fence",
+  "write-combining": "fence",
+  uncached: "nothing",
+};
 
 /** What a driver takes of a media. */
 export interface MediaRangeOptions {
@@ -31,6 +45,13 @@ export interface MediaRangeOptions {
   readonly nonTemporalFrom?: number;
 }
 
+/** What makes stores durable: lines written back and a fence, a fence alone, or nothing more. */
+type Way = "flush" | "fence" | "nothing";
+
+interface WayRange extends ByteRange {
+  readonly way: Way;
+}
+
 /** Bytes of a media, `offset` 0 being the first byte of the range. */
 export class MediaRange {
   readonly media: Media;
@@ -41,6 +62,11 @@ export class MediaRange {
   readonly domain: PersistenceDomain | undefined;
   /** Whether some byte needs its cache line written back. */
   readonly hasCache: boolean;
+  /** Whether some byte needs a fence, at least. */
+  readonly needsFence: boolean;
+  readonly #ways: readonly WayRange[];
+  /** That of every byte; undefined for a mixed range. */
+  readonly #way: Way | undefined;
   readonly #nonTemporalFrom: number;
   #device: DaxDevice | undefined;
   /** The media's list of bad ranges when it was last looked at, and those inside this range. */
@@ -62,7 +88,10 @@ export class MediaRange {
     this.domains = within(options.domains ?? media.domains, start, length);
     const first = this.domains[0];
     this.domain = this.domains.length === 1 ? first?.domain : undefined;
-    this.hasCache = this.domains.some(({ domain }) => domain === "adr");
+    this.#ways = waysOf(this.domains, clippedCaching(media.caching ?? [], start, length));
+    this.#way = this.#ways.length === 1 ? this.#ways[0]?.way : undefined;
+    this.hasCache = this.#ways.some(({ way }) => way === "flush");
+    this.needsFence = this.#ways.some(({ way }) => way !== "nothing");
     this.#nonTemporalFrom = options.nonTemporalFrom ?? NON_TEMPORAL_FROM;
   }
 
@@ -148,20 +177,20 @@ export class MediaRange {
   }
 
   /**
-   * Writes back cache lines, leaving out what needs none: ranges whose caches have a battery, and
-   * volatile ones. Constant time unless the range is mixed.
+   * Writes back cache lines, leaving out what needs none: ranges whose caches have a battery,
+   * volatile ones, and those that are not mapped write-back. Constant time unless the range is mixed.
    */
   flush(offset: number, length: number): void {
-    if (this.domain === "adr") {
+    if (this.#way === "flush") {
       this.media.flush(this.start + offset, length);
       return;
     }
-    if (this.domain !== undefined) return;
+    if (this.#way !== undefined) return;
     const stop = offset + length;
     for (let at = offset; at < stop;) {
-      const range = domainAt(this.domains, at);
+      const range = rangeAround(this.#ways, at);
       const until = Math.min(range.start + range.length, stop);
-      if (range.domain === "adr") this.media.flush(this.start + at, until - at);
+      if (range.way === "flush") this.media.flush(this.start + at, until - at);
       at = until;
     }
   }
@@ -184,15 +213,15 @@ export class MediaRange {
   /** Bytes in front of the lines of a copy that may go around the cache; below 0: none may. */
   #headOf(offset: number, length: number): number {
     if (length < this.#nonTemporalFrom || this.media.copyNonTemporal === undefined) return -1;
-    if (this.#device?.writeCache !== true || !this.#isAdr(offset, length)) return -1;
+    if (this.#device?.writeCache !== true || !this.#isCached(offset, length)) return -1;
     const head = (CACHE_LINE - ((this.start + offset) % CACHE_LINE)) % CACHE_LINE;
     return head + CACHE_LINE <= length ? head : -1;
   }
 
-  #isAdr(offset: number, length: number): boolean {
-    if (this.domain !== undefined) return this.domain === "adr";
-    const range = domainAt(this.domains, offset);
-    return range.domain === "adr" && offset + length <= range.start + range.length;
+  #isCached(offset: number, length: number): boolean {
+    if (this.#way !== undefined) return this.#way === "flush";
+    const range = rangeAround(this.#ways, offset);
+    return range.way === "flush" && offset + length <= range.start + range.length;
   }
 
   #store(offset: number, source: Uint8Array): void {
@@ -220,6 +249,43 @@ export class MediaRange {
     device.counters.flushedLines += linesOf(offset, length);
     this.flush(offset, length);
   }
+}
+
+function clippedCaching(
+  caching: readonly CachedRange[],
+  start: number,
+  length: number,
+): CachedRange[] {
+  return caching.flatMap((range) =>
+    clip([range], start, length).map((part) => ({
+      start: part.start,
+      length: part.length,
+      caching: range.caching,
+    })),
+  );
+}
+
+/** Domains cut where the way of mapping changes; equal neighbours are one. */
+function waysOf(
+  domains: readonly DomainRange[],
+  caching: readonly CachedRange[],
+): readonly WayRange[] {
+  const ways: WayRange[] = [];
+  const borders = caching.flatMap(({ start, length }) => [start, start + length]);
+  for (const range of domains) {
+    const past = range.start + range.length;
+    const inside = borders.filter((border) => border > range.start && border < past);
+    const cuts = [range.start, ...new Set(inside.toSorted((a, b) => a - b)), past];
+    for (const [i, start] of cuts.slice(0, -1).entries()) {
+      const length = (cuts[i + 1] as number) - start;
+      const mapped = caching.findLast((c) => c.start <= start && start < c.start + c.length);
+      const way = range.domain === "adr" ? WAYS[mapped?.caching ?? "write-back"] : "nothing";
+      const last = ways.at(-1);
+      if (last?.way === way) ways[ways.length - 1] = { ...last, length: last.length + length };
+      else ways.push({ start, length, way });
+    }
+  }
+  return ways;
 }
 
 /** Ranges cut to `[start, start + length)`, as offsets into it. */

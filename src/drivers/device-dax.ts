@@ -236,7 +236,7 @@ export class DevDax {
       const device = {
         name,
         pages: pagesOf(ranges),
-        writeCache: options.writeCache ?? ranges.some(({ memory }) => memory.hasCache),
+        writeCache: options.writeCache ?? ranges.some(({ memory }) => memory.needsFence),
         synchronous: isSynchronous(region.options.media.durability),
       };
       const served = new DaxDevice({ ...device, operations: this.#traced(operations) });

@@ -34,7 +34,7 @@ export interface PmemOptions extends MediaRangeOptions {
   readonly physicalStart: number;
   /** `modern` unless given; `v4.1` maps uncached, so that every write is durable at once. */
   readonly profile?: KernelProfile;
-  /** On when some byte of the range is `adr`, unless given. */
+  /** On when some byte of the range needs a flush or a fence, unless given. */
   readonly writeCache?: boolean;
   readonly readOnly?: boolean;
   /** Where the disk's dax device can be looked up. */
@@ -82,7 +82,7 @@ export class Pmem {
       name,
       pages: Math.floor(range.length / PAGE_SIZE),
       operations: trace === undefined ? operations : new TracedOperations(operations, name, trace),
-      writeCache: options.writeCache ?? range.hasCache,
+      writeCache: options.writeCache ?? range.needsFence,
       synchronous: isSynchronous(range),
     });
     range.bind(this.dax);

@@ -4,7 +4,7 @@
  * @module
  */
 import { DaxError } from "../lib/errno.ts";
-import type { DomainRange, PersistenceDomain } from "./media.ts";
+import type { ByteRange, DomainRange, PersistenceDomain } from "./media.ts";
 
 /** One domain for all of `size` bytes. */
 export function uniformDomain(size: number, domain: PersistenceDomain): readonly DomainRange[] {
@@ -42,14 +42,14 @@ function badDomains(detail: string): DaxError {
   });
 }
 
-/** The domain range that holds `offset`; `domains` sorted and covering, `offset` inside. */
-export function domainAt(domains: readonly DomainRange[], offset: number): DomainRange {
+/** The range that holds `offset`; they are sorted and covering, and `offset` is inside. */
+export function rangeAround<R extends ByteRange>(ranges: readonly R[], offset: number): R {
   let low = 0;
-  let high = domains.length - 1;
+  let high = ranges.length - 1;
   while (low < high) {
     const middle = (low + high + 1) >>> 1;
-    if (domains[middle]!.start <= offset) low = middle;
+    if (ranges[middle]!.start <= offset) low = middle;
     else high = middle - 1;
   }
-  return domains[low]!;
+  return ranges[low]!;
 }

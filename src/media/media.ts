@@ -27,6 +27,21 @@ export interface DomainRange extends ByteRange {
 }
 
 /**
+ * How a range is mapped into the address space:
+ * - `write-back`: stores stay in the cache until they are flushed or evicted (the default);
+ * - `write-through`: every store is a store and a flush of its line, so a fence is all it needs;
+ * - `write-combining`: stores go around the cache through a buffer that may drain in any order: they
+ *   need a fence, and until then each atom may have arrived without the others;
+ * - `uncached`: every store is durable when it is made, in program order.
+ */
+export type Caching = "write-back" | "write-through" | "write-combining" | "uncached";
+
+/** A range that is mapped in some other way than write-back. */
+export interface CachedRange extends ByteRange {
+  readonly caching: Caching;
+}
+
+/**
  * What `flush` followed by `fence` reaches:
  * - `volatile`: nothing lasts (RAM, tmpfs);
  * - `cache-line`: write-back of cache lines is enough (a DAX mapping that granted MAP_SYNC);
@@ -58,6 +73,8 @@ export interface Media {
   readonly memo?: Memo | undefined;
   /** Sorted, disjoint, covering `[0, size)`. */
   readonly domains: readonly DomainRange[];
+  /** Ranges that are not mapped write-back, a later entry before an earlier one; absent: none. */
+  readonly caching?: readonly CachedRange[] | undefined;
   /**
    * The longest directly addressable run that holds `offset`; loads and stores go straight to it.
    * The same window object is returned for every offset inside it, so a caller may keep it until

@@ -11,6 +11,8 @@ import { checkBounds, checkOpen, checkSize, isInside } from "./bounds.ts";
 import { coverWithDomains, uniformDomain } from "./domains.ts";
 import type {
   ByteRange,
+  CachedRange,
+  Caching,
   DomainRange,
   Durability,
   Media,
@@ -19,20 +21,6 @@ import type {
 } from "./media.ts";
 import { Recorder } from "./recorder.ts";
 import { LINE_BYTES, Trace } from "./trace.ts";
-
-/**
- * How a range is mapped into the address space:
- * - `write-back`: stores stay in the cache until they are flushed or evicted (the default);
- * - `write-through`, `write-combining`: every store is a store and a flush of its line, so a fence
- *   is all it needs;
- * - `uncached`: every store is durable when it is made, in program order.
- */
-export type Caching = "write-back" | "write-through" | "write-combining" | "uncached";
-
-/** A range that is mapped in some other way than write-back. */
-export interface CachedRange extends ByteRange {
-  readonly caching: Caching;
-}
 
 /** How modelled media is made. */
 export interface ModelledOptions {
@@ -54,6 +42,8 @@ export const LineClass = {
   inOrder: 2,
   /** Nothing survives. */
   volatile: 3,
+  /** Stores wait for a fence, and until then their atoms arrive in any order. */
+  combining: 4,
 } as const;
 export type LineClass = (typeof LineClass)[keyof typeof LineClass];
 
@@ -61,7 +51,7 @@ const DOMAINS: ReadonlySet<PersistenceDomain> = new Set(["adr", "eadr", "volatil
 const CACHING: Readonly<Record<Caching, LineClass>> = {
   "write-back": LineClass.cached,
   "write-through": LineClass.writeThrough,
-  "write-combining": LineClass.writeThrough,
+  "write-combining": LineClass.combining,
   uncached: LineClass.inOrder,
 };
 
@@ -75,6 +65,7 @@ export class ModelledMedia implements Media {
   readonly durability: Durability = "modelled";
   readonly readOnly = false;
   readonly domains: readonly DomainRange[];
+  readonly caching: readonly CachedRange[];
   /** The memory behind the only window. */
   readonly recorder: Recorder;
   /** The {@link LineClass} of each line. */
@@ -95,7 +86,8 @@ export class ModelledMedia implements Media {
       options.domains === undefined
         ? uniformDomain(size, options.domain ?? "adr")
         : coverWithDomains(size, options.domains);
-    this.classes = classesOf(size, this.domains, options.caching ?? []);
+    this.caching = options.caching ?? [];
+    this.classes = classesOf(size, this.domains, this.caching);
     this.recorder = new Recorder(size, new Trace());
     this.#window = { start: 0, length: size, memory: this.recorder };
   }

@@ -8,6 +8,7 @@ import { RangeSet } from "../lib/range-set.ts";
 import { checkBounds } from "./bounds.ts";
 import type {
   ByteRange,
+  CachedRange,
   DomainRange,
   Durability,
   Media,
@@ -76,6 +77,10 @@ export class PoisonMedia implements Media {
 
   get domains(): readonly DomainRange[] {
     return this.#inner.domains;
+  }
+
+  get caching(): readonly CachedRange[] | undefined {
+    return this.#inner.caching;
   }
 
   window(offset: number): Window {

@@ -6,7 +6,7 @@
 import { DaxError } from "../lib/errno.ts";
 import { checkOpen, checkSize, isInside, refuseRange } from "./bounds.ts";
 import { coverWithDomains, uniformDomain } from "./domains.ts";
-import type { ByteRange, DomainRange, Durability, Media, Window } from "./media.ts";
+import type { ByteRange, CachedRange, DomainRange, Durability, Media, Window } from "./media.ts";
 
 /** Bytes in one piece of memory unless told otherwise: what every engine grants. */
 const SEGMENT_BYTES = 2 ** 30;
@@ -18,6 +18,8 @@ const NONE: readonly ByteRange[] = [];
 export interface RamMediaOptions {
   /** What a modelled machine says of the bytes; by default all are `volatile`. */
   readonly domains?: readonly DomainRange[];
+  /** And how it maps them; write-back unless given. */
+  readonly caching?: readonly CachedRange[];
   readonly readOnly?: boolean;
   /** Bytes of the longest window, a multiple of 4096. */
   readonly segmentBytes?: number;
@@ -29,6 +31,7 @@ export class RamMedia implements Media {
   readonly durability: Durability = "volatile";
   readonly readOnly: boolean;
   readonly domains: readonly DomainRange[];
+  readonly caching: readonly CachedRange[];
   readonly #segmentBytes: number;
   #segments: (Window | undefined)[];
   #open = true;
@@ -49,6 +52,7 @@ export class RamMedia implements Media {
       options.domains === undefined
         ? uniformDomain(size, "volatile")
         : coverWithDomains(size, options.domains);
+    this.caching = options.caching ?? [];
     this.#segmentBytes = segmentBytes;
     this.#segments = [];
   }

@@ -7,7 +7,7 @@
 import { PFN_INFO_RESERVE } from "../format/pfn.ts";
 import { DaxError } from "../lib/errno.ts";
 import { formatSize } from "../lib/size.ts";
-import type { Caching } from "../media/modelled.ts";
+import type { Caching } from "../media/media.ts";
 
 /** Bytes of a page. */
 export const DESCRIBED_PAGE = 4096;

@@ -21,7 +21,7 @@ interface Instant {
   readonly acked: number;
 }
 
-type Kind = "adr" | "through" | "ordered" | "volatile";
+type Kind = "adr" | "through" | "combining" | "ordered" | "volatile";
 
 function kindOfLine(media: ModelledMedia, options: ModelledOptions, line: number): Kind {
   const at = line * 64;
@@ -31,6 +31,7 @@ function kindOfLine(media: ModelledMedia, options: ModelledOptions, line: number
     (r) => r.start <= at && at < r.start + r.length,
   )?.caching;
   if (caching === undefined || caching === "write-back") return "adr";
+  if (caching === "write-combining") return "combining";
   return caching === "uncached" ? "ordered" : "through";
 }
 
@@ -48,6 +49,8 @@ export function instants(
     kind === "volatile" ? new Uint8Array(64) : initial.slice(line * 64, line * 64 + 64),
   ]);
   const marks = kinds.map(() => 0);
+  const drained = versions.map(([first]) => first!.slice());
+  const buffered: [at: number, bytes: Uint8Array][][] = kinds.map(() => []);
   let acked = 0;
   const found: Instant[] = [];
   const cut = () => found.push({ lines: versions.map((all) => all.slice()), acked });
@@ -63,6 +66,8 @@ export function instants(
       for (let line = 0; line < count; line++) {
         versions[line]!.splice(0, marks[line]);
         marks[line] = 0;
+        drained[line] = versions[line]!.at(-1)!.slice();
+        buffered[line] = [];
       }
     } else if (kind === TraceKind.flush) {
       for (let line = firstLine; line <= lastLine; line++) {
@@ -87,6 +92,12 @@ export function instants(
           return bytes;
         };
         if (kinds[line] === "volatile") continue;
+        if (kinds[line] === "combining") {
+          buffered[line]!.push(...atoms);
+          versions[line] = combinations(drained[line]!, buffered[line]!);
+          marks[line] = versions[line]!.length - 1;
+          continue;
+        }
         if (kinds[line] === "ordered") {
           for (let n = 1; n <= atoms.length; n++) {
             cut();
@@ -109,6 +120,27 @@ export function instants(
     }
   }
   cut();
+  return found;
+}
+
+/** Of each atom any of the values it was given, or none; what has all of them comes last. */
+function combinations(
+  base: Uint8Array<ArrayBuffer>,
+  stores: readonly [number, Uint8Array][],
+): Uint8Array<ArrayBuffer>[] {
+  let found = [base.slice()];
+  for (let atom = 0; atom < 64; atom += 8) {
+    const own = stores.filter(([at]) => at >= atom && at < atom + 8);
+    const more: Uint8Array<ArrayBuffer>[] = [];
+    for (let count = 0; count <= own.length; count++) {
+      for (const bytes of found) {
+        const next = bytes.slice();
+        for (const [at, value] of own.slice(0, count)) next.set(value, at);
+        more.push(next);
+      }
+    }
+    found = more;
+  }
   return found;
 }
 

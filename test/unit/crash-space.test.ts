@@ -5,6 +5,7 @@ import { Frontier, countCrashPoints } from "../../src/crash/frontier.ts";
 import { RawStates } from "../../src/crash/raw-states.ts";
 import type { Torn } from "../../src/crash/versions.ts";
 import { copyIn, fill, storeBytes } from "../../src/lib/memory.ts";
+import type { Caching } from "../../src/media/media.ts";
 import { ModelledMedia, type ModelledOptions } from "../../src/media/modelled.ts";
 import { same } from "../support/bytes.ts";
 
@@ -68,6 +69,14 @@ const threeStores: Work = (media) => {
   memoryOf(media).setUint32(0, 1, true);
   storeBytes(memoryOf(media), 8, ones(16));
   copyIn(memoryOf(media), 64, ones(16));
+};
+const twoLines: Work = (media) => {
+  const memory = memoryOf(media);
+  memory.setUint8(0, 1);
+  memory.setUint8(8, 1);
+  memory.setUint8(9, 1);
+  copyIn(memory, 56, ones(72));
+  media.fence();
 };
 const fiveAtoms: Work = (media) => {
   for (let i = 0; i < 4; i++) memoryOf(media).setUint32(i * 100, 1, true);
@@ -164,6 +173,17 @@ describe("the space of a crash point", () => {
         memoryOf(media).setUint8(2, 1);
       };
       expect(spaces(work, options)).toEqual([3n, 2n]);
+    }
+  });
+
+  test("[2.75] [X1] what is written through keeps its order, what is combined does not", () => {
+    const spaceOf = (caching: Caching, torn: Torn): bigint | undefined =>
+      spaces(twoLines, { caching: [{ start: 0, length: 1024, caching }] }, torn)[0];
+    // Three stores and the first atom of a copy; eight more of it; one more.
+    expect(spaceOf("write-through", "prefix")).toBe(5n * 9n);
+    // Atoms by themselves: of 1, 2 and 1 stores; eight of one; whatever is said of copies.
+    for (const torn of ["prefix", "atoms", "line"] as const) {
+      expect(spaceOf("write-combining", torn)).toBe(2n * 3n * 2n * 256n);
     }
   });
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { coverWithDomains, domainAt } from "../../src/media/domains.ts";
+import { coverWithDomains, rangeAround } from "../../src/media/domains.ts";
 import type { DomainRange } from "../../src/media/media.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { RamMedia } from "../../src/media/ram.ts";
@@ -44,9 +44,9 @@ test("domains are sorted and merged, and gaps are refused", () => {
     { start: 0, length: 4096, domain: "eadr" },
     { start: 4096, length: 8192, domain: "adr" },
   ]);
-  expect(domainAt(covered, 4095).domain).toBe("eadr");
-  expect(domainAt(covered, 4096).domain).toBe("adr");
-  expect(domainAt(covered, 12287).domain).toBe("adr");
+  expect(rangeAround(covered, 4095).domain).toBe("eadr");
+  expect(rangeAround(covered, 4096).domain).toBe("adr");
+  expect(rangeAround(covered, 12287).domain).toBe("adr");
   expect(() => coverWithDomains(16384, domains)).toThrow(refuses("EINVAL"));
   expect(() => coverWithDomains(12288, domains.slice(1))).toThrow(refuses("EINVAL"));
   expect(() => coverWithDomains(4096, [])).toThrow(refuses("EINVAL"));

@@ -199,7 +199,7 @@ describe("modelled media", () => {
         { start: 384, length: 64, caching: "write-combining" },
       ],
     });
-    const { inOrder, volatile, cached, writeThrough } = LineClass;
+    const { inOrder, volatile, cached, writeThrough, combining } = LineClass;
     expect([...media.classes]).toEqual([
       inOrder,
       volatile,
@@ -207,7 +207,7 @@ describe("modelled media", () => {
       cached,
       inOrder,
       writeThrough,
-      writeThrough,
+      combining,
     ]);
     expect(media.domains.map(({ domain }) => domain)).toEqual(["eadr", "volatile", "adr"]);
     expect(media.durability).toBe("modelled");
