@@ -178,7 +178,8 @@ export class MediaRange {
 
   /**
    * Writes back cache lines, leaving out what needs none: ranges whose caches have a battery,
-   * volatile ones, and those that are not mapped write-back. Constant time unless the range is mixed.
+   * volatile ones, and those that are not mapped write-back. Constant time unless the range is
+   * mixed.
    */
   flush(offset: number, length: number): void {
     if (this.#way === "flush") {

@@ -30,8 +30,8 @@ export interface DomainRange extends ByteRange {
  * How a range is mapped into the address space:
  * - `write-back`: stores stay in the cache until they are flushed or evicted (the default);
  * - `write-through`: every store is a store and a flush of its line, so a fence is all it needs;
- * - `write-combining`: stores go around the cache through a buffer that may drain in any order: they
- *   need a fence, and until then each atom may have arrived without the others;
+ * - `write-combining`: stores go around the cache through a buffer that may drain in any order:
+ *   they need a fence, and until then each atom may have arrived without the others;
  * - `uncached`: every store is durable when it is made, in program order.
  */
 export type Caching = "write-back" | "write-through" | "write-combining" | "uncached";

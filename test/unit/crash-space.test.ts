@@ -100,6 +100,9 @@ const allFilled: Work = (media) => {
   memory.setUint32(516, 1, true);
 };
 
+const spaceOf = (caching: Caching, torn: Torn): bigint | undefined =>
+  spaces(twoLines, { caching: [{ start: 0, length: 1024, caching }] }, torn)[0];
+
 describe("the space of a crash point", () => {
   test("[X1] is 1 for nothing, and n + 1 for n atoms of one line", () => {
     expect(spaces(() => {})).toEqual([1n]);
@@ -177,8 +180,6 @@ describe("the space of a crash point", () => {
   });
 
   test("[2.75] [X1] what is written through keeps its order, what is combined does not", () => {
-    const spaceOf = (caching: Caching, torn: Torn): bigint | undefined =>
-      spaces(twoLines, { caching: [{ start: 0, length: 1024, caching }] }, torn)[0];
     // Three stores and the first atom of a copy; eight more of it; one more.
     expect(spaceOf("write-through", "prefix")).toBe(5n * 9n);
     // Atoms by themselves: of 1, 2 and 1 stores; eight of one; whatever is said of copies.
