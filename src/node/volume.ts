@@ -35,7 +35,7 @@ import {
 
 /** Where the filesystem is, and how it is mounted. */
 export interface OpenVolumeOptions
-  extends Omit<ExtMountOptions, "commitSteps" | "ownSyncs">, PlaceOptions {
+  extends Omit<ExtMountOptions, "commitSteps" | "flusherAtWork" | "ownSyncs">, PlaceOptions {
   /**
    * Mount for writing: nobody else on this machine can open it for writing until it is closed.
    * False unless given; then nothing is ever written.

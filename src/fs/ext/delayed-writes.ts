@@ -97,6 +97,7 @@ export class DelayedWrites {
     this.#hold(inode, pages);
     const stop = offset + source.length;
     if (stop > state.record.size) state.delayedEnd = Math.max(state.delayedEnd, stop);
+    if (this.#writing.options.flusherAtWork) this.allocate(state);
     return true;
   }
 

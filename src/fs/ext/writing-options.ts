@@ -37,6 +37,12 @@ export interface ExtWriteOptions {
    * milliseconds, or after a commit (`ext4_convert_unwritten_extents`). Off unless given.
    */
   readonly dioreadNolock?: boolean;
+  /**
+   * With `dioreadNolock`: each write is met by the flusher at once, which is not done with it: the
+   * blocks are there, unwritten, and so is the size, and the contents are on their way. For whoever
+   * wants to see what a commit in that moment leaves. Off unless given.
+   */
+  readonly flusherAtWork?: boolean;
   /** Accepted: blocks are allocated at once, unless `delalloc`. */
   readonly nodelalloc?: boolean;
   /**
@@ -61,6 +67,7 @@ export interface WritingOptions {
   readonly errors: OnErrors;
   readonly delalloc: boolean;
   readonly dioreadNolock: boolean;
+  readonly flusherAtWork: boolean;
   readonly commitSteps: boolean;
   readonly ownSyncs: boolean;
 }
@@ -77,7 +84,7 @@ export function writingOptions(
 ): WritingOptions {
   const { commit = COMMIT_SECONDS, data = "ordered", errors } = options;
   const { delalloc = false, nodelalloc = false, commitSteps = false, ownSyncs = false } = options;
-  const { dioreadNolock = false } = options;
+  const { dioreadNolock = false, flusherAtWork = false } = options;
   if (delalloc && nodelalloc) refuse("EINVAL", "delalloc and nodelalloc; give one of them");
   if (!(Number.isFinite(commit) && commit >= 0)) refuse("EINVAL", `commit=${commit}; seconds`);
   if ((data as string) === "journal") {
@@ -93,6 +100,7 @@ export function writingOptions(
     errors: errors ?? storedErrors(stored),
     delalloc,
     dioreadNolock,
+    flusherAtWork,
     commitSteps,
     ownSyncs,
   };

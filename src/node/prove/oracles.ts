@@ -48,12 +48,13 @@ export function expectAtomic(
 
 /**
  * The whole volume, names, kinds, modes and contents, is what it was after some step of the
- * program, no earlier than the last promise. For programs that never write over what is there.
+ * program, no earlier than the last promise. For programs that never write over what is there. What
+ * a flusher at work leaves (a file of its new size, and NULs) is the state of no step, and is not
+ * asked about: a check of one's own sees that, too.
  */
 export function expectPrefix(): VolumeCheck {
-  return Object.assign<VolumeCheck, Pick<VolumeCheck, "wantsHistory">>((seen) => prefixIn(seen), {
-    wantsHistory: true,
-  });
+  const wants = { wantsHistory: true, wantsSteps: true };
+  return Object.assign<VolumeCheck, typeof wants>((seen) => prefixIn(seen), wants);
 }
 
 function prefixIn({ fs, acked, history }: Parameters<VolumeCheck>[0]): string | undefined {

@@ -8,7 +8,7 @@
 import type { ExtMountOptions } from "../../fs/ext/ext.ts";
 
 /** The name of a schedule. */
-export type ScheduleName = "asked" | "timer" | "delayed" | "delayed-timer";
+export type ScheduleName = "asked" | "timer" | "delayed" | "delayed-timer" | "flusher";
 
 /** A way in which commits and allocation may come. */
 export interface Schedule {
@@ -16,7 +16,10 @@ export interface Schedule {
   /** What happens in it, as the end of "when …". */
   readonly words: string;
   /** How the volume of the workload is mounted for it. */
-  readonly mount: Pick<ExtMountOptions, "delalloc" | "dioreadNolock" | "commitSteps">;
+  readonly mount: Pick<
+    ExtMountOptions,
+    "delalloc" | "dioreadNolock" | "flusherAtWork" | "commitSteps"
+  >;
 }
 
 const ASKED: Schedule = { name: "asked", words: "nothing commits but what is asked to", mount: {} };
@@ -41,18 +44,25 @@ const DELAYED_TIMER: Schedule = {
     "as long as ext4 may keep them there (delalloc)",
   mount: { delalloc: true, dioreadNolock: true, commitSteps: true },
 };
+const FLUSHER: Schedule = {
+  name: "flusher",
+  words:
+    "the flusher has begun to write out what every step wrote, so that blocks and sizes are " +
+    "there and contents are not, and the journal's timer comes round",
+  mount: { delalloc: true, dioreadNolock: true, flusherAtWork: true, commitSteps: true },
+};
 
 /** What a filesystem may do by itself, by kind; the first is how a program is explored first. */
 export const SCHEDULES = {
   /** ext4 on a disk: contents pass through the page cache. */
-  ext4: [ASKED, TIMER, DELAYED, DELAYED_TIMER],
+  ext4: [ASKED, TIMER, DELAYED, DELAYED_TIMER, FLUSHER],
   /** ext4 with dax: contents have their blocks before a write returns. */
   ext4Dax: [ASKED, TIMER],
   ext2: [ASKED, WRITE_BACK],
   none: [ASKED],
 } as const satisfies Readonly<Record<string, readonly Schedule[]>>;
 
-const NAME = /^(?:(timer|delayed|delayed-timer):)?(.*)$/su;
+const NAME = /^(?:(timer|delayed|delayed-timer|flusher):)?(.*)$/su;
 
 /** What the name of a state says of its schedule, and the rest of it. */
 export function scheduleIn(

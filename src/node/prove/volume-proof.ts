@@ -54,6 +54,11 @@ export interface VolumeCheck<Label = unknown, Recovered = unknown> {
   (aftermath: VolumeAftermath<Label, Recovered>): CheckResult | Promise<CheckResult>;
   /** Whether {@link VolumeAftermath.history} is to be kept. */
   readonly wantsHistory?: boolean;
+  /**
+   * Asks for the state of a step, whole. Contents that are on their way are those of no step, so
+   * the `flusher` is left out for it.
+   */
+  readonly wantsSteps?: boolean;
 }
 
 /** What arrives together on a disk. */

@@ -118,7 +118,11 @@ export class VolumeProver {
   /** What the filesystem may do by itself, beside what it is asked to. */
   get schedules(): readonly Schedule[] {
     const { model = "ext4-dax", commits = "any" } = this.proof;
-    return commits === "asked" ? [] : PRESETS[model].schedules.slice(1);
+    if (commits === "asked") return [];
+    const { wantsSteps = false } = this.proof.check;
+    return PRESETS[model].schedules
+      .slice(1)
+      .filter((one) => !(wantsSteps && one.name === "flusher"));
   }
 
   /** Whether checks are commands, of which each takes its time. */
