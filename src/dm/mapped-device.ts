@@ -153,7 +153,7 @@ export class MappedDevice implements BlockDevice {
     this.#tell();
   }
 
-  /** Calls back after each event, and when the device is removed. Returns what ends that. */
+  /** Calls back after each event, `resume` and removal. Returns what ends that. */
   watch(watcher: () => void): () => void {
     this.#watchers.add(watcher);
     return () => void this.#watchers.delete(watcher);
@@ -224,6 +224,7 @@ export class MappedDevice implements BlockDevice {
     this.#suspended = false;
     routesChange();
     this.#users.thaw();
+    this.#tell();
   }
 
   /**

@@ -6,6 +6,13 @@
 import type { DirtyMap } from "./dirty-map.ts";
 import type { NbdStore } from "./store.ts";
 
+/** Whether requests may be served now. */
+export interface ExportGate {
+  readonly open: boolean;
+  /** Calls back, once, when it is open again. */
+  onOpen(call: () => void): void;
+}
+
 /** One thing a server offers. */
 export interface NbdExport {
   /** UTF-8 of at most 4096 bytes without NUL; "" only for a lone export. */
@@ -22,6 +29,8 @@ export interface NbdExport {
   readonly onAttach?: () => void;
   /** Called by the transport when a connection that was attached has ended. */
   readonly onDetach?: () => void;
+  /** While it is shut, requests wait unread in their sockets; absent: it never is. */
+  readonly gate?: ExportGate;
 }
 
 /** The exports of a server; looking has no side effects. */

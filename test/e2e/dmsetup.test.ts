@@ -1,6 +1,7 @@
 /** `daxkit dmsetup`, as people run it: devices that stay between two runs, and are exports. */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { NbdConnection } from "../../src/node/nbd/client-media.ts";
@@ -101,6 +102,29 @@ describe("daxkit dmsetup", () => {
     expect(place.refused("uri", "s")).toContain("Device does not exist.");
   });
 
+  test("clients of a suspended device wait until it is resumed", async () => {
+    const place = new MapperPlace();
+    expect(daxkit(["mkfs.ext4", "-q", join(place.folder, "A")]).status).toBe(0);
+    place.ok("create", "s", "--table", "0 32768 linear A 0");
+    const uri = place.ok("uri", "s").trimEnd();
+    place.ok("suspend", "s");
+    const reader = spawn(process.execPath, [MAIN, "ls", uri], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    reader.stdout.on("data", (chunk) => (said += String(chunk)));
+    const ended = new Promise((resolve) => {
+      reader.once("exit", resolve);
+    });
+    // It is there, and waits.
+    await expect
+      .poll(() => place.ok("info", "-c", "--noheadings", "-o", "open", "s"))
+      .toBe("   1\n");
+    expect([reader.exitCode, said]).toEqual([null, ""]);
+    place.ok("resume", "s");
+    expect([await ended, said]).toEqual([0, "lost+found\n"]);
+  });
+
   test("wait ends with the next event", async () => {
     const place = new MapperPlace();
     place.ok("create", "w", "--table", "0 8 linear A 0");
@@ -155,6 +179,18 @@ describe("daxkit dmsetup", () => {
     expect(await Promise.all(ends)).toEqual([0, 0, 0]);
     const listed = place.ok("info", "-c", "--noheadings", "-o", "name");
     expect(listed.split("\n").map((line) => line.trim())).toEqual(["onA", "onB", "onC", ""]);
+    // Who says nonsense is hung up on; the others do not notice.
+    for (const nonsense of ["{}", '{"words":[1],"folder":"/"}', "null", "\0\xff["]) {
+      const socket = connect({ path: place.mapper });
+      const closed = new Promise((resolve) => {
+        socket.once("close", resolve);
+      });
+      socket.resume();
+      socket.write(`${nonsense}\n`);
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await closed;
+    }
+    expect(place.ok("ls")).toContain("onB");
     process.kill(place.pid, "SIGTERM");
     await expect.poll(() => place.left()).toEqual([]);
   });

@@ -5,8 +5,10 @@ import { DaxDisk } from "../../src/block/dax-disk.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
 import { copyOf } from "../../src/lib/memory.ts";
+import { claimRange } from "../../src/platform/claim.ts";
+import { ResourceTree } from "../../src/platform/resources.ts";
 import { Prng } from "../../src/lib/prng.ts";
-import { noise } from "../support/bytes.ts";
+import { codeOf, noise } from "../support/bytes.ts";
 import { type FakeDax, fakeDax } from "../support/dax-fakes.ts";
 import { mapperOver } from "../support/mapped.ts";
 
@@ -162,5 +164,29 @@ describe.each(Object.entries(TABLES))("[X7] through %s", (_, tables) => {
       }
     }
     expect(told).toEqual([]);
+  });
+});
+
+describe("claimed memory", () => {
+  const tree = new ResourceTree();
+  tree.insert(
+    { start: 0x10_0000n, length: BigInt(PAGES * PAGE_SIZE) },
+    { name: "Persistent Memory", descriptor: "persistent-memory" },
+  );
+  const holder = { name: "cache", notifyFailure: () => {} };
+
+  test("[4.3] [4.11] [4.12] is flushed by address, line by line, below two levels", () => {
+    const stack = stackOf(["0 200 linear q 16", "0 128 linear /dev/mapper/l0 64"]);
+    const claim = claimRange(stack.top, tree, holder);
+    expect([claim.start, claim.length]).toEqual([0x10_0000 + 10 * PAGE_SIZE, WHOLE * PAGE_SIZE]);
+    claim.flush(7 * PAGE_SIZE + 128, 64);
+    expect(stack.legs.map(({ flushed }) => flushed)).toEqual([[], [[17 * PAGE_SIZE + 128, 64]]]);
+    claim.release();
+  });
+
+  test.each(["linear", "striped", "three levels"])("[4.15] is one run: not %s", (name) => {
+    const { top } = stackOf(TABLES[name]!);
+    expect(codeOf(() => claimRange(top, tree, holder))).toBe("EOPNOTSUPP");
+    expect(top.holder).toBe(undefined);
   });
 });

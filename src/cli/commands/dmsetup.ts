@@ -72,7 +72,7 @@ export const dmsetup = command({
       "the last remove ends, as SIGTERM does. It has what is below the devices open, and locked.",
     "Each device is an NBD export: 'daxkit dmsetup uri NAME' says where, for 'daxkit mount', " +
       "'daxkit ls', 'daxkit nbd-check', nbdinfo, nbdcopy and QEMU. A device with clients cannot " +
-      "be removed, and a suspended one answers them with errors.",
+      "be removed, and while it is suspended they wait.",
     "When the mapper is killed, devices are gone, and what was flushed is on the files below: " +
       "create them again. The next run says which devices there were, and their tables.",
     "Words that begin with a dash and are no options, as in messages, stand behind '--'.",

@@ -7,7 +7,7 @@
 import type { DeviceMapper } from "../../dm/device-mapper.ts";
 import type { MappedDevice } from "../../dm/mapped-device.ts";
 import { BlockStore } from "../../nbd/block-store.ts";
-import type { ExportDirectory, NbdExport } from "../../nbd/export.ts";
+import type { ExportDirectory, ExportGate, NbdExport } from "../../nbd/export.ts";
 
 /** See the module. */
 export class MappedExports implements ExportDirectory {
@@ -57,6 +57,29 @@ export class MappedExports implements ExportDirectory {
         closes.pop()?.();
         this.#closed();
       },
+      gate: new ResumeGate(device),
     };
+  }
+}
+
+/** Requests to a suspended device wait until it is resumed. */
+class ResumeGate implements ExportGate {
+  readonly #device: MappedDevice;
+
+  constructor(device: MappedDevice) {
+    this.#device = device;
+  }
+
+  get open(): boolean {
+    return !this.#device.suspended;
+  }
+
+  onOpen(call: () => void): void {
+    const end = this.#device.watch(() => {
+      if (!this.open) return;
+      end();
+      // Whoever resumes it goes first.
+      setImmediate(call);
+    });
   }
 }

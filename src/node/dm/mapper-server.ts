@@ -18,7 +18,7 @@ import { HostDevices } from "./host-devices.ts";
 import { MappedExports } from "./mapped-exports.ts";
 import { type MapperLock, lockMapper } from "./mapper-lock.ts";
 import { type MapperPlaces, mapperPlaces, storeRecord } from "./mapper-places.ts";
-import { type MapperRequest, onLines, say } from "./mapper-talk.ts";
+import { type MapperRequest, onLines, readRequest, say } from "./mapper-talk.ts";
 
 /** Milliseconds in which the first command has to come. */
 const PATIENCE = 10_000;
@@ -120,13 +120,10 @@ export class Mapper {
     });
     say(socket, { mapper: process.pid });
     onLines(socket, (line) => {
-      try {
-        this.#run(JSON.parse(line) as MapperRequest, socket);
-      } catch (error) {
-        // Something else than our own client; a mistake of ours must be seen.
-        if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
-        socket.destroy();
-      }
+      const request = readRequest(line);
+      // Something else than our own client.
+      if (request === undefined) socket.destroy();
+      else this.#run(request, socket);
     });
   }
 

@@ -63,6 +63,22 @@ export function onLines(socket: Socket, line: (text: string) => void): void {
   });
 }
 
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+/** What a line asks for; undefined for one that no client of ours has written. */
+export function readRequest(line: string): MapperRequest | undefined {
+  try {
+    const { words, folder, table } = JSON.parse(line) as Record<string, unknown>;
+    if (!Array.isArray(words) || !words.every(isText) || !isText(folder)) return undefined;
+    if (table === undefined) return { words, folder };
+    return isText(table) ? { words, folder, table } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Has a mapper run a command. Undefined when no mapper took it: nobody listens there, or who did
  * was about to end.

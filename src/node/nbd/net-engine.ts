@@ -170,6 +170,12 @@ class NetConnection implements Attached {
       // Its end is told, and the store may be closed by whoever hears of it.
       if (this.#socket.destroyed) return;
       const { session } = this;
+      const gate = session.export?.gate;
+      if (gate?.open === false && !this.#input.ended) {
+        this.#socket.pause();
+        gate.onOpen(this.#pump);
+        return;
+      }
       this.#input.feed(session);
       if (session.replies.count > 0) {
         this.#send();

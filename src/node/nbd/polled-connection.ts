@@ -137,6 +137,12 @@ export class PolledConnection implements Attached {
   #turn(): void {
     this.#soon = undefined;
     if (this.#over || this.#lent) return;
+    const gate = this.session.export?.gate;
+    if (gate?.open === false && !this.#ending) {
+      this.#pause();
+      gate.onOpen(() => this.#later());
+      return;
+    }
     const stop = this.#connection.run();
     this.#settle(stop);
   }
