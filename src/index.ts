@@ -82,6 +82,8 @@ export { PagePins } from "./dax/page-pins.ts";
 export type { Pin, PinRequest } from "./dax/page-pins.ts";
 export { WaitQueue, runToEnd } from "./dax/steps.ts";
 export type { Steps, Waiter } from "./dax/steps.ts";
+export { daxTraceText } from "./dax/trace-text.ts";
+export type { DaxTraceFormat, DaxTraceText } from "./dax/trace-text.ts";
 export { daxTrace, traceDaxTo } from "./dax/trace-events.ts";
 export type { DaxTraceEvent, DaxTracePoint, DaxTraceSink } from "./dax/trace-events.ts";
 export { BadBlocks } from "./block/badblocks.ts";

@@ -65,6 +65,7 @@ const ORDER_OF: ReadonlyMap<string, RegExp> = new Map([
 const FOREIGN: readonly (readonly [file: RegExp, callee: RegExp, why: string])[] = [
   [/^src\/cli\//u, /(?:\bout|#err|stream|#buffer|#out)\.flush$/u, "text for a terminal"],
   [/^src\/node\/(?:sink|image\/tar)\.ts$/u, /(?:this|output)\.flush$/u, "an archive's stream"],
+  [/^src\/node\/dax-trace-file\.ts$/u, /buffer\.flush$/u, "the text of a trace"],
   [/^src\/fs\/ext\/(?:check|mkfs)/u, /(?:^|\.)(?:forget|add)$/u, "sets of a check and of mkfs"],
   [/^src\/fs\/ext\/journal-scan\.ts$/u, /#commit$/u, "reads a commit block"],
   [/^src\/crash\//u, /(?:flushed|fenced)$/u, "events of a trace that is read"],

@@ -15,6 +15,7 @@ import { isOperatingError, oneLine } from "./errors.ts";
 import { type KeptRecord, keepRecord } from "./mount-record.ts";
 import type { MountSettings } from "./mount-words.ts";
 import { EndWishes } from "./signals.ts";
+import { traced } from "./tracing.ts";
 import { withUsers } from "./unmounting.ts";
 
 /** What is to be mounted where. */
@@ -26,6 +27,8 @@ export interface MountPlan {
   readonly settings: Readonly<MountSettings>;
   /** A unix socket at which the volume is served over NBD as well, to be read. */
   readonly nbd: string | undefined;
+  /** A file to which dax trace events are written meanwhile. */
+  readonly trace?: string | undefined;
 }
 
 /** Who hears of a mount. */
@@ -44,6 +47,10 @@ const RETRY_MS = 250;
  * @throws as `openVolume` and `mountFuse`, with nothing mounted; what closing the image says
  */
 export async function serveMount(plan: MountPlan, ears: MountEars): Promise<void> {
+  await traced(plan.trace, () => serveUntraced(plan, ears));
+}
+
+async function serveUntraced(plan: MountPlan, ears: MountEars): Promise<void> {
   const { openVolume } = await import("../node/volume.ts");
   const { mountFuse } = await import("../node/fuse/mount.ts");
   const { systemEnvironment } = await import("../node/environment.ts");

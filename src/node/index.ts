@@ -90,3 +90,5 @@ export type { UnmountOptions } from "./fuse/unmounting.ts";
 export type { FrameSink } from "./fuse/channel.ts";
 export type { FuseEngineKind } from "./fuse/engine.ts";
 export type { FuseReply, FuseServer } from "../fuse/server.ts";
+export { traceDaxToFile } from "./dax-trace-file.ts";
+export type { DaxTraceFile } from "./dax-trace-file.ts";

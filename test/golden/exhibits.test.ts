@@ -22,7 +22,7 @@ function transcriptOf(name: string): string {
 }
 
 describe.each(table)("%s", (name, exhibit) => {
-  test("[0.7] [0.17] [2.7] [4.1] all figures are as they should, and as shown", async () => {
+  test("[0.7] [0.17] [1.13] [2.7] [3.7] [4.1] all figures are right, and as shown", async () => {
     const { status, stdout } = await runLine(["exhibit", name]);
     expect(timeless(stdout)).toBe(timeless(transcriptOf(name)));
     expect(status).toBe(0);

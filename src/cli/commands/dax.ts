@@ -3,9 +3,11 @@
  *
  * @module
  */
+import { TRACE_OPTION, traced } from "../tracing.ts";
 import { type Invocation, STATUS_OK, UsageError, command } from "../command.ts";
 
 const OPTIONS = {
+  ...TRACE_OPTION,
   size: { type: "size", value: "SIZE", text: "plan for a namespace of this size" },
   map: {
     type: "choice",
@@ -82,7 +84,7 @@ export const dax = command({
     if (action === undefined) {
       throw new UsageError(`no action '${name}'; there are ${Object.keys(ACTIONS).join(", ")}`);
     }
-    await action(invocation);
+    await traced(invocation.values.trace, () => action(invocation));
     return STATUS_OK;
   },
 });

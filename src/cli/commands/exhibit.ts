@@ -4,6 +4,7 @@
  * @module
  */
 import { STATUS_FINDING, STATUS_OK, UsageError, command } from "../command.ts";
+import { TRACE_OPTION, traced } from "../tracing.ts";
 
 export const exhibit = command({
   name: "exhibit",
@@ -15,13 +16,14 @@ export const exhibit = command({
   ],
   json: "lines",
   operands: [{ name: "NAME", text: "which one", count: "optional", complete: ["list", "all"] }],
-  options: {},
+  options: TRACE_OPTION,
   examples: [
     { line: "daxkit exhibit", text: "lists them" },
+    { line: "daxkit exhibit live-freeze --trace freeze.json", text: "shows faults in Perfetto" },
     { line: "daxkit exhibit first-leg", text: "finds the flush that Linux 4.13 did not send" },
   ],
   statuses: { [STATUS_FINDING]: "A figure is not what it has to be." },
-  async run({ operands: [name = "list"], json, out, terminal }) {
+  async run({ operands: [name = "list"], values, json, out, terminal }) {
     const { EXHIBITS } = await import("../exhibits/exhibits.ts");
     const { isSettled } = await import("../exhibits/exhibit.ts");
     const { exhibitLines, listLines, recordOf } = await import("../exhibits/text.ts");
@@ -36,8 +38,8 @@ export const exhibit = command({
       throw new UsageError(`no exhibit '${name}'; there are ${names}`);
     }
     let settled = true;
-    for (const each of chosen) {
-      const acted = each.run();
+    const all = await traced(values.trace, () => chosen.map((each) => [each, each.run()] as const));
+    for (const [each, acted] of all) {
       settled &&= isSettled(acted);
       if (json) out.json(recordOf(each, acted));
       else {

@@ -10,6 +10,7 @@ import type { MountPlan } from "../mount-serve.ts";
 import { sourceOf } from "../mount-source.ts";
 import { printable } from "../output.ts";
 import { OwnerNumbers } from "../owners.ts";
+import { TRACE_OPTION } from "../tracing.ts";
 
 const OPTIONS = {
   options: {
@@ -23,6 +24,7 @@ const OPTIONS = {
   background: { type: "flag", short: "b", text: "return as soon as it is mounted" },
   nbd: { type: "file", value: "SOCKET", text: "serve it read-only over NBD at a socket, too" },
   log: { type: "file", value: "FILE", text: "with '--background': write what goes wrong there" },
+  ...TRACE_OPTION,
   verbose: { type: "flag", short: "v", text: "say which options change nothing" },
 } as const;
 
@@ -80,7 +82,8 @@ function planFor(source: string, directory: string, { values, terminal }: MountI
     terminal.message(`without effect: ${ignored.join(", ")}`, "warning");
   }
   const nbd = values.nbd === undefined ? undefined : resolve(values.nbd);
-  return { source: sourceOf(source), directory: resolve(directory), settings, nbd };
+  const trace = values.trace === undefined ? undefined : resolve(values.trace);
+  return { source: sourceOf(source), directory: resolve(directory), settings, nbd, trace };
 }
 
 async function inForeground(plan: MountPlan, invocation: MountInvocation): Promise<number> {

@@ -10,12 +10,13 @@ import type { JunitCase } from "../../node/prove/junit.ts";
 import type { VolumeVerdict } from "../../node/prove/volume-verdict.ts";
 import { writeFileSync } from "node:fs";
 import type { PersistenceDomain } from "../../media/media.ts";
-import { STATUS_FAILED, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
+import { type Invocation, STATUS_FAILED, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
 import { optionWords, quoted } from "../quoting.ts";
 import { Interrupted, MOUNTED_OPTIONS, proveCommand, refuseMounted } from "../prove-mounted.ts";
 import { PROGRAM_OPTIONS, PROGRAM_WORDS, proveScript, refuseScript } from "../prove-script.ts";
 import { SECTOR_OPTIONS, sectorWords, sectorsOf } from "../sector-options.ts";
 import type { Terminal } from "../terminal.ts";
+import { TRACE_OPTION, traced } from "../tracing.ts";
 
 /** Nothing bad was found, and not everything was looked at. */
 const STATUS_NOT_MEASURED = 3;
@@ -41,6 +42,79 @@ function statusOf(verdicts: readonly Pick<Verdict | VolumeVerdict, "kind">[]): n
   if (has("HarnessBroken")) return STATUS_FAILED;
   return has("NotMeasured") ? STATUS_NOT_MEASURED : STATUS_OK;
 }
+
+const OPTIONS = {
+  ...TRACE_OPTION,
+  torn: {
+    type: "choice",
+    value: "HOW",
+    choices: ["prefix", "atoms", "line"],
+    text:
+      "what a power cut leaves of a bulk copy inside a line; unless told otherwise prefix on " +
+      "raw memory, line under a volume",
+  },
+  ...SECTOR_OPTIONS,
+  domain: {
+    type: "choice",
+    value: "DOMAIN",
+    choices: ["adr", "eadr", "volatile"],
+    text: "what survives a power cut, instead of what the proof says; adr if nothing does",
+  },
+  depth: {
+    type: "count",
+    value: "N",
+    text: "power cuts in a row; unless told otherwise 2 on raw memory and disks, else 1",
+  },
+  budget: {
+    type: "count",
+    value: "LEAVES",
+    text:
+      "runs of recovery and check before it ends; unless told otherwise a million, with " +
+      "--mount-fuse ten thousand",
+  },
+  model: {
+    type: "choice",
+    value: "MODEL",
+    choices: MODELS,
+    text:
+      "what lies under a volume; unless told otherwise what the proof says, or ext4-dax; " +
+      "ext4-ordered with --mount and --mount-fuse",
+  },
+  commits: {
+    type: "choice",
+    value: "WHEN",
+    choices: ["any", "asked"],
+    text:
+      "when the filesystem commits: any time, as Linux may, which is what it does unless told, " +
+      "or only when it is asked to",
+  },
+  faults: {
+    type: "text",
+    value: "KINDS",
+    text:
+      "lets each write, flush, enospc, short-read, poison (or all) fail in turn, beside the " +
+      "power; write@3 is the third only",
+  },
+  only: { type: "text", value: "NAME", text: "proves only the proof of this name" },
+  state: {
+    type: "text",
+    value: "ID",
+    text: "makes only this state, which a report named",
+  },
+  "save-image": {
+    type: "file",
+    value: "IMAGE",
+    text: "writes the volume there as the power cut of the counter-example or state left it",
+  },
+  junit: { type: "file", value: "XML", text: "writes the verdicts there for a CI" },
+  patience: {
+    type: "count",
+    value: "SECONDS",
+    text: "what loading FILE or one call of its functions may take; 30 unless told otherwise",
+  },
+  ...MOUNTED_OPTIONS,
+  ...PROGRAM_OPTIONS,
+} as const;
 
 export const prove = command({
   name: "prove",
@@ -73,77 +147,7 @@ export const prove = command({
       count: "many",
     },
   ],
-  options: {
-    torn: {
-      type: "choice",
-      value: "HOW",
-      choices: ["prefix", "atoms", "line"],
-      text:
-        "what a power cut leaves of a bulk copy inside a line; unless told otherwise prefix on " +
-        "raw memory, line under a volume",
-    },
-    ...SECTOR_OPTIONS,
-    domain: {
-      type: "choice",
-      value: "DOMAIN",
-      choices: ["adr", "eadr", "volatile"],
-      text: "what survives a power cut, instead of what the proof says; adr if nothing does",
-    },
-    depth: {
-      type: "count",
-      value: "N",
-      text: "power cuts in a row; unless told otherwise 2 on raw memory and disks, else 1",
-    },
-    budget: {
-      type: "count",
-      value: "LEAVES",
-      text:
-        "runs of recovery and check before it ends; unless told otherwise a million, with " +
-        "--mount-fuse ten thousand",
-    },
-    model: {
-      type: "choice",
-      value: "MODEL",
-      choices: MODELS,
-      text:
-        "what lies under a volume; unless told otherwise what the proof says, or ext4-dax; " +
-        "ext4-ordered with --mount and --mount-fuse",
-    },
-    commits: {
-      type: "choice",
-      value: "WHEN",
-      choices: ["any", "asked"],
-      text:
-        "when the filesystem commits: any time, as Linux may, which is what it does unless told, " +
-        "or only when it is asked to",
-    },
-    faults: {
-      type: "text",
-      value: "KINDS",
-      text:
-        "lets each write, flush, enospc, short-read, poison (or all) fail in turn, beside the " +
-        "power; write@3 is the third only",
-    },
-    only: { type: "text", value: "NAME", text: "proves only the proof of this name" },
-    state: {
-      type: "text",
-      value: "ID",
-      text: "makes only this state, which a report named",
-    },
-    "save-image": {
-      type: "file",
-      value: "IMAGE",
-      text: "writes the volume there as the power cut of the counter-example or state left it",
-    },
-    junit: { type: "file", value: "XML", text: "writes the verdicts there for a CI" },
-    patience: {
-      type: "count",
-      value: "SECONDS",
-      text: "what loading FILE or one call of its functions may take; 30 unless told otherwise",
-    },
-    ...MOUNTED_OPTIONS,
-    ...PROGRAM_OPTIONS,
-  },
+  options: OPTIONS,
   examples: [
     { line: "daxkit prove examples/log-right.ts", text: "proves a log that is right" },
     { line: "daxkit prove examples/log-*.ts --torn atoms", text: "proves three, torn at any atom" },
@@ -167,104 +171,107 @@ export const prove = command({
     [STATUS_NOT_MEASURED]: "not measured, or not everything",
     [STATUS_INTERRUPTED]: "interrupted",
   },
-  async run({ operands, values, json, out, terminal }) {
-    const { report, toJson } = await import("../../crash/prove.ts");
-    const { proveFile, reportFor } = await import("../proofs.ts");
-    const { volumeReport } = await import("../../node/prove/volume-report.ts");
-    const { torn, domain, depth, budget, patience, model, faults, only, state, junit } = values;
-    const { commits } = values;
-    const disk = sectorsOf(values);
-    const saveImage = values["save-image"];
-    const isScript = values.mount !== undefined;
-    const isMounted = isScript || values["mount-fuse"] !== undefined;
-    if (!isScript) refuseScript(values);
-    if (!isMounted) refuseMounted(values);
-    const { refuseWrong } = await import("../prove-refusals.ts");
-    refuseWrong(isScript ? "mount" : isMounted ? "mount-fuse" : "modules", operands, values);
-    const options = {
-      ...(torn === undefined ? {} : { torn: torn as Torn }),
-      ...(Object.keys(disk).length === 0 ? {} : { disk }),
-      ...(domain === undefined ? {} : { domain: domain as PersistenceDomain }),
-      ...(depth === undefined ? {} : { depth }),
-      ...(budget === undefined ? {} : { budget }),
-      ...(patience === undefined ? {} : { patience }),
-      ...(model === undefined ? {} : { model }),
-      ...(faults === undefined ? {} : { faults }),
-      ...(commits === undefined ? {} : { commits }),
-      ...(only === undefined ? {} : { only }),
-      ...(state === undefined ? {} : { state }),
-      ...(saveImage === undefined ? {} : { saveImage }),
-    };
-    const linesOf = (verdict: Verdict | VolumeVerdict, how: ReportOptions = {}): string[] =>
-      "model" in verdict ? volumeReport(verdict, how) : report(verdict, how);
-    const cases: JunitCase[] = [];
-    using progress = terminal.progress("proving");
-    const began = performance.now();
-    const settings = {
-      progress: (done: number, total: number, leaves: number) => {
-        const seconds = Math.floor((performance.now() - began) / 1000);
-        if (!json) progress.step(done, total, `crash points, ${leaves} runs, ${seconds} s`);
-      },
-    };
-    const tell = (
-      verdict: Verdict | VolumeVerdict,
-      from: object,
-      line: string,
-      behind = "",
-    ): void => {
-      progress.finish();
-      if (json)
-        out.json({ ...from, ...againIn(verdict, line, behind), ...(toJson(verdict) as object) });
-      else {
-        if (cases.length > 0) out.line();
-        const how = { ...reportFor(terminal, line), operands: behind };
-        for (const row of linesOf(verdict, how)) out.line(row);
-      }
-      out.flush();
-    };
-    if (isMounted) {
-      const proved = await unlessInterrupted(terminal, () =>
-        isScript
-          ? proveScript(operands, values, settings)
-          : proveCommand(operands, values, terminal),
-      );
-      if (proved === undefined) return STATUS_INTERRUPTED;
-      const { verdict, line, behind } = proved;
-      tell(verdict, { command: operands }, line, behind);
-      const [file = ""] = operands;
-      cases.push({ verdict, report: linesOf(verdict, { command: line, operands: behind }), file });
-    }
-    for (const path of isMounted ? [] : operands) {
-      const proveIt = () => proveFile(path, options, settings);
-      const proving = json ? () => withoutOutput(proveIt) : proveIt;
-      // One file after the other: what a proof prints stands before its verdict.
-      // oxlint-disable-next-line no-await-in-loop
-      for (const { verdict, oneOfMany } of await guarded(path, terminal, proving)) {
-        const again = {
-          torn,
-          ...sectorWords(values),
-          domain,
-          depth,
-          budget,
-          model,
-          commits,
-          faults,
-          patience,
-        };
-        const named = oneOfMany === true ? { only: verdict.name } : {};
-        const words = ["daxkit prove", quoted(path), ...optionWords({ ...again, ...named })];
-        const line = words.join(" ");
-        tell(verdict, { file: path }, line);
-        cases.push({ verdict, report: linesOf(verdict, { command: line }), file: path });
-      }
-    }
-    if (junit !== undefined) {
-      const { toJunit } = await import("../../node/prove/junit.ts");
-      writeFileSync(junit, toJunit("daxkit prove", cases));
-    }
-    return statusOf(cases.map(({ verdict }) => verdict));
+  async run(invocation) {
+    return await traced(invocation.values.trace, () => proveAll(invocation));
   },
 });
+
+async function proveAll(invocation: Invocation<typeof OPTIONS>): Promise<number> {
+  const { operands, values, json, out, terminal } = invocation;
+  const { report, toJson } = await import("../../crash/prove.ts");
+  const { proveFile, reportFor } = await import("../proofs.ts");
+  const { volumeReport } = await import("../../node/prove/volume-report.ts");
+  const { torn, domain, depth, budget, patience, model, faults, only, state, junit } = values;
+  const { commits } = values;
+  const disk = sectorsOf(values);
+  const saveImage = values["save-image"];
+  const isScript = values.mount !== undefined;
+  const isMounted = isScript || values["mount-fuse"] !== undefined;
+  if (!isScript) refuseScript(values);
+  if (!isMounted) refuseMounted(values);
+  const { refuseWrong } = await import("../prove-refusals.ts");
+  refuseWrong(isScript ? "mount" : isMounted ? "mount-fuse" : "modules", operands, values);
+  const options = {
+    ...(torn === undefined ? {} : { torn: torn as Torn }),
+    ...(Object.keys(disk).length === 0 ? {} : { disk }),
+    ...(domain === undefined ? {} : { domain: domain as PersistenceDomain }),
+    ...(depth === undefined ? {} : { depth }),
+    ...(budget === undefined ? {} : { budget }),
+    ...(patience === undefined ? {} : { patience }),
+    ...(model === undefined ? {} : { model }),
+    ...(faults === undefined ? {} : { faults }),
+    ...(commits === undefined ? {} : { commits }),
+    ...(only === undefined ? {} : { only }),
+    ...(state === undefined ? {} : { state }),
+    ...(saveImage === undefined ? {} : { saveImage }),
+  };
+  const linesOf = (verdict: Verdict | VolumeVerdict, how: ReportOptions = {}): string[] =>
+    "model" in verdict ? volumeReport(verdict, how) : report(verdict, how);
+  const cases: JunitCase[] = [];
+  using progress = terminal.progress("proving");
+  const began = performance.now();
+  const settings = {
+    progress: (done: number, total: number, leaves: number) => {
+      const seconds = Math.floor((performance.now() - began) / 1000);
+      if (!json) progress.step(done, total, `crash points, ${leaves} runs, ${seconds} s`);
+    },
+  };
+  const tell = (
+    verdict: Verdict | VolumeVerdict,
+    from: object,
+    line: string,
+    behind = "",
+  ): void => {
+    progress.finish();
+    if (json)
+      out.json({ ...from, ...againIn(verdict, line, behind), ...(toJson(verdict) as object) });
+    else {
+      if (cases.length > 0) out.line();
+      const how = { ...reportFor(terminal, line), operands: behind };
+      for (const row of linesOf(verdict, how)) out.line(row);
+    }
+    out.flush();
+  };
+  if (isMounted) {
+    const proved = await unlessInterrupted(terminal, () =>
+      isScript ? proveScript(operands, values, settings) : proveCommand(operands, values, terminal),
+    );
+    if (proved === undefined) return STATUS_INTERRUPTED;
+    const { verdict, line, behind } = proved;
+    tell(verdict, { command: operands }, line, behind);
+    const [file = ""] = operands;
+    cases.push({ verdict, report: linesOf(verdict, { command: line, operands: behind }), file });
+  }
+  for (const path of isMounted ? [] : operands) {
+    const proveIt = () => proveFile(path, options, settings);
+    const proving = json ? () => withoutOutput(proveIt) : proveIt;
+    // One file after the other: what a proof prints stands before its verdict.
+    // oxlint-disable-next-line no-await-in-loop
+    for (const { verdict, oneOfMany } of await guarded(path, terminal, proving)) {
+      const again = {
+        torn,
+        ...sectorWords(values),
+        domain,
+        depth,
+        budget,
+        model,
+        commits,
+        faults,
+        patience,
+      };
+      const named = oneOfMany === true ? { only: verdict.name } : {};
+      const words = ["daxkit prove", quoted(path), ...optionWords({ ...again, ...named })];
+      const line = words.join(" ");
+      tell(verdict, { file: path }, line);
+      cases.push({ verdict, report: linesOf(verdict, { command: line }), file: path });
+    }
+  }
+  if (junit !== undefined) {
+    const { toJunit } = await import("../../node/prove/junit.ts");
+    writeFileSync(junit, toJunit("daxkit prove", cases));
+  }
+  return statusOf(cases.map(({ verdict }) => verdict));
+}
 
 /** What `body` gives; undefined when somebody wanted it to end, which is said. */
 async function unlessInterrupted<T>(
