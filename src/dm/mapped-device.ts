@@ -197,14 +197,14 @@ export class MappedDevice implements BlockDevice {
   }
 
   /**
-   * Stops requests: first mounted filesystems are frozen, then the targets bring home what they
-   * hold. A device that is suspended stays so.
-   * @throws EBUSY, EIO when a filesystem cannot stand still: then nothing is suspended
+   * Stops requests: first mounted filesystems and raw mappings are frozen, then the targets bring
+   * home what they hold. A device that is suspended stays so.
+   * @throws EBUSY, EIO when one of them cannot stand still: then nothing is suspended
    */
   suspend({ nolockfs = false }: SuspendOptions = {}): void {
     this.#assertThere("suspend");
     if (this.#suspended) return;
-    if (!nolockfs) this.#users.freeze();
+    this.#users.freeze(!nolockfs, this.#dax);
     for (const { target } of this.#placed()) target.presuspend?.();
     this.#suspended = true;
     routesChange();

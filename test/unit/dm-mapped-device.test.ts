@@ -1,6 +1,7 @@
 /** Mapped devices: slots, suspension, removal, dax through a table, failures from below. */
 import { describe, expect, test } from "vitest";
 import type { BlockDevice } from "../../src/block/block-device.ts";
+import { mapRaw } from "../../src/block/raw-device.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { Partition } from "../../src/block/partition.ts";
 import type { DeviceMapper } from "../../src/dm/device-mapper.ts";
@@ -158,6 +159,31 @@ describe("suspension", () => {
     tree.close();
     expect(device.openCount).toBe(0);
     mapper.remove("x");
+  });
+
+  test.each([
+    ["itself", (device: MappedDevice) => device],
+    ["a partition of it", (device: MappedDevice) => partitionOf(device)],
+  ])("[1.13] stores through raw mappings of %s stand still", (_, on) => {
+    const bytes = 64 * PAGE_SIZE;
+    const { pmem } = pmemOf(bytes);
+    const device = mapperOver({ p: pmem.disk }).mapper.create("x", `0 ${bytes / 512} linear p 0`);
+    const mapping = mapRaw(on(device), { access: "write" });
+    mapping.copyIn(5, noise(1, 9000));
+    device.suspend({ nolockfs: true });
+    expect(codeOf(() => mapping.copyIn(5, noise(2, 9000)))).toBe("EAGAIN");
+    const seen = new Uint8Array(9000);
+    mapping.copyOut(5, seen);
+    expect(same(seen, noise(1, 9000))).toBe(true);
+    device.resume();
+    mapping.copyIn(5, noise(2, 9000));
+    // Memory that cannot be taken back could be stored to.
+    expect(mapping.bytes[5]).toBe(noise(2, 1)[0]);
+    expect(codeOf(() => device.suspend())).toBe("EBUSY");
+    expect(device.suspended).toBe(false);
+    mapping.unmap();
+    device.suspend();
+    expect(device.suspended).toBe(true);
   });
 
   test("lets no store go through dax, and every flush", () => {
