@@ -17,8 +17,8 @@ import { pagesOf } from "./frames.ts";
 import { MappingEntries } from "./mapping-entries.ts";
 import { PAGE_SIZE } from "./operations.ts";
 import { PagePins } from "./page-pins.ts";
-import { type Steps, runToEnd } from "./steps.ts";
-import { writeBackRange } from "./writeback.ts";
+import { SharedLock, type Steps, runToEnd } from "./steps.ts";
+import { persistRange, writeBackRange } from "./writeback.ts";
 
 /** As many pages as any file may have. */
 export const ALL_PAGES = Math.floor(Number.MAX_SAFE_INTEGER / PAGE_SIZE);
@@ -73,9 +73,13 @@ export class AddressSpace {
   readonly entries = new MappingEntries();
   readonly counters: FaultCounters = newFaultCounters();
   readonly pins: PagePins;
+  /** Shared by faults, taken by who moves blocks (Linux: `invalidate_lock`). */
+  readonly layout = new SharedLock();
   readonly #areas = new Set<Area>();
   readonly #unfenced = new Set<DaxDevice>();
   readonly #whenIdle: () => void;
+  /** What the file said of its mapping when pages were mapped last. */
+  #generation: number | undefined;
 
   /** `whenIdle` is called when the last area has gone. */
   constructor(options: AddressSpaceOptions, whenIdle: () => void = () => {}) {
@@ -152,13 +156,32 @@ export class AddressSpace {
    * @throws EIO, ENXIO; what could not be written back stays dirty
    */
   writeBack(first = 0, pages = ALL_PAGES): void {
-    runToEnd(this.writingBack(first, pages));
+    this.writeBackEntries(first, pages);
     for (const area of this.#areas) area.writeBack(first, pages);
   }
 
-  /** The steps of `writeBack`, without what was stored to memory that was handed out. */
+  /** As `writeBack`, without what was stored to memory that was handed out. */
+  writeBackEntries(first = 0, pages = ALL_PAGES): void {
+    runToEnd(this.writingBack(first, pages));
+  }
+
+  /** The steps of `writeBackEntries`. */
   *writingBack(first = 0, pages = ALL_PAGES): Steps<void> {
     yield* writeBackRange(this, first, pages, this.#unfenced);
+    this.#fence();
+  }
+
+  /**
+   * Makes durable what was stored through faults to bytes of the file, and no more than that: pages
+   * of which they are a part stay writable. Enough where what leads to them is durable (MAP_SYNC).
+   * @throws EIO, ENXIO
+   */
+  persist(offset: number, length: number): void {
+    runToEnd(persistRange(this, offset, length, this.#unfenced));
+    this.#fence();
+  }
+
+  #fence(): void {
     for (const device of this.#unfenced) {
       device.fence();
       this.#unfenced.delete(device);
@@ -174,6 +197,22 @@ export class AddressSpace {
     this.writeBack();
     for (const area of this.#areas) area.takeBack?.();
     if (how === "unmap") this.unmap();
+  }
+
+  /**
+   * Whoever changed the file may not have gone through here: a write that got blocks, a commit of
+   * what had waited. Where the file says that its bytes may lie elsewhere, all pages are mapped
+   * anew; what is dirty stays so.
+   */
+  follow(generation: number | undefined): void {
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    this.unmap();
+  }
+
+  /** The mapping of the file has changed, and all pages that this is about are unmapped. */
+  settle(generation: number | undefined): void {
+    this.#generation = generation;
   }
 
   /**
@@ -219,13 +258,18 @@ export class AddressSpace {
     if (refusal !== undefined) throw refusal;
   }
 
+  /** Who maps bytes of the range. */
+  areasOver(offset: number, length: number): Area[] {
+    return [...this.#areas].filter((area) => {
+      return area.offset < offset + length && area.offset + area.length > offset;
+    });
+  }
+
   /** Who keeps bytes of the file where they are; undefined when nobody does. */
   holderOf(offset: number, length = Number.POSITIVE_INFINITY): string | undefined {
-    for (const area of this.#areas) {
-      const apart = area.offset >= offset + length || area.offset + area.length <= offset;
-      if (area.pinsBlocks && !apart) {
-        return `bytes ${area.offset}+${area.length} are mapped to be written (${area.describe()})`;
-      }
+    const area = this.areasOver(offset, length).find(({ pinsBlocks }) => pinsBlocks);
+    if (area !== undefined) {
+      return `bytes ${area.offset}+${area.length} are mapped to be written (${area.describe()})`;
     }
     const first = Math.floor(offset / PAGE_SIZE);
     return this.pins.holderOf(first, Math.ceil((offset + length) / PAGE_SIZE) - first);

@@ -46,6 +46,8 @@ export interface Iomap {
   readonly fresh?: boolean;
   /** The blocks belong to another file too (reflink). */
   readonly shared?: boolean;
+  /** With `fresh`: more of the file has changed than was asked about. */
+  readonly spread?: boolean;
   /** The mapping depends on metadata that is not committed: what MAP_SYNC waits for. */
   readonly dirty?: boolean;
 }

@@ -123,14 +123,31 @@ export class MappingEntries {
     return true;
   }
 
+  /** Locks the entry that holds a page, if there is one of that order. */
+  *seize(index: number, order: PageOrder): Steps<MappingEntry | undefined> {
+    for (;;) {
+      const entry = this.find(index);
+      if (entry === undefined) return undefined;
+      if (entry.order !== order) {
+        this.#sleepers.get(entry.index)?.wakeOne();
+        return undefined;
+      }
+      if (!entry.locked) {
+        entry.locked = true;
+        return entry;
+      }
+      yield this.#sleep(entry);
+    }
+  }
+
   /** Lets an entry go, and wakes one who waits. An empty one goes for good. */
   unlock(entry: MappingEntry): void {
     assert(entry.locked, () => `page ${entry.index} is not locked`);
+    entry.locked = false;
     if (entry.kind === "empty") {
       this.delete(entry);
       return;
     }
-    entry.locked = false;
     this.#sleepers.get(entry.index)?.wakeOne();
   }
 
@@ -179,11 +196,6 @@ export class MappingEntries {
   /** Takes the mark of a write-back off. */
   clearToWrite(entry: MappingEntry): void {
     this.#tree.clearTag(entry.index, TOWRITE);
-  }
-
-  /** Marks it for a write-back though it is not dirty: what was copied there is not flushed. */
-  setToWrite(entry: MappingEntry): void {
-    this.#tree.setTag(entry.index, TOWRITE);
   }
 
   /** Forgets an entry with its marks, and wakes everybody who waits for it. */

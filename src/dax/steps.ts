@@ -48,3 +48,35 @@ export class WaitQueue {
     this.#waiters = [];
   }
 }
+
+/** A lock that many may share and one may have alone. Fair to nobody; all who wait try again. */
+export class SharedLock {
+  readonly #sleepers = new WaitQueue();
+  #shared = 0;
+  #alone = false;
+
+  /** Waits until nobody has it alone. */
+  *share(): Steps<void> {
+    while (this.#alone) yield this.#sleepers.wait();
+    this.#shared++;
+  }
+
+  /** Ends what `share` began. */
+  unshare(): void {
+    assert(this.#shared > 0, "a lock that nobody shares");
+    if (--this.#shared === 0) this.#sleepers.wakeAll();
+  }
+
+  /** Waits until nobody has it at all. */
+  *take(): Steps<void> {
+    while (this.#alone || this.#shared > 0) yield this.#sleepers.wait();
+    this.#alone = true;
+  }
+
+  /** Ends what `take` began. */
+  release(): void {
+    assert(this.#alone, "a lock that nobody has");
+    this.#alone = false;
+    this.#sleepers.wakeAll();
+  }
+}

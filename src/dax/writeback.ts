@@ -80,8 +80,37 @@ function* writeBackOne(
   }
 }
 
+/**
+ * Writes back what may have been stored to bytes of a file, to the line: for who knows that what
+ * leads to them is durable (MAP_SYNC). A dirty entry of which they are all is written back as a
+ * whole; one of which they are a part stays dirty.
+ */
+export function* persistRange(
+  space: AddressSpace,
+  from: number,
+  length: number,
+  unfenced: Set<DaxDevice>,
+): Steps<void> {
+  const { entries } = space;
+  const stop = from + length;
+  let entry = entries.next(Math.floor(from / PAGE_SIZE), "dirty");
+  while (entry !== undefined && entry.index * PAGE_SIZE < stop) {
+    const { index, order, frame } = entry;
+    const start = index * PAGE_SIZE;
+    const end = start + pagesOf(order) * PAGE_SIZE;
+    if (from <= start && end <= stop) {
+      yield* writeBackRange(space, index, pagesOf(order), unfenced);
+    } else if (frame?.device !== undefined) {
+      const first = Math.max(from, start);
+      unfenced.add(frame.device);
+      flushFrame(frame.device, frame.start + first - start, Math.min(stop, end) - first);
+    }
+    entry = entries.next(index + pagesOf(order), "dirty");
+  }
+}
+
 /** Writes back the cache lines of bytes of a device. */
-export function flushFrame(device: DaxDevice, start: number, length: number): void {
+function flushFrame(device: DaxDevice, start: number, length: number): void {
   const pgoff = Math.floor(start / PAGE_SIZE);
   device.flush(pgoff, start - pgoff * PAGE_SIZE, length);
 }

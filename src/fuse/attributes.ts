@@ -87,7 +87,6 @@ export function setattr(c: Conversation): Answer {
 /** @throws EFBIG, which the kernel leaves to us */
 function cut(node: Node, size: number, valid: number): void {
   assertByte(size);
-  node.mount.spaces.get(node.inode.ino)?.assertLoose(size);
   changeSize(node.inode, size);
   // Behind it: a file that cannot be cut keeps them.
   if ((valid & FATTR_KILL_SUIDGID) !== 0) killPrivileges(node.inode);

@@ -6,6 +6,7 @@
  */
 import { writingOf } from "./calls.ts";
 import type { Inode } from "./filesystem.ts";
+import { type LayoutOptions, changeLayout, cutFrom } from "./layout-changes.ts";
 import { isDirectory, isRegular, isSymlink } from "./modes.ts";
 import {
   type Credentials,
@@ -100,16 +101,23 @@ export function dropPrivileges(inode: Inode, credentials: Credentials | undefine
   if (mode !== inode.mode) writingOf(inode).change({ mode });
 }
 
-/** truncate(2) of an inode. @throws EINVAL, EISDIR, EROFS, EACCES, EPERM, EFBIG, ENOSPC */
-export function changeSize(inode: Inode, size: number, credentials?: Credentials): void {
+/** truncate(2) of an inode. @throws EINVAL, EISDIR, EROFS, EACCES, EPERM, EBUSY, EFBIG */
+export function changeSize(
+  inode: Inode,
+  size: number,
+  credentials?: Credentials,
+  options: LayoutOptions = {},
+): void {
   assertSize(size);
   if (isDirectory(inode.mode)) throw denied("EISDIR");
   if (!isRegular(inode.mode)) throw denied("EINVAL", "only regular files have a size to change");
   const writing = writingOf(inode);
   assertPermitted(inode, MAY_WRITE, credentials);
   if ((writing.flags & FS_APPEND_FL) !== 0) throw denied("EPERM", "the file is append-only");
-  dropPrivileges(inode, credentials);
-  writing.truncate(size);
+  changeLayout(inode, cutFrom(size), options, () => {
+    dropPrivileges(inode, credentials);
+    writing.truncate(size);
+  });
 }
 
 /** @throws EINVAL */

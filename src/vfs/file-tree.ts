@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { LayoutOptions } from "./layout-changes.ts";
 import { DaxError, type ErrnoCode } from "../lib/errno.ts";
 import {
   type TimeChange,
@@ -164,13 +165,12 @@ export class FileTree {
     });
   }
 
-  /** Gives a file a size. @throws as {@link locate}; EINVAL, EISDIR, EROFS, EACCES, EFBIG */
-  truncate(path: string, size: number, options: CallOptions = {}): void {
+  /** Gives a file a size. @throws as {@link locate}; EINVAL, EISDIR, EROFS, EACCES, EBUSY */
+  truncate(path: string, size: number, options: CallOptions & LayoutOptions = {}): void {
     const { syscall = "truncate", credentials } = options;
     inCall({ syscall, path }, () => {
       const location = walk(this.mounts, path, walkOptions(options, syscall));
-      location.mount.spaces.get(location.inode.ino)?.assertLoose(size);
-      changeSize(location.inode, size, credentials);
+      changeSize(location.inode, size, credentials, options);
       this.mounts.watches.tell("modify", location);
     });
   }

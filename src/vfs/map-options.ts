@@ -18,15 +18,33 @@ export interface MapOptions {
    */
   readonly revocable?: boolean;
   /**
-   * `write`: stores go to the file. All of the range is made at once: holes are allocated, and
-   * what was never written is zeroed, so that no store can fail for want of room.
+   * `write`: it may be stored to. All of the range is made at once, unless `lazy` or `private`:
+   * holes are allocated, and what was never written is zeroed, so that no store can fail for want
+   * of room.
    */
   readonly access?: "read" | "write";
   /**
-   * What leads to the bytes is durable before the mapping exists, so that `flush` is a matter of
+   * What leads to the bytes is durable before they can be stored to, so that `flush` is a matter of
    * cache lines alone (MAP_SYNC).
    */
   readonly sync?: boolean;
+  /**
+   * Pages are made one by one, at the first store to each, as mmap(2) does it: a store may then be
+   * ENOSPC. `bytes` makes all of them when it is asked for first.
+   */
+  readonly lazy?: boolean;
+  /**
+   * Stores make a copy of their page, and never reach the file (MAP_PRIVATE): the file has to be
+   * open for reading only. There are no `bytes` then.
+   */
+  readonly private?: boolean;
+  /** MAP_POPULATE: the faults of all pages are taken at once, for loads or for stores as well. */
+  readonly populate?: "read" | "write";
+  /**
+   * Maps 2 MiB at once where file, memory and device are aligned so. Linux always tries; here a
+   * byte that is stored in such a page is 2 MiB to be written back, so it has to be asked for.
+   */
+  readonly huge?: boolean;
 }
 
 /** A mapped file, as a {@link Mapping} needs it. */

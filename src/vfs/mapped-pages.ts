@@ -9,7 +9,6 @@
  * @module
  */
 import { PAGE_SIZE } from "../dax/operations.ts";
-import { PageTags } from "../dax/page-tags.ts";
 import { denied } from "./permissions.ts";
 import { type FileRun, runsOf } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
@@ -36,46 +35,6 @@ export function makePages(inode: Inode, offset: number, length: number): boolean
   return dirty;
 }
 
-/** The pages of one mapping that may hold stores which are in no durable place yet. */
-export class MappedPages {
-  readonly #tags = new PageTags();
-  #all = false;
-
-  /** Bytes of the file were stored to. */
-  stored(offset: number, length: number): void {
-    if (this.#all) return;
-    const first = Math.floor(offset / PAGE_SIZE);
-    const last = Math.floor((offset + length - 1) / PAGE_SIZE);
-    this.#tags.markDirty(first, last - first + 1);
-  }
-
-  /** From now on anybody may have stored anywhere, at any time. */
-  opened(): void {
-    this.#all = true;
-  }
-
-  /** Nobody has a raw array any more, and what was stored through it is written back. */
-  closed(): void {
-    this.#all = false;
-  }
-
-  /** Whether anything may have been stored since the last write-back. */
-  get isDirty(): boolean {
-    return this.#all || this.#tags.dirty > 0;
-  }
-
-  /** Writes back what of `[offset, offset + length)` may have been stored to; not fenced yet. */
-  writeBack(spans: readonly FileRun[], offset: number, length: number): void {
-    if (this.#all) {
-      flushSpans(spans, offset, length);
-      return;
-    }
-    const first = Math.floor(offset / PAGE_SIZE);
-    const pages = Math.floor((offset + length - 1) / PAGE_SIZE) - first + 1;
-    this.#tags.writeBack(first, pages, (page) => flushSpans(spans, page * PAGE_SIZE, PAGE_SIZE));
-  }
-}
-
 /** Writes back and fences what lies in a range of a file, up to its end. @throws EINVAL, ENXIO */
 export function flushRange(inode: Inode, offset: number, length: number): void {
   if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || length < 0) {
@@ -88,7 +47,8 @@ export function flushRange(inode: Inode, offset: number, length: number): void {
   for (const device of new Set(runs.flatMap((run) => run.device ?? []))) device.fence();
 }
 
-function flushSpans(spans: readonly FileRun[], offset: number, length: number): void {
+/** Writes back what of `[offset, offset + length)` lies in dax memory; not fenced yet. */
+export function flushSpans(spans: readonly FileRun[], offset: number, length: number): void {
   const stop = offset + length;
   for (const { device, memory, offset: start, length: run, deviceStart } of spans) {
     if (device === undefined || memory === undefined) continue;

@@ -10,10 +10,18 @@ import { inCall, writingOf } from "./calls.ts";
 import { type FileExtent, extentsIn, seekTo } from "./extents.ts";
 import { FileViews } from "./file-views.ts";
 import type { Attributes, DirectoryEntry, Inode } from "./filesystem.ts";
+import {
+  type LayoutOptions,
+  assertRange,
+  changeLayout,
+  changedBy,
+  cutFrom,
+} from "./layout-changes.ts";
 import type { MapOptions, MappedFile } from "./map-options.ts";
 import { Mapping } from "./mapping.ts";
 import { isDirectory } from "./modes.ts";
 import { type Location, type Mount, type MountUser, pathOf } from "./mounts.ts";
+import type { OpenMode } from "./open-mode.ts";
 import { flushRange } from "./mapped-pages.ts";
 import { type Credentials, denied } from "./permissions.ts";
 import type { AttributeChange, FallocateMode, InodeWriting } from "./writing.ts";
@@ -23,20 +31,6 @@ import { getXattr, listXattrs, removeXattr, setXattr } from "./xattr-rules.ts";
 export type Whence = "set" | "cur" | "end" | "data" | "hole";
 
 const SET_ID_BITS = 0o6000;
-
-/** How a file is open; for reading unless told otherwise. */
-export interface OpenMode {
-  /** `none` (O_PATH): a place, for attributes and as a start of paths. */
-  readonly access?: "read" | "write" | "readwrite" | "none";
-  /** Every write goes to the end (O_APPEND). */
-  readonly append?: boolean;
-  /** Every write is durable before it returns: with all (O_SYNC), or what reads it (O_DSYNC). */
-  readonly sync?: "all" | "data" | undefined;
-  /** On whose behalf; nothing is checked unless given. */
-  readonly credentials?: Credentials | undefined;
-  /** False for a file that may never have a name (O_TMPFILE with O_EXCL). */
-  readonly linkable?: boolean;
-}
 
 /** An open regular file or directory; every call but `close` throws EBADF after `close`. */
 export class OpenFile implements MountUser {
@@ -205,37 +199,40 @@ export class OpenFile implements MountUser {
     return done;
   }
 
-  /** Gives the file a size. @throws EBADF after close, EINVAL when not open for writing, EFBIG */
-  truncate(size: number): void {
+  /** Gives the file a size. @throws EBADF after close, EINVAL when not open for writing, EBUSY */
+  truncate(size: number, options: LayoutOptions = {}): void {
     this.#change("ftruncate", "modify", () => {
       const writing = this.#writing;
       if (writing === undefined) throw denied("EINVAL", "the file is not open for writing");
       assertSize(size);
       assertMayCut(writing);
-      this.mount.spaces.get(this.inode.ino)?.assertLoose(size);
-      dropPrivileges(this.inode, this.#credentials);
-      writing.truncate(size);
+      changeLayout(this.inode, cutFrom(size), options, () => {
+        dropPrivileges(this.inode, this.#credentials);
+        writing.truncate(size);
+      });
     });
   }
 
   /**
    * Makes blocks for a range of the file, takes them, or moves what is behind it: fallocate(2).
-   * @throws EBADF when not open for writing, EINVAL, ENOSPC, EFBIG, EOPNOTSUPP, EPERM
+   * @throws EBADF when not open for writing, EINVAL, ENOSPC, EFBIG, EOPNOTSUPP, EPERM, EBUSY
    */
-  fallocate(mode: FallocateMode, offset: number, length: number, keepSize = false): void {
+  fallocate(
+    mode: FallocateMode,
+    offset: number,
+    length: number,
+    keepSize = false,
+    options: LayoutOptions = {},
+  ): void {
     this.#change("fallocate", "modify", () => {
-      const sane = Number.isSafeInteger(offset) && offset >= 0 && Number.isSafeInteger(length);
-      if (!sane || length <= 0) throw denied("EINVAL", `bytes ${offset}+${length}`);
+      assertRange(mode, offset, length, keepSize);
       const writing = this.#writing;
       if (writing === undefined) throw denied("EBADF", "the file is not open for writing");
-      const moves = mode === "collapse" || mode === "insert";
-      if (moves && keepSize) throw denied("EOPNOTSUPP", `${mode} always changes the size`);
-      if (mode !== "allocate") {
-        assertMayCut(writing);
-        this.mount.spaces.get(this.inode.ino)?.assertLoose(offset, moves ? undefined : length);
-      }
-      dropPrivileges(this.inode, this.#credentials);
-      writing.fallocate(mode, offset, length, keepSize);
+      if (mode !== "allocate") assertMayCut(writing);
+      changeLayout(this.inode, changedBy(mode, offset, length), options, () => {
+        dropPrivileges(this.inode, this.#credentials);
+        writing.fallocate(mode, offset, length, keepSize);
+      });
       if (this.#sync !== undefined) writing.sync(this.#sync);
     });
   }
@@ -309,7 +306,7 @@ export class OpenFile implements MountUser {
   map(options: MapOptions = {}): Mapping {
     this.#assertUsable("mmap");
     if (this.isDirectory) throw this.#error("EISDIR", "mmap");
-    const writes = options.access === "write";
+    const writes = options.access === "write" && options.private !== true;
     if (!this.#reads || (writes && this.#writing === undefined))
       throw this.#error("EACCES", "mmap");
     const file: MappedFile = { inode: this.inode, mount: this.mount, path: this.path };

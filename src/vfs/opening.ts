@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { changeLayout, cutFrom } from "./layout-changes.ts";
 import { DaxError } from "../lib/errno.ts";
 import { dropPrivileges } from "./attribute-changes.ts";
 import { type CallOptions, inCall, walkOptions, writingOf } from "./calls.ts";
@@ -11,7 +12,8 @@ import type { Inode } from "./filesystem.ts";
 import { assertMayCreate, makeIn, newFile } from "./making.ts";
 import { S_IFIFO, S_IFMT, S_IFREG, isDirectory, isSymlink, openRefusal } from "./modes.ts";
 import type { Location, MountTable } from "./mounts.ts";
-import { OpenFile, type OpenMode } from "./open-file.ts";
+import { OpenFile } from "./open-file.ts";
+import type { OpenMode } from "./open-mode.ts";
 import { type NamedPlace, walk, walkToNew } from "./path-walk.ts";
 import {
   type Credentials,
@@ -194,9 +196,10 @@ function assertAppends({ ino, writing }: Inode, options: OpenOptions): void {
 
 function cutOpened(file: OpenFile, { credentials }: OpenOptions): void {
   try {
-    file.mount.spaces.get(file.inode.ino)?.assertLoose(0);
-    dropPrivileges(file.inode, credentials);
-    writingOf(file.inode).truncate(0);
+    changeLayout(file.inode, cutFrom(0), {}, () => {
+      dropPrivileges(file.inode, credentials);
+      writingOf(file.inode).truncate(0);
+    });
     file.mount.watches.tell("modify", file.location);
   } catch (error) {
     file.close();

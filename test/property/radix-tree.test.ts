@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { PageTags } from "../../src/dax/page-tags.ts";
 import { RadixTree, type Tag } from "../../src/lib/radix-tree.ts";
 
 /** Indexes that meet in nodes, and some that need a tall tree. */
@@ -82,64 +81,5 @@ describe("a radix tree", () => {
       expect(() => tree.get(bad)).toThrow("of a radix tree");
       expect(() => tree.set(bad, 1)).toThrow("of a radix tree");
     }
-  });
-});
-
-function failAtTwo(at: number): void {
-  if (at === 2) throw new Error("no");
-}
-
-describe("page tags", () => {
-  const page = fc.nat({ max: 200 });
-  const pageStep = fc.record({
-    first: page,
-    pages: fc.nat({ max: 20 }),
-    operation: fc.constantFrom("dirty", "write", "drop"),
-  });
-
-  test("every dirty page of a range is written once, ascending, and is clean then", () => {
-    fc.assert(
-      fc.property(fc.array(pageStep, { maxLength: 40 }), (steps) => {
-        const tags = new PageTags();
-        const model = new Set<number>();
-        for (const { first, pages, operation: what } of steps) {
-          const range = Array.from({ length: pages }, (_, i) => first + i);
-          const dirty = range.filter((at) => model.has(at));
-          const written: number[] = [];
-          if (what === "dirty") tags.markDirty(first, pages);
-          else if (what === "drop") tags.drop(first, pages);
-          else tags.writeBack(first, pages, (at) => written.push(at));
-          expect(written).toEqual(what === "write" ? dirty : []);
-          for (const at of range) model[what === "dirty" ? "add" : "delete"](at);
-          expect(tags.dirty).toBe(model.size);
-          expect(range.filter((at) => tags.isDirty(at))).toEqual(
-            range.filter((at) => model.has(at)),
-          );
-        }
-      }),
-    );
-  });
-
-  test("a page that is stored to while it is written stays dirty, and is not written twice", () => {
-    const tags = new PageTags();
-    tags.markDirty(0, 3);
-    const written: number[] = [];
-    tags.writeBack(0, 100, (at) => {
-      written.push(at);
-      tags.markDirty(1);
-      tags.markDirty(50);
-    });
-    expect(written).toEqual([0, 1, 2]);
-    expect([0, 1, 2, 50].map((at) => tags.isDirty(at))).toEqual([false, true, false, true]);
-  });
-
-  test("a page that cannot be written stays dirty with those behind it", () => {
-    const tags = new PageTags();
-    tags.markDirty(0, 4);
-    expect(() => tags.writeBack(0, 4, failAtTwo)).toThrow("no");
-    expect([0, 1, 2, 3].map((at) => tags.isDirty(at))).toEqual([false, false, true, true]);
-    const written: number[] = [];
-    tags.writeBack(0, 4, (at) => written.push(at));
-    expect(written).toEqual([2, 3]);
   });
 });

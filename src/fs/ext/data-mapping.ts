@@ -38,18 +38,21 @@ export function mapForWriting(
     return intent === "fault" ? { ...map, dirty: isDirty(writing, state) } : map;
   }
   if (intent === "zero") return map;
-  fill(writing, state, offset, length);
+  const spread = fill(writing, state, offset, length);
   const filled = state.map.iomap(offset);
   prove(writing, state, filled);
-  return { ...filled, fresh: true, dirty: true };
+  return { ...filled, fresh: true, spread, dirty: true };
 }
 
 function isDirty({ journal }: ExtWriting, { dataTransaction }: InodeState): boolean {
   return dataTransaction > journal.committed;
 }
 
-/** Gives blocks of zeros to the hole, or the unwritten range, at `offset`; as many as one run. */
-function fill(writing: ExtWriting, state: InodeState, offset: number, length: number): void {
+/**
+ * Gives blocks of zeros to the hole, or the unwritten range, at `offset`; as many as one run. True
+ * when others around it were filled, too.
+ */
+function fill(writing: ExtWriting, state: InodeState, offset: number, length: number): boolean {
   const { record } = state;
   const { blockSize } = writing.editor.volume.superblock;
   const first = Math.floor(offset / blockSize);
@@ -62,7 +65,7 @@ function fill(writing: ExtWriting, state: InodeState, offset: number, length: nu
   const count = Math.min(limit, wanted) - first;
   const copies = 2 * mapCredits(record) + 1;
   const step = (handle: Handle) => fillStep(writing, handle, state, [first, count]);
-  writing.operate(copies, step, mapRevokes(record));
+  return writing.operate(copies, step, mapRevokes(record));
 }
 
 function fillStep(
@@ -70,7 +73,7 @@ function fillStep(
   handle: Handle,
   state: InodeState,
   [first, most]: readonly [first: number, most: number],
-): void {
+): boolean {
   const { editor, contents } = writing;
   const { record, map } = state;
   const { blockSize } = editor.volume.superblock;
@@ -83,12 +86,19 @@ function fillStep(
   contents.join(handle);
   zero(block, count);
   map.clear();
+  let spread = false;
   if (unwritten) {
     const range = [first, first + count] as const;
-    if (convertBlocks(editor, handle, record, range, "written", { zero }) === first) {
+    const around = (start: number, blocks: number): void => {
+      spread = true;
+      zero(start, blocks);
+    };
+    const done = convertBlocks(editor, handle, record, range, "written", { zero: around });
+    if (done === first) {
       const detail = `a change of inode ${record.ino} does not fit into the journal`;
       throw new DaxError("ENOSPC", { syscall: "mmap", detail });
     }
   }
   writing.store(handle, state, stamp(writing, state));
+  return spread;
 }

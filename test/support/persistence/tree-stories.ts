@@ -165,6 +165,57 @@ const mappings: readonly Story[] = [
     media.trace.fenced();
     promise(bytes("/g", 100));
   }),
+  story("mapping: MAP_SYNC, page by page", PAGED, ({ tree, promise, media }) => {
+    const file = tree.open("/g", { create: true, access: "readwrite" });
+    file.truncate(2 * PAGE);
+    file.map({ access: "write", sync: true, lazy: true }).copyIn(100, BYTES);
+    const [extent] = file.extents();
+    media.trace.flushed((extent?.addr ?? 0) + 100, BYTES.length);
+    media.trace.fenced();
+    promise(bytes("/g", 100));
+  }),
+  story("mapping: msync, page by page", PAGED, ({ tree, promise }) => {
+    const file = tree.open("/g", { create: true, access: "readwrite" });
+    file.truncate(4 * PAGE);
+    const mapping = file.map({ access: "write", lazy: true });
+    mapping.copyIn(PAGE + 100, BYTES);
+    mapping.flush();
+    promise(bytes("/g", PAGE + 100));
+    mapping.copyIn(PAGE + 1000, OLD.subarray(0, 9));
+    mapping.flush(PAGE, PAGE);
+    promise(bytes("/g", PAGE + 100), bytes("/g", PAGE + 1000, OLD.subarray(0, 9)));
+  }),
+  story("mapping: MAP_SYNC, new pages and the raw door", PAGED, ({ tree, promise, media }) => {
+    const file = tree.open("/g", { create: true, access: "readwrite" });
+    file.truncate(2 * PAGE);
+    const mapping = file.map({ access: "write", sync: true });
+    if (mapping.bytes.length === 0) throw new Error("nothing is mapped");
+    const at = [...file.extents()][0]?.addr ?? 0;
+    media.window(at).memory.setUint8(at + 7, 77);
+    media.trace.flushed(at + 7, 1);
+    media.trace.fenced();
+    promise(bytes("/g", 7, Uint8Array.of(77)));
+  }),
+  story("mapping: the raw door, unmapped", PAGED, ({ tree, promise, media }) => {
+    const file = tree.open("/f", { access: "readwrite" });
+    const mapping = file.map({ access: "write" });
+    const at = [...file.extents()][0]?.addr ?? 0;
+    if (mapping.bytes.length === 0) throw new Error("nothing is mapped");
+    tree.sync();
+    media.window(at).memory.setUint8(at + 7, 77);
+    mapping.unmap();
+    promise(bytes("/f", 7, Uint8Array.of(77)));
+  }),
+  story("mapping: stored to, and a punch beside it", PAGED, ({ tree, promise }) => {
+    const file = tree.open("/f", { access: "readwrite" });
+    const mapping = file.map({ access: "write" });
+    mapping.copyIn(PAGE - 50, BYTES.subarray(0, 50));
+    mapping.copyIn(2 * PAGE, BYTES);
+    file.truncate(2 * PAGE + BYTES.length);
+    mapping.unmap();
+    file.sync();
+    promise(bytes("/f", PAGE - 50, BYTES.subarray(0, 50)), bytes("/f", 2 * PAGE));
+  }),
   story("mapping: MAP_SYNC and the raw door", PAGED, ({ tree, promise, media }) => {
     const file = tree.open("/f", { access: "readwrite" });
     const mapping = file.map({ access: "write", sync: true });

@@ -10,8 +10,8 @@ export const freezeBugs: readonly PlantedBug[] = [
     story: "freeze: a snapshot is not torn by stores through a mapping",
     patches: [
       {
-        file: "src/vfs/mapping.ts",
-        snippet: `    this.inode.filesystem.freezing?.pass("store");\n`,
+        file: "src/dax/writeback.ts",
+        snippet: "  space.protect(index, pages);\n",
         replacement: "",
       },
     ],

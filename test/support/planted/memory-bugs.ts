@@ -4,7 +4,7 @@ import type { PlantedBug } from "./bug.ts";
 const RANGE = "src/dax/media-range.ts";
 const DISK = "src/block/media-disk.ts";
 const PAGES = "src/vfs/mapped-pages.ts";
-const MAPPING = "src/vfs/mapping.ts";
+const SPACE = "src/dax/address-space.ts";
 const TRANSMISSION = "src/nbd/transmission.ts";
 const STORE = "src/nbd/media-store.ts";
 
@@ -32,8 +32,8 @@ export const memoryBugs: readonly PlantedBug[] = [
     patches: [
       {
         file: RANGE,
-        snippet: "    if (this.domain !== undefined) return;\n",
-        replacement: '    if (this.domain !== "adr") return;\n',
+        snippet: "    if (this.#way !== undefined) return;\n",
+        replacement: '    if (this.#way !== "flush") return;\n',
       },
     ],
   },
@@ -115,11 +115,9 @@ export const memoryBugs: readonly PlantedBug[] = [
     story: "mapping: MAP_SYNC",
     patches: [
       {
-        file: MAPPING,
-        snippet: `    for (const device of this.#spans.devices) device.fence();
-    if (!this.#isSync) this.#writing.sync("data");
-`,
-        replacement: '    if (!this.#isSync) this.#writing.sync("data");\n',
+        file: SPACE,
+        snippet: "      device.fence();\n",
+        replacement: "",
       },
     ],
   },
@@ -131,8 +129,8 @@ export const memoryBugs: readonly PlantedBug[] = [
     story: "mapping: flush",
     patches: [
       {
-        file: MAPPING,
-        snippet: "    this.#pages.writeBack(this.#spans.runs, this.offset + at, length);\n",
+        file: "src/dax/writeback.ts",
+        snippet: "    flushFrame(frame.device, frame.start, pages * PAGE_SIZE);\n",
         replacement: "",
       },
     ],
@@ -145,11 +143,9 @@ export const memoryBugs: readonly PlantedBug[] = [
     story: "mapping: unmapped, and then fsync",
     patches: [
       {
-        file: MAPPING,
-        snippet:
-          "      // A later fsync cannot find what was stored through a mapping that is gone.\n" +
-          "      this.#writeBack();\n",
-        replacement: "",
+        file: SPACE,
+        snippet: "    try {\n      this.writeBack();\n    } finally {\n",
+        replacement: "    try {\n      this.unmap();\n    } finally {\n",
       },
     ],
   },
@@ -158,11 +154,11 @@ export const memoryBugs: readonly PlantedBug[] = [
     class: "MAP_SYNC",
     what: "new blocks are mapped and stored to before anything durable leads to them",
     seen: "the reason for MAP_SYNC (4.15)",
-    story: "mapping: MAP_SYNC",
+    story: "mapping: MAP_SYNC, page by page",
     patches: [
       {
-        file: MAPPING,
-        snippet: '    if (dirty) this.#writing?.sync("data");\n',
+        file: "src/dax/fault.ts",
+        snippet: '  if (write && isSync && backing.dirty) return "sync";\n',
         replacement: "",
       },
     ],
