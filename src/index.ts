@@ -67,6 +67,7 @@ export { RawMapping } from "./dax/raw-mapping.ts";
 export type { RawMapOptions, RawTarget } from "./dax/raw-mapping.ts";
 export { ALL_PAGES, AddressSpace } from "./dax/address-space.ts";
 export type { AddressSpaceOptions, Area, StandStill } from "./dax/address-space.ts";
+export { DeviceFreeze, freezeDevice, thawDevice } from "./block/device-freeze.ts";
 export { hearFailures } from "./dax/media-failures.ts";
 export type { BytesOwner, FailureReason, MediaFailure } from "./dax/media-failures.ts";
 export { AddressSpaces } from "./dax/address-spaces.ts";

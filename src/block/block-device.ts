@@ -5,6 +5,7 @@
  */
 import type { ByteStore, DaxRange } from "../dax/iomap.ts";
 import type { Memo } from "../lib/memo.ts";
+import type { DeviceFreeze } from "./device-freeze.ts";
 
 /** Bytes in a sector, always, whatever the logical block size. */
 export const SECTOR_SIZE = 512;
@@ -57,6 +58,8 @@ export interface BlockDevice extends ByteStore {
   discard(sector: number, sectors: number): void;
   /** Everything written before is durable when it returns. */
   flush(): void;
+  /** Whether it stands still, and how to make it; absent where it cannot, or others do that. */
+  readonly freezing?: DeviceFreeze | undefined;
   /**
    * Somebody uses the device until the returned function is called; that may be called again.
    * Absent where nobody has to know.

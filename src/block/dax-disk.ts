@@ -10,7 +10,13 @@ import { daxRead, daxWrite, daxZero } from "../dax/file-io.ts";
 import type { DaxRange, Iomap, Iomappable } from "../dax/iomap.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError } from "../lib/errno.ts";
-import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "./block-device.ts";
+import {
+  type BlockDevice,
+  type DeviceUser,
+  type QueueLimits,
+  SECTOR_SIZE,
+} from "./block-device.ts";
+import { DeviceFreeze } from "./device-freeze.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable, refuseDiscard } from "./request.ts";
 
 /** How a disk over a dax device is made. */
@@ -24,6 +30,7 @@ export class DaxDisk implements BlockDevice {
   readonly name: string;
   readonly sectors: number;
   readonly limits: QueueLimits;
+  readonly freezing = new DeviceFreeze(this);
   readonly readOnly: boolean;
   readonly dax: DaxRange;
   readonly #file: Iomappable;
@@ -38,6 +45,10 @@ export class DaxDisk implements BlockDevice {
     const { dax: range } = this;
     const map: Iomap = { type: "mapped", offset: 0, length: size, addr: 0, range, store: this };
     this.#file = { size, iomapBegin: () => map };
+  }
+
+  hold(user: DeviceUser): () => void {
+    return this.freezing.hold(user);
   }
 
   read(sector: number, target: Uint8Array): void {

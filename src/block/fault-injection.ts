@@ -14,6 +14,7 @@ import {
   type QueueLimits,
   SECTOR_SIZE,
 } from "./block-device.ts";
+import type { DeviceFreeze } from "./device-freeze.ts";
 import { checkBytes, checkRequest, checkSectors } from "./request.ts";
 
 /** What a request does; `write` includes writeZeroes and discard. */
@@ -87,6 +88,10 @@ export class FaultyDevice implements BlockDevice {
   /** Replaces all rules; none: nothing fails any more. */
   arm(rules: readonly FaultRule[]): void {
     this.#rules = rules.map((rule) => ({ rule, passed: 0, failed: 0 }));
+  }
+
+  get freezing(): DeviceFreeze | undefined {
+    return this.inner.freezing;
   }
 
   hold(user: DeviceUser): () => void {

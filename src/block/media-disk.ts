@@ -10,7 +10,13 @@ import type { MediaRange } from "../dax/media-range.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError } from "../lib/errno.ts";
 import type { Memo } from "../lib/memo.ts";
-import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "./block-device.ts";
+import {
+  type BlockDevice,
+  type DeviceUser,
+  type QueueLimits,
+  SECTOR_SIZE,
+} from "./block-device.ts";
+import { DeviceFreeze } from "./device-freeze.ts";
 import { PoisonMap } from "./poison-map.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable, refuseDiscard } from "./request.ts";
 
@@ -33,6 +39,7 @@ export class MediaDisk implements BlockDevice {
   /** A tail of less than a sector is no part of the disk. */
   readonly sectors: number;
   readonly limits: QueueLimits;
+  readonly freezing = new DeviceFreeze(this);
   readonly readOnly: boolean;
   /** Whole pages; the few sectors of a ragged tail are reached by `read` and `write` only. */
   readonly dax: DaxRange;
@@ -62,6 +69,10 @@ export class MediaDisk implements BlockDevice {
     const { start, media, bad } = this.#range;
     const fails = !this.#device.alive || bad.length > 0 || this.poison.table.total > 0;
     return start === 0 && !fails ? media.memo : undefined;
+  }
+
+  hold(user: DeviceUser): () => void {
+    return this.freezing.hold(user);
   }
 
   read(sector: number, target: Uint8Array): void {

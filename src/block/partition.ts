@@ -11,6 +11,7 @@ import {
   type QueueLimits,
   SECTOR_SIZE,
 } from "./block-device.ts";
+import { DeviceFreeze } from "./device-freeze.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable } from "./request.ts";
 
 /** Where a partition lies on its disk. */
@@ -38,6 +39,8 @@ export class Partition implements BlockDevice {
    */
   readonly dax: DaxRange | undefined;
   readonly metadataBySector: boolean;
+  /** Of this partition alone; one of the disk reaches who stands on it as well. */
+  readonly freezing = new DeviceFreeze(this);
 
   /** @throws EIO when the partition leaves the disk */
   constructor(disk: BlockDevice, options: PartitionOptions) {
@@ -53,7 +56,12 @@ export class Partition implements BlockDevice {
   }
 
   hold(user: DeviceUser): () => void {
-    return this.disk.hold?.(user) ?? (() => {});
+    const own = this.freezing.hold(user);
+    const disk = this.disk.hold?.(user);
+    return () => {
+      own();
+      disk?.();
+    };
   }
 
   read(sector: number, target: Uint8Array): void {

@@ -4,7 +4,13 @@
  * @module
  */
 import { assert } from "../lib/errno.ts";
-import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "./block-device.ts";
+import {
+  type BlockDevice,
+  type DeviceUser,
+  type QueueLimits,
+  SECTOR_SIZE,
+} from "./block-device.ts";
+import { DeviceFreeze } from "./device-freeze.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable, refuseDiscard } from "./request.ts";
 
 /** How a RAM disk is made. */
@@ -24,6 +30,7 @@ export class RamDisk implements BlockDevice {
   readonly limits: QueueLimits;
   readonly readOnly: boolean;
   readonly dax: undefined;
+  readonly freezing = new DeviceFreeze(this);
   readonly #bytes: Uint8Array;
 
   constructor(options: RamDiskOptions) {
@@ -34,6 +41,10 @@ export class RamDisk implements BlockDevice {
     this.readOnly = readOnly;
     this.limits = limits ?? { logicalBlockSize: SECTOR_SIZE, physicalBlockSize: 4096 };
     this.#bytes = bytes;
+  }
+
+  hold(user: DeviceUser): () => void {
+    return this.freezing.hold(user);
   }
 
   read(sector: number, target: Uint8Array): void {

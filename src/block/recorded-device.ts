@@ -10,6 +10,7 @@ import {
   type QueueLimits,
   SECTOR_SIZE,
 } from "./block-device.ts";
+import type { DeviceFreeze } from "./device-freeze.ts";
 import { readBytesBySector, writeBytesBySector } from "./request.ts";
 import type { LogWriter } from "./write-log-writer.ts";
 
@@ -34,6 +35,10 @@ export class RecordedDevice implements BlockDevice {
     this.limits = inner.limits;
     this.readOnly = inner.readOnly;
     this.#log = log;
+  }
+
+  get freezing(): DeviceFreeze | undefined {
+    return this.inner.freezing;
   }
 
   hold(user: DeviceUser): () => void {

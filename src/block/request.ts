@@ -62,8 +62,9 @@ export function checkBytes(device: Extent, syscall: string, offset: number, leng
   });
 }
 
-/** @throws EROFS when the device is read-only */
-export function checkWritable(device: Pick<BlockDevice, "name" | "readOnly">): void {
+/** @throws EROFS when the device is read-only, EAGAIN while it is frozen */
+export function checkWritable(device: Pick<BlockDevice, "name" | "readOnly" | "freezing">): void {
+  device.freezing?.pass("write");
   if (!device.readOnly) return;
   throw new DaxError("EROFS", { syscall: "write", path: device.name });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BlockDevice } from "../block/block-device.ts";
+import type { BlockDevice, DeviceUser } from "../block/block-device.ts";
 import type { DaxRange } from "../dax/iomap.ts";
 import { type FailureListener, type SharedUse, forget, listen } from "../dax/media-failures.ts";
 import { type KnownDevice, numberText } from "./device-directory.ts";
@@ -16,16 +16,19 @@ export class Leg {
   readonly device: BlockDevice;
   readonly #listener: FailureListener;
   #dax: DaxRange | undefined;
+  /** Ends the use of a device that wants to know who stands on it. */
+  readonly #release: (() => void) | undefined;
   #closed = false;
 
   /** @throws EBUSY when somebody has claimed the device's dax memory, ENXIO when it is gone */
-  constructor(known: KnownDevice, listener: FailureListener) {
+  constructor(known: KnownDevice, listener: FailureListener, user: DeviceUser) {
     this.known = known;
     this.device = known.device;
     this.#listener = listener;
     this.#dax = known.device.dax;
     if (this.#dax !== undefined) listen(this.#dax.device, listener, MAPPER);
-    known.opened?.(1);
+    this.#release = known.device.hold?.(user);
+    if (this.#release === undefined) known.opened?.(1);
   }
 
   /** `MAJOR:MINOR`. */
@@ -49,6 +52,7 @@ export class Leg {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#dax !== undefined) forget(this.#dax.device, this.#listener);
-    this.known.opened?.(-1);
+    if (this.#release === undefined) this.known.opened?.(-1);
+    else this.#release();
   }
 }

@@ -14,6 +14,7 @@ import {
   type QueueLimits,
   SECTOR_SIZE,
 } from "../block/block-device.ts";
+import { DeviceFreeze } from "../block/device-freeze.ts";
 import type { DeviceNumber } from "../block/device-numbers.ts";
 import {
   checkBytes,
@@ -29,7 +30,6 @@ import { PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError } from "../lib/errno.ts";
 import { routedDax, routesChange } from "./dax-routing.ts";
 import { numberText } from "./device-directory.ts";
-import { DeviceUsers } from "./device-users.ts";
 import { passUp } from "./failure-routing.ts";
 import type { FailureListener } from "../dax/media-failures.ts";
 import { byteRun, part, runOf } from "./request-parts.ts";
@@ -46,7 +46,10 @@ export interface MappedOptions {
   readonly dax: "auto" | "never";
   /** A user has closed the device. */
   readonly closed: () => void;
-  readonly context: Omit<LoadContext, "owner" | "number" | "readOnly" | "event" | "failed">;
+  readonly context: Omit<
+    LoadContext,
+    "owner" | "number" | "readOnly" | "event" | "failed" | "user"
+  >;
 }
 
 /** How a device is suspended. */
@@ -77,7 +80,8 @@ export class MappedDevice implements BlockDevice {
   #inactive: Table | undefined;
   #dax: DaxDevice | undefined;
   #suspended = false;
-  readonly #users = new DeviceUsers();
+  /** Of filesystems, and of mapped devices above: for `suspend`, and for what happens below. */
+  readonly #standing = new DeviceFreeze(this);
   #removed = false;
   #events = 0;
   readonly #watchers = new Set<() => void>();
@@ -174,6 +178,7 @@ export class MappedDevice implements BlockDevice {
       readOnly,
       event: () => this.event(),
       failed: this.#failed,
+      user: this.#standing.asUser,
     });
     if (this.#losesDax(table)) {
       table.destroy();
@@ -204,7 +209,7 @@ export class MappedDevice implements BlockDevice {
   suspend({ nolockfs = false }: SuspendOptions = {}): void {
     this.#assertThere("suspend");
     if (this.#suspended) return;
-    this.#users.freeze(!nolockfs, this.#dax);
+    this.#standing.freeze(!nolockfs);
     for (const { target } of this.#placed()) target.presuspend?.();
     this.#suspended = true;
     routesChange();
@@ -223,7 +228,7 @@ export class MappedDevice implements BlockDevice {
     for (const { target } of this.#placed()) target.resume?.();
     this.#suspended = false;
     routesChange();
-    this.#users.thaw();
+    this.#standing.thaw();
     this.#tell();
   }
 
@@ -273,11 +278,9 @@ export class MappedDevice implements BlockDevice {
   /** As {@link open}, by a mounted filesystem; `suspend` freezes it. @throws ENXIO */
   hold(user: DeviceUser): () => void {
     const close = this.open();
-    this.#users.join(user);
-    let held = true;
+    const leave = this.#standing.hold(user);
     return () => {
-      if (held) this.#users.leave(user);
-      held = false;
+      leave();
       close();
     };
   }
@@ -418,9 +421,7 @@ export class MappedDevice implements BlockDevice {
       this.#dax = routedDax(this, { name: this.name, pages, writeCache, synchronous });
       return;
     }
-    this.#dax.pages = pages;
-    this.#dax.writeCache = writeCache;
-    this.#dax.synchronous = synchronous;
+    Object.assign(this.#dax, { pages, writeCache, synchronous });
   }
 
   /** Mappings and filesystems that were promised dax cannot do without it. */
@@ -432,14 +433,9 @@ export class MappedDevice implements BlockDevice {
 
   #ready(syscall: string): Table | undefined {
     if (this.#removed || this.#suspended) this.#assertThere(syscall);
-    if (this.#suspended) {
-      throw new DaxError("EAGAIN", {
-        syscall,
-        path: this.name,
-        detail: "the device is suspended; resume it first",
-      });
-    }
-    return this.#active;
+    if (!this.#suspended) return this.#active;
+    const detail = "the device is suspended; resume it first";
+    throw new DaxError("EAGAIN", { syscall, path: this.name, detail });
   }
 
   #assertThere(syscall: string): void {

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
+import { type BlockDevice, type DeviceUser, SECTOR_SIZE } from "../block/block-device.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError, type ErrnoCode, isDaxError } from "../lib/errno.ts";
 import { assertNoLoop } from "./below.ts";
@@ -30,6 +30,8 @@ export interface LoadContext {
   readonly wait: (milliseconds: number) => void;
   readonly event: () => void;
   readonly failed: FailureListener;
+  /** The mapped device, as who stands on its legs: it stands still when one of them does. */
+  readonly user: DeviceUser;
 }
 
 /**
@@ -126,7 +128,7 @@ function openLeg(
   }
   try {
     assertNoLoop(context.owner, known.device, context.all());
-    const leg = new Leg(known, context.failed);
+    const leg = new Leg(known, context.failed, context.user);
     legs.push(leg);
     return leg;
   } catch (cause) {

@@ -1,0 +1,127 @@
+/**
+ * Freezing a device: nothing of its media changes until it is thawed, whoever stands on it. In
+ * Linux `bdev_freeze` freezes the filesystem, and a queue that is stopped holds back requests; but
+ * loads and stores never enter the queue (Jan Kara, October 2015), so every mapping has to lose the
+ * right to store: those of files with their filesystem, raw ones here. Reading goes on.
+ *
+ * @module
+ */
+import { isShared } from "../dax/media-failures.ts";
+import { RawFreeze } from "../dax/raw-freeze.ts";
+import { DaxError } from "../lib/errno.ts";
+import type { BlockDevice, DeviceUser } from "./block-device.ts";
+
+/** Whether one device stands still, and who stands on it. */
+export class DeviceFreeze {
+  /**
+   * Called for a write to the frozen device with the name of the request: it may thaw it, and then
+   * the write goes on, as one that has waited. Otherwise it fails with EAGAIN.
+   */
+  whenFrozen: ((syscall: string) => void) | undefined;
+  /** What the device is to those below it. */
+  readonly asUser: DeviceUser = {
+    freezing: { freeze: () => this.freeze(), thaw: () => this.thaw() },
+  };
+  readonly #device: Pick<BlockDevice, "name" | "dax">;
+  /** How often each has joined: a filesystem may be in several trees. */
+  readonly #users = new Map<DeviceUser, number>();
+  /** What ends each freeze, the last one last. */
+  readonly #thaws: (() => void)[] = [];
+
+  constructor(device: Pick<BlockDevice, "name" | "dax">) {
+    this.#device = device;
+  }
+
+  get frozen(): boolean {
+    return this.#thaws.length > 0;
+  }
+
+  /** Somebody uses the device until the returned function is called; that may be called again. */
+  hold(user: DeviceUser): () => void {
+    this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
+    let held = true;
+    return () => {
+      if (held) this.#leave(user);
+      held = false;
+    };
+  }
+
+  /**
+   * Filesystems, unless told otherwise, and raw mappings come to a stand, or nobody does; then
+   * writes are refused. Nests.
+   * @throws EBUSY when memory was handed out that may be stored to and cannot be taken back, or the
+   *   device is claimed by somebody who stores by himself; EIO
+   */
+  freeze(filesystems = true): void {
+    const frozen: DeviceUser[] = [];
+    const undo: (() => void)[] = [];
+    const thaw = (): void => {
+      for (const step of undo.splice(0)) step();
+      // Who has gone meanwhile is not thawed.
+      const there = frozen.splice(0).filter((user) => this.#users.has(user));
+      for (const user of there) user.freezing?.thaw("device");
+    };
+    try {
+      for (const user of filesystems ? this.#users.keys() : []) {
+        user.freezing?.freeze({ by: "device" });
+        frozen.push(user);
+      }
+      const { dax, name } = this.#device;
+      if (dax !== undefined) {
+        const { holder } = dax.device;
+        if (holder !== undefined && !isShared(holder)) {
+          const detail = `${holder.name} has claimed its memory, and stores by itself`;
+          throw new DaxError("EBUSY", { syscall: "freeze", path: name, detail });
+        }
+        const raw = RawFreeze.of(dax.device);
+        raw.freeze();
+        undo.push(() => raw.thaw());
+      }
+    } catch (error) {
+      thaw();
+      throw error;
+    }
+    this.#thaws.push(thaw);
+  }
+
+  /** Ends the last freeze. @throws EINVAL when there is none; EIO of a filesystem */
+  thaw(): void {
+    const thaw = this.#thaws.pop();
+    if (thaw === undefined) {
+      const detail = "it is not frozen";
+      throw new DaxError("EINVAL", { syscall: "thaw", path: this.#device.name, detail });
+    }
+    thaw();
+  }
+
+  /** Every write passes here. @throws EAGAIN while the device is frozen */
+  pass(syscall: string): void {
+    if (this.#thaws.length === 0) return;
+    this.whenFrozen?.(syscall);
+    if (!this.frozen) return;
+    const detail = "the device is frozen; the request waits for thaw";
+    throw new DaxError("EAGAIN", { syscall, path: this.#device.name, detail });
+  }
+
+  #leave(user: DeviceUser): void {
+    const left = (this.#users.get(user) ?? 0) - 1;
+    if (left > 0) this.#users.set(user, left);
+    else this.#users.delete(user);
+  }
+}
+
+/** Freezes a disk or a partition. @throws EOPNOTSUPP where that is not to be had, as `freeze` */
+export function freezeDevice(device: BlockDevice): void {
+  freezeOf(device).freeze();
+}
+
+/** Ends what {@link freezeDevice} began. @throws EINVAL, EIO */
+export function thawDevice(device: BlockDevice): void {
+  freezeOf(device).thaw();
+}
+
+function freezeOf({ name, freezing }: BlockDevice): DeviceFreeze {
+  if (freezing !== undefined) return freezing;
+  const detail = "it cannot be frozen; a mapped device is suspended instead";
+  throw new DaxError("EOPNOTSUPP", { syscall: "freeze", path: name, detail });
+}

@@ -1,0 +1,189 @@
+/**
+ * A device that stands still: requests, filesystems on its partitions and on what is mapped over
+ * it, raw mappings. Its media does not change by one bit until it is thawed.
+ */
+import { describe, expect, test } from "vitest";
+import { freezeDevice, thawDevice } from "../../src/block/device-freeze.ts";
+import { FaultyDevice } from "../../src/block/fault-injection.ts";
+import { Partition } from "../../src/block/partition.ts";
+import { RamDisk } from "../../src/block/ram-disk.ts";
+import { mapRaw } from "../../src/block/raw-device.ts";
+import { createPmem } from "../../src/drivers/pmem.ts";
+import { ext } from "../../src/fs/ext/ext.ts";
+import { makeExt } from "../../src/fs/ext/mkfs.ts";
+import { seededEnvironment } from "../../src/lib/environment.ts";
+import { RamMedia } from "../../src/media/ram.ts";
+import { copyOf } from "../../src/lib/memory.ts";
+import { FileTree } from "../../src/vfs/file-tree.ts";
+import { codeOf, same } from "../support/bytes.ts";
+import { nameFiles, storm, stormy } from "../support/freeze-storm.ts";
+import { mapperOver, ramDisk } from "../support/mapped.ts";
+
+const MIB = 2 ** 20;
+const PAGE = 4096;
+const environment = seededEnvironment(1);
+const GOES_ON = new Set(["read", "load", "list", "msync", "fsync", "sync", "tick"]);
+
+/** Four partitions of 8 MiB: a filesystem, one below a mapped device, a raw mapping, nothing. */
+function world(how: "checked" | "raw" = "checked") {
+  const media = new RamMedia(32 * MIB);
+  const { disk, dax } = createPmem({
+    name: "pmem0",
+    media,
+    start: 0,
+    length: 32 * MIB,
+    physicalStart: 2 ** 32,
+  });
+  const sectors = (8 * MIB) / 512;
+  const [first, second, third, fourth] = [0, 1, 2, 3].map((index) => {
+    return new Partition(disk, { name: `pmem0p${index + 1}`, start: index * sectors, sectors });
+  }) as [Partition, Partition, Partition, Partition];
+  const raw = mapRaw(third, { access: "write" });
+  if (how === "raw") raw.bytes[0] = 1;
+  const { mapper } = mapperOver({ second });
+  const lower = mapper.create("lower", `0 ${sectors} linear 254:16 0`);
+  const upper = mapper.create("upper", `0 ${sectors} linear /dev/mapper/lower 0`);
+  const worlds = [first, upper].map((device) => {
+    makeExt(device, { type: "ext4", blockSize: PAGE }, environment);
+    return stormy(new FileTree(ext.mount(device, { write: true }, environment)));
+  });
+  const bytes = () => copyOf(media.window(0).memory, 0, media.size);
+  return { disk, dax, first, third, fourth, worlds, raw, bytes, mapper, lower, upper };
+}
+
+describe("a frozen device", () => {
+  test("[1.9][1.13][1.14][1.15] its media does not change by one bit, by whatever door", () => {
+    const { disk, worlds, raw, fourth, bytes } = world();
+    for (const all of worlds) {
+      storm(all, 1);
+      nameFiles(all.tree);
+    }
+    raw.setUint32(0, 1);
+    freezeDevice(disk);
+    const before = bytes();
+    for (let seed = 2; seed < 6; seed++) {
+      for (const all of worlds) {
+        for (const [door, outcome] of storm(all, seed)) {
+          expect([door, outcome]).toEqual([door, GOES_ON.has(door) ? "done" : "EAGAIN"]);
+        }
+      }
+    }
+    expect(codeOf(() => raw.setUint32(0, 2))).toBe("EAGAIN");
+    expect(raw.getUint32(0)).toBe(1);
+    expect(codeOf(() => disk.write(0, new Uint8Array(512)))).toBe("EAGAIN");
+    expect(codeOf(() => fourth.writeZeroes(0, 8))).toBe("EAGAIN");
+    expect(codeOf(() => fourth.writeBytes(7, new Uint8Array(9)))).toBe("EAGAIN");
+    fourth.read(0, new Uint8Array(512));
+    for (const { nameless } of worlds) nameless.close();
+    expect(same(bytes(), before)).toBe(true);
+    thawDevice(disk);
+    raw.setUint32(0, 2);
+    fourth.writeZeroes(0, 8);
+    for (const all of worlds) {
+      expect(storm(all, 7).filter(([, outcome]) => outcome === "EAGAIN")).toEqual([]);
+      all.tree.close({ revoke: true });
+    }
+  });
+
+  test("[1.9] nests, with itself and with who suspended a device above", () => {
+    const { disk, worlds, upper, lower } = world();
+    const [own, mapped] = worlds.map(
+      ({ file }) =>
+        () =>
+          codeOf(() => file.pwrite(Uint8Array.of(1), 0)),
+    );
+    expect(codeOf(() => thawDevice(disk))).toBe("EINVAL");
+    freezeDevice(disk);
+    freezeDevice(disk);
+    upper.suspend();
+    thawDevice(disk);
+    expect([own?.(), mapped?.()]).toEqual(["EAGAIN", "EAGAIN"]);
+    thawDevice(disk);
+    expect([own?.(), mapped?.()]).toEqual([undefined, "EAGAIN"]);
+    upper.resume();
+    expect(mapped?.()).toBeUndefined();
+    lower.suspend();
+    expect(mapped?.()).toBe("EAGAIN");
+    lower.resume();
+    expect(mapped?.()).toBeUndefined();
+    for (const { tree } of worlds) tree.close({ revoke: true });
+  });
+
+  test("one partition stands still alone", () => {
+    const { first, worlds, fourth, disk } = world();
+    freezeDevice(first);
+    const [own, other] = worlds.map(
+      ({ tree }) =>
+        () =>
+          codeOf(() => tree.mkdir("/x")),
+    );
+    expect([own?.(), other?.()]).toEqual(["EAGAIN", undefined]);
+    fourth.writeZeroes(0, 1);
+    disk.flush();
+    thawDevice(first);
+    expect(own?.()).toBeUndefined();
+    for (const { tree } of worlds) tree.close({ revoke: true });
+  });
+
+  test("[1.13] memory that cannot be taken back keeps all of it from freezing", () => {
+    const { disk, worlds, raw, dax } = world("raw");
+    expect(codeOf(() => freezeDevice(disk))).toBe("EBUSY");
+    for (const { tree, file } of worlds) {
+      expect(tree.mounts.root.filesystem.freezing?.frozen).toBe(false);
+      expect(file.pwrite(Uint8Array.of(1), 0)).toBe(1);
+    }
+    raw.unmap();
+    freezeDevice(disk);
+    thawDevice(disk);
+    for (const { tree } of worlds) tree.close({ revoke: true });
+    expect(dax.users).toBe(0);
+  });
+
+  test("who stores by himself, with the memory claimed, is not frozen behind his back", () => {
+    const media = new RamMedia(MIB);
+    const { disk, dax } = createPmem({
+      name: "pmem0",
+      media,
+      start: 0,
+      length: MIB,
+      physicalStart: 2 ** 32,
+    });
+    const cache = { name: "cache", notifyFailure: () => {} };
+    dax.claim(cache);
+    expect(codeOf(() => freezeDevice(disk))).toBe("EBUSY");
+    dax.release(cache);
+    freezeDevice(disk);
+    expect(codeOf(() => disk.writeZeroes(0, 1))).toBe("EAGAIN");
+  });
+
+  test("a request that waits goes on when somebody thaws the device meanwhile", () => {
+    const disk = ramDisk("ram0", 8);
+    const faulty = new FaultyDevice(disk);
+    freezeDevice(faulty);
+    disk.freezing.whenFrozen = (syscall) => {
+      expect(syscall).toBe("write");
+      thawDevice(disk);
+    };
+    faulty.write(0, new Uint8Array(512).fill(7));
+    const found = new Uint8Array(1);
+    disk.readBytes(0, found);
+    expect(found[0]).toBe(7);
+  });
+
+  test("a mapped device is suspended instead", () => {
+    const { upper, worlds } = world();
+    expect(codeOf(() => freezeDevice(upper))).toBe("EOPNOTSUPP");
+    for (const { tree } of worlds) tree.close({ revoke: true });
+  });
+
+  test("a filesystem cannot be mounted to be written on what stands still", () => {
+    const bytes = new Uint8Array(8 * MIB);
+    const disk = new RamDisk({ name: "ram0", bytes });
+    makeExt(disk, { type: "ext4" }, environment);
+    freezeDevice(disk);
+    expect(codeOf(() => ext.mount(disk, { write: true }, environment).sync?.())).toBe("EAGAIN");
+    new FileTree(ext.mount(disk, {}, environment)).close();
+    thawDevice(disk);
+    new FileTree(ext.mount(disk, { write: true }, environment)).close();
+  });
+});
