@@ -99,6 +99,19 @@ export function release({ pmem, ownMedia }: Closable): void {
   ownMedia?.close();
 }
 
+/** Nothing can be said of a superblock on memory that is gone. @throws EIO naming its copy */
+function assertReadable(device: BlockDevice, path: string): void {
+  const bytes = new Uint8Array(1024);
+  if (device.sectors * 512 < 2 * bytes.length) return;
+  try {
+    device.readBytes(bytes.length, bytes);
+  } catch (error) {
+    if (!isDaxError(error, "EIO")) throw error;
+    const why = `the superblock cannot be read: ${error.detail ?? error.message}`;
+    throw new DaxError("EIO", { syscall: "mount", path, detail: why + behind(copyHint(device)) });
+  }
+}
+
 /** The floors below know the device by a name that nobody outside has heard of. */
 export function named(error: unknown, source: VolumeSource): unknown {
   if (!isDaxError(error) || error.path?.startsWith(DISK_NAME) === false) return error;
@@ -175,6 +188,7 @@ function typeOf(
 ): FilesystemType<ExtMountOptions> {
   const type = TYPES.find((candidate) => candidate.probe(device));
   if (type !== undefined) return type;
+  assertReadable(device, name);
   const where =
     partition !== undefined
       ? `in partition ${partition}`

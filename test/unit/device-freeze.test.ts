@@ -8,6 +8,7 @@ import { FaultyDevice } from "../../src/block/fault-injection.ts";
 import { Partition } from "../../src/block/partition.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import { mapRaw } from "../../src/block/raw-device.ts";
+import { AddressSpaces } from "../../src/dax/address-spaces.ts";
 import { createPmem } from "../../src/drivers/pmem.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import { makeExt } from "../../src/fs/ext/mkfs.ts";
@@ -109,6 +110,33 @@ describe("a frozen device", () => {
     for (const { tree } of worlds) tree.close({ revoke: true });
   });
 
+  test("[X2] freeze, suspend, truncation and teardown take pages away by one engine", () => {
+    const { disk, dax, worlds, upper } = world();
+    const [own, mapped] = worlds;
+    if (own === undefined || mapped === undefined) throw new Error("two worlds");
+    const spaceOf = ({ file }: typeof own) => {
+      const space = AddressSpaces.of(file.inode.filesystem).get(file.inode.ino);
+      if (space === undefined) throw new Error("it is not mapped");
+      return space;
+    };
+    const counted = (all: typeof own, what: () => void) => {
+      all.mapping.setUint8(5 * PAGE, 1);
+      const { counters } = spaceOf(all);
+      const { writeProtected, unmapped } = counters;
+      what();
+      return [counters.writeProtected - writeProtected, counters.unmapped - unmapped];
+    };
+    expect(counted(own, () => freezeDevice(disk))).toEqual([1, 0]);
+    thawDevice(disk);
+    expect(counted(mapped, () => upper.suspend())).toEqual([1, 0]);
+    upper.resume();
+    expect(counted(own, () => own.file.truncate(PAGE))[1]).toBeGreaterThan(0);
+    const { areas } = spaceOf(mapped);
+    dax.kill();
+    expect(areas.size).toBe(0);
+    for (const { tree } of worlds) tree.close({ revoke: true });
+  });
+
   test("one partition stands still alone", () => {
     const { first, worlds, fourth, disk } = world();
     freezeDevice(first);
@@ -156,7 +184,7 @@ describe("a frozen device", () => {
     expect(codeOf(() => disk.writeZeroes(0, 1))).toBe("EAGAIN");
   });
 
-  test("a request that waits goes on when somebody thaws the device meanwhile", () => {
+  test("[1.12] a request that waits goes on when somebody thaws the device meanwhile", () => {
     const disk = ramDisk("ram0", 8);
     const faulty = new FaultyDevice(disk);
     freezeDevice(faulty);

@@ -42,7 +42,7 @@ function end({ tree, file, mapping, nameless }: Stormy): void {
 }
 
 describe.each(Object.keys(KINDS) as (keyof typeof KINDS)[])("%s", (kind) => {
-  test("[1.15][1.16] the media does not change by one bit while it is frozen", () => {
+  test("[1.15][1.16][2.76] the media does not change by one bit while it is frozen", () => {
     const all = mounted(kind);
     storm(all, 1);
     nameFiles(all.tree);

@@ -11,7 +11,7 @@ import {
   EXT4_SUPERBLOCK_OFFSET,
 } from "../../format/ext-superblock.ts";
 import { type Tracer, silent } from "../../lib/environment.ts";
-import { isDaxError } from "../../lib/errno.ts";
+import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { perform, recall } from "../../lib/memo.ts";
 import { copyOf } from "../../lib/memory.ts";
 import { S_IFREG } from "../../vfs/modes.ts";
@@ -114,7 +114,13 @@ const LOGS = {};
 
 /** What the log of a journal holds. @throws EUCLEAN, EBADMSG, ENOTSUP, EIO */
 function replayOf(device: BlockDevice, { blockSize }: Superblock, map: JournalMap): JournalReplay {
-  const read = () => replayLog(new JournalLog(new Buffers(device, blockSize), map));
+  const read = () => {
+    try {
+      return replayLog(new JournalLog(new Buffers(device, blockSize), map));
+    } catch (error) {
+      throw isDaxError(error, "EIO") ? unreadable(error) : error;
+    }
+  };
   if (device.memo === undefined) return read();
   const what = `${device.sectors} sectors, blocks of ${blockSize}, ${map.places}`;
   const replay = device.memo.recall(LOGS, what, () => {
@@ -123,6 +129,13 @@ function replayOf(device: BlockDevice, { blockSize }: Superblock, map: JournalMa
     return found.fastCommits.tags > 0 ? undefined : found;
   });
   return replay ?? read();
+}
+
+/** What is behind the place that cannot be read was committed, too: nothing is replayed. */
+function unreadable({ detail, message }: DaxError): DaxError {
+  const why = `the journal has to be replayed and cannot be read (${detail ?? message})`;
+  const then = "noload, for reading, shows what is there without it; e2fsck decides what to keep";
+  return new DaxError("EIO", { syscall: "mount", detail: `${why}; ${then}` });
 }
 
 /** Where the journal lies, looked up once. @throws as {@link journalMapOf} */
