@@ -368,7 +368,7 @@ export {
 } from "./vfs/page-calls.ts";
 export type { DirectTransfer, FutexKey, PipeBuffer } from "./vfs/page-calls.ts";
 export { pinPages } from "./vfs/user-pages.ts";
-export type { PinPagesOptions, PinnedPages, UserPage } from "./vfs/user-pages.ts";
+export type { Pinnable, PinPagesOptions, PinnedPages, UserPage } from "./vfs/user-pages.ts";
 export { Mapping } from "./vfs/mapping.ts";
 export type { MapOptions, MappedFile } from "./vfs/map-options.ts";
 export { formatMode, majorOf, minorOf } from "./vfs/modes.ts";

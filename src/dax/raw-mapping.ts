@@ -96,6 +96,16 @@ export class RawMapping extends CheckedMemory {
     this.#space.attach(this.#area);
   }
 
+  /** The dax device that it shows. */
+  get device(): DaxDevice {
+    return this.#target.device;
+  }
+
+  /** Bytes of the device at which it begins. */
+  get deviceStart(): number {
+    return this.#start;
+  }
+
   /** Aliases the device: the whole range as one array, zero-copy. It pins the device.
    * @throws ENOTSUP when its ranges cannot be joined; EFAULT past the end, EHWPOISON, ENXIO,
    *   EAGAIN while it is frozen

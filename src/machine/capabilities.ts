@@ -10,27 +10,37 @@ import { PageCache } from "../block/page-cache.ts";
 import { RamDisk } from "../block/ram-disk.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
 import { attachPageMap } from "../dax/pages.ts";
+import { DaxRegion } from "../drivers/dax-region.ts";
 import { ext } from "../fs/ext/ext.ts";
 import { makeExt } from "../fs/ext/mkfs.ts";
 import { seededEnvironment } from "../lib/environment.ts";
 import { type ErrnoCode, isDaxError } from "../lib/errno.ts";
+import { RamMedia } from "../media/ram.ts";
 import { FileTree } from "../vfs/file-tree.ts";
 import type { OpenFile } from "../vfs/open-file.ts";
 import { bootMachine } from "./boot.ts";
-import { ATTEMPTS, ATTEMPT_BYTES, type Attempt, patterned } from "./capability-attempts.ts";
+import {
+  ATTEMPTS,
+  ATTEMPT_BYTES,
+  type Attempt,
+  type Attempted,
+  type DeviceStage,
+  patterned,
+} from "./capability-attempts.ts";
 import type { Machine } from "./machine.ts";
 
 /**
- * How memory is served: as a disk behind the page cache, by dax without page descriptors, or by dax
- * with them.
+ * How memory is served: as a disk behind the page cache, by dax without page descriptors, by dax
+ * with them, or as a character device without a filesystem.
  */
-export type CapabilityMode = "page-cache" | "page-less" | "page-backed";
+export type CapabilityMode = "page-cache" | "page-less" | "page-backed" | "device-dax";
 
 /** Every mode, in the order of a table. */
 export const CAPABILITY_MODES: readonly CapabilityMode[] = [
   "page-cache",
   "page-less",
   "page-backed",
+  "device-dax",
 ];
 
 /** What came of an attempt. */
@@ -53,25 +63,43 @@ const DISK = 4 << 20;
 
 /** Tries everything in every mode that a kernel has. */
 export function daxCapabilities(profile: KernelProfile = "modern"): CapabilityRow[] {
-  // Page descriptors for device memory came with Linux 4.5.
-  const modes = CAPABILITY_MODES.filter((mode) => profile === "modern" || mode !== "page-backed");
+  // Page descriptors for device memory came with Linux 4.5, device-dax with 4.7.
+  const modes = CAPABILITY_MODES.slice(0, profile === "modern" ? CAPABILITY_MODES.length : 2);
   const known = ATTEMPTS.filter(({ isNew }) => profile === "modern" || isNew !== true);
   return known.map((attempt) => ({
     api: attempt.api,
-    cells: Object.fromEntries(modes.map((mode) => [mode, tryIn(mode, profile, attempt)])),
+    cells: Object.fromEntries(
+      modes.flatMap((mode) => {
+        const cell = tryIn(mode, profile, attempt);
+        return cell === undefined ? [] : [[mode, cell]];
+      }),
+    ),
   }));
 }
 
-function tryIn(mode: CapabilityMode, profile: KernelProfile, attempt: Attempt): CapabilityCell {
+function tryIn(
+  mode: CapabilityMode,
+  profile: KernelProfile,
+  attempt: Attempt,
+): CapabilityCell | undefined {
+  if (mode === "device-dax") {
+    const { onDevice } = attempt;
+    return onDevice === undefined ? undefined : tryOnDevice(onDevice);
+  }
   const machine = bootMachine({ profile, ram: "64M", pmem: [{ size: DISK }, { size: DISK }] });
   try {
-    return tryOn(machine, mode, attempt);
+    return tryOn(machine, mode, profile, attempt);
   } finally {
     machine.shutdown();
   }
 }
 
-function tryOn(machine: Machine, mode: CapabilityMode, attempt: Attempt): CapabilityCell {
+function tryOn(
+  machine: Machine,
+  mode: CapabilityMode,
+  profile: KernelProfile,
+  attempt: Attempt,
+): CapabilityCell {
   const [first, second] = machine.devices();
   const dax = machine.dax(first!.name);
   if (mode === "page-backed") attachPageMap(dax);
@@ -91,8 +119,37 @@ function tryOn(machine: Machine, mode: CapabilityMode, attempt: Attempt): Capabi
       const here = cache === undefined ? copiedBy(dax) : copiedThrough(cache);
       return here + copiedBy(other);
     };
+    return outcomeOf(copied, () => attempt.run({ profile, file, otherDax, onDisk }));
+  } finally {
+    for (const tree of trees) tree.close({ revoke: true, mediaCloses: true });
+  }
+}
+
+/** A device-dax instance of one range, whose pages have descriptors. */
+function tryOnDevice(attempt: (stage: DeviceStage) => Attempted): CapabilityCell {
+  const media = new RamMedia(DISK);
+  const place = { id: 0, media, start: 0, physicalStart: 2 ** 32, length: DISK };
+  const layout = [{ pgoff: 0, start: 2 ** 32, length: DISK }];
+  const instance = new DaxRegion({ ...place, align: 4096, layout }).device("dax0.0");
+  instance.bind("device_dax");
+  const device = instance.open();
+  const mapping = device.map({ access: "write" });
+  mapping.copyIn(0, patterned());
+  const { device: dax } = mapping;
+  mapping.unmap();
+  attachPageMap(dax);
+  const onDisk = filled(treeOn(new RamDisk({ name: "sda", bytes: new Uint8Array(DISK) })));
+  return outcomeOf(
+    () => copiedBy(dax),
+    () => attempt({ device, onDisk }),
+  );
+}
+
+/** What came of an attempt, with what was copied meanwhile. */
+function outcomeOf(copied: () => number, attempt: () => Attempted): CapabilityCell {
+  try {
     const before = copied();
-    const { moved = 0, check } = attempt.run({ file, otherDax, onDisk });
+    const { moved = 0, check } = attempt();
     const copies = Math.round((copied() - before - moved) / ATTEMPT_BYTES);
     check?.();
     return { outcome: "works", copies };
@@ -100,8 +157,6 @@ function tryOn(machine: Machine, mode: CapabilityMode, attempt: Attempt): Capabi
     if (!isDaxError(error)) throw error;
     const { code, detail: why } = error;
     return { outcome: "refused", code, ...(why === undefined ? {} : { why }) };
-  } finally {
-    for (const tree of trees) tree.close({ revoke: true, mediaCloses: true });
   }
 }
 

@@ -4,6 +4,9 @@
  *
  * @module
  */
+import type { RawMapping } from "../dax/raw-mapping.ts";
+import type { DaxFile } from "../drivers/dax-file.ts";
+import type { KernelProfile } from "../block/device-numbers.ts";
 import { assert } from "../lib/errno.ts";
 import type { Mapping } from "../vfs/mapping.ts";
 import type { OpenFile } from "../vfs/open-file.ts";
@@ -18,13 +21,20 @@ import {
   spliceTo,
   vmsplice,
 } from "../vfs/page-calls.ts";
-import { pinPages } from "../vfs/user-pages.ts";
+import { type Pinnable, pinPages } from "../vfs/user-pages.ts";
+
+/** A device of device-dax that holds what every file holds, and a disk. */
+export interface DeviceStage {
+  readonly device: DaxFile;
+  readonly onDisk: OpenFile;
+}
 
 /** Bytes that an attempt moves. */
 export const ATTEMPT_BYTES = 128 * 1024;
 
 /** A machine, and files on it to try things on. */
 export interface Stage {
+  readonly profile: KernelProfile;
   /** `ATTEMPT_BYTES` of noise, open for reading and writing. */
   readonly file: OpenFile;
   /** As long, on another device with dax. */
@@ -32,6 +42,9 @@ export interface Stage {
   /** As long, on a disk that has no dax. */
   readonly onDisk: OpenFile;
 }
+
+/** Of a device, as much as a file has. */
+const PART = { offset: 0, length: ATTEMPT_BYTES };
 
 /** What is left to say of an attempt that was not refused. */
 export interface Attempted {
@@ -48,28 +61,81 @@ export interface Attempt {
   readonly isNew?: true;
   /** @throws DaxError when it is refused */
   readonly run: (stage: Stage) => Attempted;
+  /** The same on the character device of device-dax, where there is such a thing. */
+  readonly onDevice?: (stage: DeviceStage) => Attempted;
 }
 
 /** All of them, in the order of a table. */
 export const ATTEMPTS: readonly Attempt[] = [
-  { api: "read", run: ({ file }) => isData(readAll(file)) },
-  { api: "write and fsync", run: writeAndSync },
-  { api: "mmap shared, load", run: ({ file }) => isData(loaded(file.map())) },
-  { api: "mmap shared, store and msync", run: storeAndSync },
+  {
+    api: "read",
+    run: ({ file }) => isData(readAll(file)),
+    onDevice: ({ device }) => device.read(),
+  },
+  { api: "write and fsync", run: writeAndSync, onDevice: ({ device }) => device.write() },
+  {
+    api: "mmap shared, load",
+    run: ({ file }) => isData(loaded(file.map())),
+    onDevice: ({ device }) => isData(device.map(PART).bytes),
+  },
+  {
+    api: "mmap shared, store and flush",
+    run: storeAndSync,
+    onDevice: ({ device }) => storeTo(device.map({ ...PART, access: "write" })),
+  },
+  {
+    api: "mmap private, store",
+    run: storePrivately,
+    onDevice: ({ device }) => isData(device.map({ ...PART, private: true }).bytes),
+  },
   { api: "mmap with MAP_SYNC", isNew: true, run: mapSync },
+  { api: "MAP_POPULATE", run: populate },
+  { api: "mlock", run: lock },
+  { api: "load after truncation, locked", run: truncateUnderLock },
   { api: "splice to a pipe", run: spliceToPipe },
   { api: "splice from a pipe", run: spliceFromPipe },
   { api: "sendfile", run: spliceToPipe },
-  { api: "vmsplice of a mapping", run: giveToPipe },
-  { api: "O_DIRECT from a disk to a mapping", run: ({ file, onDisk }) => readInto(file, onDisk) },
-  { api: "O_DIRECT from a mapping to a disk", run: ({ file, onDisk }) => writeFrom(file, onDisk) },
+  {
+    api: "vmsplice of a mapping",
+    run: ({ file }) => giveToPipe(file.map()),
+    onDevice: ({ device }) => giveToPipe(device.map(PART)),
+  },
+  {
+    api: "O_DIRECT from a disk to a mapping",
+    run: ({ file, onDisk }) => readInto(file, onDisk),
+    onDevice: ({ device, onDisk }) => readToDevice(device, onDisk),
+  },
+  {
+    api: "O_DIRECT from a mapping to a disk",
+    run: ({ file, onDisk }) => writeFrom(file.map(), onDisk),
+    onDevice: ({ device, onDisk }) => writeFrom(device.map(PART), onDisk),
+  },
   { api: "O_DIRECT from dax to a mapping", run: ({ file, otherDax }) => readInto(file, otherDax) },
-  { api: "O_DIRECT from a mapping to dax", run: ({ file, otherDax }) => writeFrom(file, otherDax) },
-  { api: "pin for one transfer", run: ({ file }) => pinned(file, false) },
-  { api: "pin for RDMA", run: ({ file }) => pinned(file, true) },
+  {
+    api: "O_DIRECT from a mapping to dax",
+    run: ({ file, otherDax }) => writeFrom(file.map(), otherDax),
+  },
+  {
+    api: "pin for one transfer",
+    run: ({ file }) => pinned(file.map(), false),
+    onDevice: ({ device }) => pinned(device.map(PART), false),
+  },
+  {
+    api: "pin for RDMA",
+    run: ({ file }) => pinned(file.map(), true),
+    onDevice: ({ device }) => pinned(device.map(PART), true),
+  },
   { api: "truncate under a pin", run: truncateUnderPin },
-  { api: "futex in two mappings", run: futexes },
-  { api: "ptrace", run: ({ file }) => isData(peek(file.map(), 0, ATTEMPT_BYTES)) },
+  {
+    api: "futex in two mappings",
+    run: ({ file }) => futexes(file.map(), file.map({ offset: 4096 })),
+    onDevice: ({ device }) => futexes(device.map(PART), device.map({ offset: 4096, length: 4096 })),
+  },
+  {
+    api: "ptrace",
+    run: ({ file }) => isData(peek(file.map(), 0, ATTEMPT_BYTES)),
+    onDevice: ({ device }) => isData(peek(device.map(PART), 0, ATTEMPT_BYTES)),
+  },
 ];
 
 /** What every file holds. */
@@ -110,10 +176,44 @@ function loaded(mapping: Mapping): Uint8Array {
 }
 
 function storeAndSync({ file }: Stage): Attempted {
-  const mapping = file.map({ access: "write" });
+  return storeTo(file.map({ access: "write" }));
+}
+
+function storeTo(mapping: Mapping | RawMapping): Attempted {
   mapping.copyIn(0, patterned());
   mapping.flush();
   mapping.unmap();
+  return {};
+}
+
+function storePrivately({ file }: Stage): Attempted {
+  const mapping = file.map({ private: true, access: "write" });
+  mapping.setUint8(0, 0xff);
+  assert(mapping.getUint8(0) === 0xff, "the store is there");
+  return { check: () => expectBytes(readAll(file)) };
+}
+
+/** Linux 4.1 filled the page table from descriptors, so that without them it failed. */
+function populate({ file, profile }: Stage): Attempted {
+  if (profile === "v4.1") return pinned(file.map(), false);
+  const mapping = file.map({ populate: "read" });
+  return { check: () => expectBytes(loaded(mapping)) };
+}
+
+/** As {@link populate}, which it implies. */
+function lock({ file, profile }: Stage): Attempted {
+  if (profile === "v4.1") return pinned(file.map(), false);
+  const mapping = file.map();
+  mapping.mlock();
+  return { check: () => expectBytes(loaded(mapping)) };
+}
+
+/** No lock keeps anybody from cutting the file. */
+function truncateUnderLock({ file, profile }: Stage): Attempted {
+  const mapping = file.map();
+  if (profile !== "v4.1") mapping.mlock();
+  file.truncate(0);
+  mapping.getUint8(0);
   return {};
 }
 
@@ -135,9 +235,9 @@ function spliceFromPipe({ file }: Stage): Attempted {
   return { check: () => expectBytes(readAll(file)) };
 }
 
-function giveToPipe({ file }: Stage): Attempted {
+function giveToPipe(mapping: Pinnable): Attempted {
   const pipe = new Pipe();
-  vmsplice(file.map({ access: "write" }), 0, ATTEMPT_BYTES, pipe);
+  vmsplice(mapping, 0, ATTEMPT_BYTES, pipe);
   assert(pipe.copied === 0, "pages were given, and no copies");
   return { check: () => expectBytes(pipe.takeAll()) };
 }
@@ -151,14 +251,19 @@ function readInto(file: OpenFile, source: OpenFile): Attempted {
   return { moved, check: () => expectBytes(readAll(file)) };
 }
 
-function writeFrom(file: OpenFile, target: OpenFile): Attempted {
-  const mapping = file.map();
+function readToDevice(device: DaxFile, source: OpenFile): Attempted {
+  const mapping = device.map({ ...PART, access: "write" });
+  mapping.copyIn(0, new Uint8Array(ATTEMPT_BYTES));
+  directRead({ file: source, offset: 0, mapping, at: 0, length: ATTEMPT_BYTES });
+  return { moved: ATTEMPT_BYTES, check: () => expectBytes(mapping.bytes) };
+}
+
+function writeFrom(mapping: Pinnable, target: OpenFile): Attempted {
   directWrite({ file: target, offset: 0, mapping, at: 0, length: ATTEMPT_BYTES });
   return { check: () => expectBytes(readAll(target)) };
 }
 
-function pinned(file: OpenFile, longTerm: boolean): Attempted {
-  const mapping = file.map({ access: "write" });
+function pinned(mapping: Pinnable, longTerm: boolean): Attempted {
   const pages = pinPages(mapping, 0, ATTEMPT_BYTES, { name: "a network card", longTerm });
   const bytes = new Uint8Array(ATTEMPT_BYTES);
   pages.load(bytes);
@@ -177,8 +282,8 @@ function truncateUnderPin({ file }: Stage): Attempted {
   return {};
 }
 
-function futexes({ file }: Stage): Attempted {
-  const [one, other] = [file.map(), file.map({ offset: 4096 })];
+/** The other mapping begins a page behind the first. */
+function futexes(one: Pinnable, other: Pinnable): Attempted {
   const key = futexKey(one, 4096 + 8);
   assert(isSameFutex(key, futexKey(other, 8)), "a word of the file is one futex");
   assert(!isSameFutex(key, futexKey(other, 12)), "another word is another one");

@@ -92,6 +92,11 @@ export class Mapping extends CheckedMemory implements MountUser {
     return this.#options.access === "write";
   }
 
+  /** Whether stores are its own, and never the file's. */
+  get isPrivate(): boolean {
+    return this.#options.private === true;
+  }
+
   /** What faults and write-backs of the file came to, through this mapping and all others. */
   get counters(): Readonly<FaultCounters> {
     return this.#space.counters;

@@ -8,12 +8,12 @@
 import { PageCache } from "../block/page-cache.ts";
 import { daxRead } from "../dax/file-io.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
+import { RawMapping } from "../dax/raw-mapping.ts";
 import { DaxError } from "../lib/errno.ts";
 import { type Memory, copyOut } from "../lib/memory.ts";
-import type { Filesystem, Inode } from "./filesystem.ts";
-import type { Mapping } from "./mapping.ts";
+import type { Inode } from "./filesystem.ts";
 import type { OpenFile } from "./open-file.ts";
-import { type UserPage, pinPages } from "./user-pages.ts";
+import { type Pinnable, type UserPage, pinPages } from "./user-pages.ts";
 
 /** Bytes in a pipe: a page of somebody else's, or a copy of the pipe's own. */
 export interface PipeBuffer {
@@ -107,7 +107,7 @@ export function spliceTo(from: Pipe, file: OpenFile, offset: number): number {
  * vmsplice(2): pages of a mapping are given to a pipe, without a copy; they are pinned until
  * somebody has taken them out. @throws EFAULT where there are no pages to give, and as `pinPages`
  */
-export function vmsplice(mapping: Mapping, at: number, length: number, to: Pipe): void {
+export function vmsplice(mapping: Pinnable, at: number, length: number, to: Pipe): void {
   const pins = pinPages(mapping, at, length, { name: "vmsplice" });
   const last = pins.pages.length - 1;
   for (const [index, { memory, start, length: bytes }] of pins.pages.entries()) {
@@ -122,7 +122,7 @@ export interface DirectTransfer {
   readonly file: OpenFile;
   readonly offset: number;
   /** The user's buffer. */
-  readonly mapping: Mapping;
+  readonly mapping: Pinnable;
   readonly at: number;
   readonly length: number;
 }
@@ -141,7 +141,7 @@ export function directRead(transfer: DirectTransfer): number {
     return count;
   }
   if (!mapping.isWritable) {
-    throw new DaxError("EACCES", { syscall: "read", path: mapping.path, detail: "read-only" });
+    throw new DaxError("EACCES", { syscall: "read", detail: "the mapping is read-only" });
   }
   return withPages(transfer, (pages) => {
     const count = file.pread(bytes, offset);
@@ -177,7 +177,8 @@ function withPages<T>(
 
 /** What a futex is known by: the same word of a file, whoever maps it, is the same futex. */
 export interface FutexKey {
-  readonly filesystem: Filesystem;
+  /** The filesystem, or the device. */
+  readonly owner: object;
   readonly ino: number;
   readonly index: number;
   /** Bytes within the page. */
@@ -188,21 +189,22 @@ export interface FutexKey {
  * The key of the word at byte `at` of a shared mapping, found by its page, as futex(2) does.
  * @throws EINVAL for a word that is not aligned, EFAULT where there is no page to ask
  */
-export function futexKey(mapping: Mapping, at: number): FutexKey {
+export function futexKey(mapping: Pinnable, at: number): FutexKey {
   const byte = mapping.offset + at;
   if (byte % 4 !== 0) {
     const detail = `byte ${byte} of the file is no multiple of 4`;
-    throw new DaxError("EINVAL", { syscall: "futex", path: mapping.path, detail });
+    throw new DaxError("EINVAL", { syscall: "futex", detail });
   }
   const pins = pinPages(mapping, at, 4, { name: "futex" });
   const { ino, index } = pins.pages[0] as UserPage;
   pins.release();
-  return { filesystem: mapping.inode.filesystem, ino, index, within: byte % PAGE_SIZE };
+  const owner = mapping instanceof RawMapping ? mapping.device : mapping.inode.filesystem;
+  return { owner, ino, index, within: byte % PAGE_SIZE };
 }
 
 /** Whether two keys are of the same futex. */
 export function isSameFutex(one: FutexKey, other: FutexKey): boolean {
-  if (one.filesystem !== other.filesystem || one.ino !== other.ino) return false;
+  if (one.owner !== other.owner || one.ino !== other.ino) return false;
   return one.index === other.index && one.within === other.within;
 }
 
@@ -210,7 +212,7 @@ export function isSameFutex(one: FutexKey, other: FutexKey): boolean {
  * A look into somebody's memory from outside, as ptrace(2) and `/proc/PID/mem` take it.
  * @throws EFAULT where there are no pages
  */
-export function peek(mapping: Mapping, at: number, length: number): Uint8Array {
+export function peek(mapping: Pinnable, at: number, length: number): Uint8Array {
   const pages = pinPages(mapping, at, length, { name: "ptrace" });
   const bytes = new Uint8Array(length);
   pages.load(bytes);

@@ -7,15 +7,20 @@
  * @module
  */
 import { PageCache } from "../block/page-cache.ts";
-import type { Area } from "../dax/address-space.ts";
+import type { AddressSpace, Area } from "../dax/address-space.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
 import { AddressSpaces } from "../dax/address-spaces.ts";
 import type { Iomap } from "../dax/iomap.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { type PageMap, pageMapOf } from "../dax/pages.ts";
+import { RAW_INO } from "../dax/raw-freeze.ts";
+import { RawMapping } from "../dax/raw-mapping.ts";
 import { DaxError } from "../lib/errno.ts";
 import { type Memory, copyOut } from "../lib/memory.ts";
-import type { Mapping } from "./mapping.ts";
+import { Mapping } from "./mapping.ts";
+
+/** What has pages: a mapping of a file, or of a device. */
+export type Pinnable = Mapping | RawMapping;
 
 /** A page, or the part of one that was asked for. */
 export interface UserPage {
@@ -27,7 +32,7 @@ export interface UserPage {
   readonly length: number;
   /** Puts bytes there as a device does, around the CPU's caches: durable after the next fence. */
   readonly deposit: (bytes: Uint8Array) => void;
-  /** What names it among all pages: the file and the page of it. */
+  /** What names it among all pages: the file (0: the device itself), and the page of it. */
   readonly ino: number;
   readonly index: number;
 }
@@ -60,17 +65,22 @@ interface Held {
 /**
  * Pins `length` bytes from byte `at` of a mapping.
  * @throws EFAULT where there are no descriptors (Linux: `VM_PFNMAP` and `VM_MIXEDMAP`), or no
- *   memory because of a hole; EOPNOTSUPP for long-term pins of a file; EINVAL; ENXIO, EHWPOISON
+ *   memory because of a hole; EOPNOTSUPP for long-term pins of a file, and for private mappings;
+ *   EINVAL; ENXIO, EHWPOISON
  */
 export function pinPages(
-  mapping: Mapping,
+  mapping: Pinnable,
   at: number,
   length: number,
   { name, longTerm = false }: PinPagesOptions,
 ): PinnedPages {
   if (!(at >= 0 && length > 0 && at + length <= mapping.length)) {
     const detail = `bytes ${at}+${length} of a mapping of ${mapping.length}`;
-    throw new DaxError("EINVAL", { syscall: "pin_user_pages", path: mapping.path, detail });
+    throw new DaxError("EINVAL", { syscall: "pin_user_pages", path: nameOf(mapping), detail });
+  }
+  if (mapping instanceof Mapping && mapping.isPrivate) {
+    const detail = "a private mapping has pages of its own; map the file shared";
+    throw new DaxError("EOPNOTSUPP", { syscall: "pin_user_pages", path: mapping.path, detail });
   }
   // Unmapped, revoked or cut: asked before a page is held.
   mapping.copyOut(at, new Uint8Array(1));
@@ -82,7 +92,7 @@ export function pinPages(
       held.push(hold(mapping, from, run));
       from += run;
     }
-    const release = pinInFile(mapping, at, length, { name, longTerm });
+    const release = pinInSpace(mapping, at, length, { name, longTerm });
     return pinned(held, release);
   } catch (error) {
     for (const { release } of held) release();
@@ -115,18 +125,21 @@ function pinned(held: readonly Held[], releaseFile: () => void): PinnedPages {
   };
 }
 
-/** In the file: what moves its blocks finds them busy. Pages of a cache may go their own way. */
-function pinInFile(
-  { inode, offset }: Mapping,
+/**
+ * Among the pages of the file, or of the device: what moves its blocks finds them busy. Pages of a
+ * cache may go their own way.
+ */
+function pinInSpace(
+  mapping: Pinnable,
   at: number,
   length: number,
   options: Required<PinPagesOptions>,
 ): () => void {
-  if (!inode.isDax) return () => {};
-  const { filesystem, ino } = inode;
-  const space = AddressSpaces.of(filesystem).open({ owner: filesystem.device.name, ino });
-  const first = Math.floor((offset + at) / PAGE_SIZE);
-  const pages = Math.floor((offset + at + length - 1) / PAGE_SIZE) - first + 1;
+  if (!(mapping instanceof RawMapping) && !mapping.inode.isDax) return () => {};
+  const space = spaceOf(mapping);
+  const start = mapping instanceof RawMapping ? mapping.deviceStart : mapping.offset;
+  const first = Math.floor((start + at) / PAGE_SIZE);
+  const pages = Math.floor((start + at + length - 1) / PAGE_SIZE) - first + 1;
   const pin = space.pins.pin({ first, pages, ...options });
   // It outlives the mapping: as long as it lasts, the file's address space does.
   const area = keeper(options.name, first * PAGE_SIZE, pages * PAGE_SIZE);
@@ -135,6 +148,20 @@ function pinInFile(
     pin.release();
     space.leave(area);
   };
+}
+
+function spaceOf(mapping: Pinnable): AddressSpace {
+  if (mapping instanceof RawMapping) {
+    const { device } = mapping;
+    const of = { owner: device.name, ino: RAW_INO, longTermPins: true };
+    return AddressSpaces.of(device).open(of);
+  }
+  const { filesystem, ino } = mapping.inode;
+  return AddressSpaces.of(filesystem).open({ owner: filesystem.device.name, ino });
+}
+
+function nameOf(mapping: Pinnable): string {
+  return mapping instanceof RawMapping ? mapping.name : mapping.path;
 }
 
 function keeper(name: string, offset: number, length: number): Area {
@@ -150,8 +177,13 @@ function keeper(name: string, offset: number, length: number): Area {
   };
 }
 
-/** The page that holds byte `from` of the file. */
-function hold(mapping: Mapping, from: number, length: number): Held {
+/** The page that holds byte `from` of the file, or of the device. */
+function hold(mapping: Pinnable, from: number, length: number): Held {
+  if (mapping instanceof RawMapping) {
+    const byte = mapping.deviceStart - mapping.offset + from;
+    const index = Math.floor(byte / PAGE_SIZE);
+    return holdDax(mapping, mapping.device, byte, { length, ino: RAW_INO, index });
+  }
   const { inode } = mapping;
   const map = inode.iomapBegin(from, length, "report");
   const byte = map.addr + (from - map.offset);
@@ -164,7 +196,7 @@ function hold(mapping: Mapping, from: number, length: number): Held {
 
 type Named = Pick<UserPage, "length" | "ino" | "index">;
 
-function holdDax(mapping: Mapping, device: DaxDevice, byte: number, named: Named): Held {
+function holdDax(mapping: Pinnable, device: DaxDevice, byte: number, named: Named): Held {
   const pgoff = Math.floor(byte / PAGE_SIZE);
   const map: PageMap | undefined = pageMapOf(device);
   if (map === undefined) throw refused(mapping, `${device.name} has no page descriptors`);
@@ -190,6 +222,7 @@ function holdCached(mapping: Mapping, store: Iomap["store"], byte: number, named
   return { page: { memory, start, deposit, ...named }, release: () => {} };
 }
 
-function refused({ path }: Mapping, why: string): DaxError {
+function refused(mapping: Pinnable, why: string): DaxError {
+  const path = nameOf(mapping);
   return new DaxError("EFAULT", { syscall: "pin_user_pages", path, detail: why });
 }

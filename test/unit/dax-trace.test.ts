@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 import { type DaxTraceEvent, daxTrace } from "../../src/dax/trace-events.ts";
 import { daxTraceText } from "../../src/dax/trace-text.ts";
 import { traceDaxToFile } from "../../src/node/dax-trace-file.ts";
+import { daxTree } from "../support/dax-mounted.ts";
+import { emptyImage } from "../support/ext-cut-work.ts";
 import { places, scratch } from "../support/scratch.ts";
 
 const of = (point: DaxTraceEvent["point"], pgoff = 0): DaxTraceEvent => ({
@@ -78,6 +80,37 @@ describe("[0.3] a trace as text", () => {
 });
 
 describe("a trace in a file", () => {
+  test("[0.3] has what a mapping goes through: a fault, write-back, a fault again", () => {
+    const path = scratch(places["disk"], "real.jsonl");
+    const { tree } = daxTree(emptyImage({ type: "ext4", blockSize: 4096, inodes: 64 }, 4));
+    const opened = tree.open("/a", { create: true, access: "readwrite" });
+    opened.pwrite(new Uint8Array(4 * 4096), 0);
+    const mapping = opened.map({ access: "write", lazy: true });
+    const file = traceDaxToFile(path);
+    mapping.setUint8(5000, 1);
+    mapping.setUint8(5001, 1);
+    mapping.flush();
+    mapping.setUint8(5002, 1);
+    file.close();
+    mapping.setUint8(9000, 1);
+    const points = readFileSync(path, "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { point: string; pgoff?: number; ino: number });
+    expect(points.map(({ point }) => point)).toEqual([
+      "dax_pte_fault",
+      "dax_insert_mapping",
+      "dax_pte_fault_done",
+      "dax_writeback_range",
+      "dax_writeback_one",
+      "dax_writeback_range_done",
+      "dax_pte_fault",
+      "dax_insert_mapping",
+      "dax_pte_fault_done",
+    ]);
+    expect(new Set(points.flatMap(({ pgoff }) => pgoff ?? []))).toEqual(new Set([1]));
+  });
+
   test("is written until it is closed, and costs nobody anything then", () => {
     const path = scratch(places["disk"], "trace.jsonl");
     const file = traceDaxToFile(path);

@@ -115,6 +115,11 @@ describe("a pin", () => {
     expect(pmem.dax.users).toBe(before);
   });
 
+  test("of a private mapping is refused: its pages are its own", () => {
+    const mapping = stage(true).file.map({ private: true, access: "write" });
+    expect(refusal(() => pinPages(mapping, 0, 1, { name: "x" })).code).toBe("EOPNOTSUPP");
+  });
+
   test("over a hole, over poison and past the end is refused as a whole", () => {
     const { file, map, tree } = stage(true);
     file.truncate(16 * PAGE);
@@ -196,32 +201,37 @@ function cells(profile: "modern" | "v4.1"): Record<string, string> {
 describe("[X3] [1.24] what works in which mode is found by trying", () => {
   const modern = cells("modern");
 
-  // Through the page cache, without descriptors, with them: copies, or the error.
+  // Through the page cache, without descriptors, with them, device-dax: copies, or the error.
   test.each([
-    ["read", "2 1 1"],
-    ["write and fsync", "2 1 1"],
-    ["mmap shared, load", "2 0 0"],
-    ["mmap shared, store and msync", "2 0 0"],
+    ["read", "2 1 1 EINVAL"],
+    ["write and fsync", "2 1 1 EINVAL"],
+    ["mmap shared, load", "2 0 0 0"],
+    ["mmap shared, store and flush", "2 0 0 0"],
+    ["mmap private, store", "0 0 0 EINVAL"],
     ["mmap with MAP_SYNC", "EOPNOTSUPP 0 0"],
+    ["MAP_POPULATE", "0 0 0"],
+    ["mlock", "0 0 0"],
+    ["load after truncation, locked", "EFAULT EFAULT EFAULT"],
     ["splice to a pipe", "1 1 1"],
     ["sendfile", "1 1 1"],
-    ["vmsplice of a mapping", "1 EFAULT 0"],
-    ["O_DIRECT from a disk to a mapping", "1 EFAULT 0"],
-    ["O_DIRECT from a mapping to a disk", "1 EFAULT 0"],
+    ["vmsplice of a mapping", "1 EFAULT 0 0"],
+    ["O_DIRECT from a disk to a mapping", "1 EFAULT 0 0"],
+    ["O_DIRECT from a mapping to a disk", "1 EFAULT 0 0"],
     ["O_DIRECT from dax to a mapping", "3 1 1"],
-    ["pin for one transfer", "1 EFAULT 0"],
-    ["pin for RDMA", "1 EFAULT EOPNOTSUPP"],
+    ["pin for one transfer", "1 EFAULT 0 0"],
+    ["pin for RDMA", "1 EFAULT EOPNOTSUPP 0"],
     ["truncate under a pin", "1 EFAULT EBUSY"],
-    ["futex in two mappings", "0 EFAULT 0"],
-    ["ptrace", "1 EFAULT 0"],
-  ])("[1.25] [2.11] [2.24] [2.25] [2.38] %s: %s", (api, row) => {
+    ["futex in two mappings", "0 EFAULT 0 0"],
+    ["ptrace", "1 EFAULT 0 0"],
+  ])("[1.25] [2.11] [2.20] [2.24] [2.25] [2.30] [2.35] [2.38] [3.8] %s: %s", (api, row) => {
     expect(modern[api]).toBe(row);
   });
 
-  test("[2.6] [2.23] Linux 4.1 has no descriptors for it, and refuses with a reason", () => {
+  test("[2.6] [2.16] [2.23] [2.34] Linux 4.1 refuses, with a reason", () => {
     const old = cells("v4.1");
     expect(old["vmsplice of a mapping"]).toBe("1 EFAULT");
     expect(old["mmap with MAP_SYNC"]).toBe(undefined);
+    expect([old["mlock"], old["MAP_POPULATE"]]).toEqual(["1 EFAULT", "1 EFAULT"]);
     const row = daxCapabilities("v4.1").find(({ api }) => api === "ptrace");
     expect(row?.cells["page-less"]?.why).toMatch(/no page descriptors/u);
   });

@@ -10,7 +10,7 @@ const tried: Story = {
   name: "dax: capabilities",
   run: () => {
     const wrong = daxCapabilities().filter(({ api, cells }) => {
-      const stores = api === "write and fsync" || api === "mmap shared, store and msync";
+      const stores = api === "write and fsync" || api === "mmap shared, store and flush";
       return stores && cells["page-cache"]?.copies !== 2;
     });
     return wrong.length === 0 ? undefined : `${wrong[0]?.api} reaches no device`;
