@@ -48,7 +48,7 @@ test("the list names each, for people and for programs", async () => {
       .split("\n")
       .map((line) => line.split(" ")[0]),
   ).toEqual(names);
-  const lines = (await runLine(["exhibit", "list", "--json"])).stdout.trimEnd().split("\n");
+  const lines = (await runLine(["exhibit", "LIST", "--json"])).stdout.trimEnd().split("\n");
   expect(lines.map((line) => (JSON.parse(line) as { name: string }).name)).toEqual(names);
   const overview = readFileSync(join(pages, "README.md"), "utf8");
   for (const name of names) {
