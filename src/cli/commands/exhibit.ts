@@ -23,7 +23,8 @@ export const exhibit = command({
     { line: "daxkit exhibit first-leg", text: "finds the flush that Linux 4.13 did not send" },
   ],
   statuses: { [STATUS_FINDING]: "A figure is not what it has to be." },
-  async run({ operands: [name = "list"], values, json, out, terminal }) {
+  async run({ operands: [asked = "list"], values, json, out, terminal }) {
+    const name = asked.toLowerCase();
     const { EXHIBITS } = await import("../exhibits/exhibits.ts");
     const { isSettled } = await import("../exhibits/exhibit.ts");
     const { exhibitLines, listLines, recordOf } = await import("../exhibits/text.ts");
