@@ -182,20 +182,23 @@ export type {
 export { decodePfnSuperblock, encodePfnSuperblock } from "./platform/pfn-superblock.ts";
 export type { PfnIdentity, PfnInfo, PfnNamespace } from "./platform/pfn-superblock.ts";
 export { memoryHost } from "./machine/backing.ts";
-export type { Backing, HostMediaOptions, MachineHost } from "./machine/backing.ts";
+export type { Backing, HostMediaOptions, MachineHost, PlacedBacking } from "./machine/backing.ts";
 export { CAPABILITY_MODES, daxCapabilities } from "./machine/capabilities.ts";
 export type { CapabilityCell, CapabilityMode, CapabilityRow } from "./machine/capabilities.ts";
 export { reportWear } from "./machine/wear-report.ts";
 export type { WearReport, WearWork, WornRange } from "./machine/wear-report.ts";
 export { bootMachine } from "./machine/boot.ts";
 export { describeMachine } from "./machine/describe.ts";
+export type { BackingDescription, DescribedDomain } from "./machine/describe-backing.ts";
 export type {
-  BackingDescription,
-  DescribedDomain,
-  MachineDescription,
-  MemmapDescription,
-  PmemDescription,
-} from "./machine/describe.ts";
+  AxonramDescription,
+  DaxMode,
+  DaxRegionDescription,
+  DcssblkDescription,
+  DevDaxDescription,
+  SpecialDescription,
+} from "./machine/describe-special.ts";
+export type { MachineDescription, MemmapDescription, PmemDescription } from "./machine/describe.ts";
 export type { DmDescription } from "./machine/mapped.ts";
 export type { ExportDescription, NbdDescription } from "./machine/exports.ts";
 export { machineFromFlags } from "./machine/flags.ts";
@@ -203,6 +206,9 @@ export type { MachineFlags } from "./machine/flags.ts";
 export type {
   AddressInput,
   BackingInput,
+  DaxRegionInput,
+  DcssblkInput,
+  DevDaxInput,
   ExportInput,
   MachineInput,
   MappedInput,
@@ -212,12 +218,16 @@ export type {
   PmemInput,
   SizeInput,
 } from "./machine/input.ts";
+export { daxctlList } from "./machine/daxctl-list.ts";
+export type { DaxctlListOptions } from "./machine/daxctl-list.ts";
 export { listText, ndctlList, ndctlSize } from "./machine/list.ts";
 export type { Json, NdctlListOptions } from "./machine/list.ts";
 export { Machine } from "./machine/machine.ts";
 export type { MachineDevice, MachineParts } from "./machine/machine.ts";
 export { DescriptionError } from "./machine/shape.ts";
 export type { KeyPath } from "./machine/shape.ts";
+export { SpecialDevices } from "./machine/special-devices.ts";
+export type { PlacedSpecial, SpecialContext } from "./machine/special-devices.ts";
 export { Slot } from "./machine/slot.ts";
 export type { SlotContext } from "./machine/slot.ts";
 export { claimRange } from "./platform/claim.ts";

@@ -214,17 +214,25 @@ export class DevDax {
     const { dax, pages, memory } = service;
     const space = pages === undefined ? undefined : AddressSpaces.of(pages).get(RAW_INO);
     space?.revoke(`${this.name}: its driver was taken off`);
-    const users = (dax?.users ?? 0) + (pages?.users ?? 0);
-    if (users > 0 || dax?.holder !== undefined) {
-      const holder = dax?.holder === undefined ? "" : `, held by ${dax.holder.name}`;
-      throw this.#refusal("EBUSY", "unbind", `${users} mappings or operations${holder}`);
-    }
+    this.assertIdle("unbind");
     memory?.offline();
     dax?.kill();
     pages?.kill();
     service.release();
     this.#service = undefined;
     return true;
+  }
+
+  /** @throws EBUSY while somebody holds it, has raw bytes of it, or uses memory that it gives */
+  assertIdle(syscall: string): void {
+    const { dax, pages, memory } = this.#service ?? {};
+    const users = (dax?.users ?? 0) + (pages?.users ?? 0);
+    if (users > 0 || dax?.holder !== undefined) {
+      const holder = dax?.holder === undefined ? "" : `, held by ${dax.holder.name}`;
+      throw this.#refusal("EBUSY", syscall, `${users} mappings or operations${holder}`);
+    }
+    const used = memory?.used ?? 0;
+    if (used > 0) throw this.#refusal("EBUSY", syscall, `${used} bytes of it are in use`);
   }
 
   #serveDax(driver: "device_dax" | "fsdev_dax", options: BindOptions): Service {

@@ -5,13 +5,13 @@
  * @module
  */
 import { DaxError, isDaxError } from "../lib/errno.ts";
-import type { DomainRange, Media, PersistenceDomain } from "../media/media.ts";
+import type { CachedRange, DomainRange, Media, PersistenceDomain } from "../media/media.ts";
 import { ModelledMedia } from "../media/modelled.ts";
 import { PoisonMedia } from "../media/poison.ts";
 import { RamMedia } from "../media/ram.ts";
 import type { PlatformProfile } from "../platform/e820.ts";
 import type { AddressRange } from "../platform/resources.ts";
-import type { BackingDescription, DescribedDomain } from "./describe.ts";
+import type { BackingDescription, DescribedDomain } from "./describe-backing.ts";
 import { DescriptionError, type KeyPath, refuse } from "./shape.ts";
 
 const PAGE_SIZE = 4096;
@@ -108,15 +108,32 @@ function openMedia(
   const domains = coverDomains(backing.domains, bytes, bytes, path) ?? [
     { start: 0, length: bytes, domain: "adr" },
   ];
-  if (!modelled) return new RamMedia(bytes, { domains });
-  // Linux 4.1 maps persistent memory uncached, because it cannot write caches back.
-  const caching = profile === "v4.1" ? "uncached" : "write-back";
+  const caching = cachingOf(backing.domains, bytes, profile);
+  if (!modelled) return new RamMedia(bytes, { domains, caching });
   try {
-    return new ModelledMedia(bytes, { domains, caching: [{ start: 0, length: bytes, caching }] });
+    return new ModelledMedia(bytes, { domains, caching });
   } catch (error) {
     if (!isDaxError(error, "EINVAL")) throw error;
     throw new DescriptionError(path, `: ${error.detail ?? error.message}`);
   }
+}
+
+/** How it is mapped, where that is not write-back; the domains cover it. */
+function cachingOf(
+  described: readonly DescribedDomain[],
+  bytes: number,
+  profile: PlatformProfile,
+): readonly CachedRange[] {
+  // Linux 4.1 maps persistent memory uncached, because it cannot write caches back.
+  const usual = profile === "v4.1" ? "uncached" : "write-back";
+  const ways: CachedRange[] = [];
+  if (usual !== "write-back") ways.push({ start: 0, length: bytes, caching: usual });
+  let start = 0;
+  for (const { caching = usual, length = bytes - start } of described) {
+    if (caching !== usual) ways.push({ start, length, caching });
+    start += length;
+  }
+  return ways;
 }
 
 /** A missing file is made where the description says how large. */

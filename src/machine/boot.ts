@@ -7,11 +7,13 @@
 import { DeviceNumbers } from "../block/device-numbers.ts";
 import { DaxHosts } from "../dax/hosts.ts";
 import { type Brd, createBrd } from "../drivers/brd.ts";
+import { E820_TYPE_RAM, type E820Entry } from "../format/e820.ts";
 import { type Environment, seededEnvironment } from "../lib/environment.ts";
 import { Prng } from "../lib/prng.ts";
 import { formatUuid, randomUuid } from "../lib/uuid.ts";
 import { reserveEarly, reserveLate } from "../platform/iomem.ts";
-import { ResourceTree } from "../platform/resources.ts";
+import { RegionIds } from "../platform/regions.ts";
+import { type AddressRange, ResourceTree } from "../platform/resources.ts";
 import {
   type Backing,
   type MachineHost,
@@ -20,12 +22,13 @@ import {
   openBacking,
 } from "./backing.ts";
 import { type MachineDescription, PHYSICAL_LIMIT, describeMachine } from "./describe.ts";
-import { placeModules } from "./firmware.ts";
+import { type Unplaced, placeModules } from "./firmware.ts";
 import type { MachineInput } from "./input.ts";
 import { Machine } from "./machine.ts";
 import { buildMap } from "./memory-map.ts";
 import type { SlotContext } from "./slot.ts";
-import { namespaces, platformDevices } from "./slots.ts";
+import { namespaces, platformDevices, reserveSoftMemory } from "./slots.ts";
+import { type PlacedSpecial, SpecialDevices } from "./special-devices.ts";
 
 /**
  * Boots a machine: firmware's map, options, the resource tree, then devices. A device that refuses
@@ -57,11 +60,11 @@ function boot(
   backings: Backing[],
 ): Machine {
   const { profile, seed } = description;
-  const modules = openModules(description, host, backings);
+  const { modules, special } = openModules(description, host, backings);
   const marked = openMarked(description, host, backings);
   const log: string[] = [];
   const reported = modules.filter((_, i) => description.pmem[i]?.as === "e820");
-  const memoryMap = buildMap(description, reported, log);
+  const memoryMap = buildMap(description, reported, special.dax, log);
   const resources = new ResourceTree("PCI mem", PHYSICAL_LIMIT - 1n);
   reserveEarly(resources, memoryMap, profile);
   log.push(...reserveLate(resources, memoryMap, profile));
@@ -73,11 +76,21 @@ function boot(
     nextIndex: 0,
     log,
   };
+  const ids = new RegionIds();
+  const soft = profile === "v4.1" ? [] : reserveSoftMemory(memoryMap, resources, ids);
   const firmware = modules.filter((_, i) => description.pmem[i]?.as === "nfit");
   const slots =
     profile === "v4.1"
       ? platformDevices(description, memoryMap, context, [...modules, ...marked], backings)
-      : namespaces(description, memoryMap, context, firmware, [...reported, ...marked], backings);
+      : namespaces(
+          description,
+          memoryMap,
+          context,
+          ids,
+          firmware,
+          [...reported, ...marked],
+          backings,
+        );
   const machine = new Machine({
     description,
     uuid: formatUuid(randomUuid(new Prng(seed))),
@@ -88,6 +101,13 @@ function boot(
     numbers: context.numbers,
     slots,
     ramDisks: makeRamDisks(description, context.hosts),
+    special: new SpecialDevices(description, special, soft, {
+      resources,
+      hosts: context.hosts,
+      trace: environment.trace,
+      ramEnd: ramEndOf(memoryMap),
+      backings,
+    }),
     backings,
     log,
   });
@@ -100,18 +120,39 @@ function openModules(
   description: MachineDescription,
   host: MachineHost,
   backings: Backing[],
-): PlacedBacking[] {
-  const { pmem, profile } = description;
-  const opened = pmem.map((module, i) => {
-    const backing = openBacking(module, module.size, host, profile, ["pmem", i]);
-    backings.push(backing);
-    return backing;
-  });
-  const ranges = placeModules(
-    description,
-    opened.map(({ length }) => length),
+): { readonly modules: PlacedBacking[]; readonly special: PlacedSpecial } {
+  const { pmem, dax, axonram, dcssblk, profile } = description;
+  const open = (described: typeof pmem | typeof dax, key: string): [Unplaced, Backing][] =>
+    described.map((module, i) => {
+      const backing = openBacking(module, module.size, host, profile, [key, i]);
+      backings.push(backing);
+      return [{ start: module.start, size: backing.length }, backing];
+    });
+  const opened = [...open(pmem, "pmem"), ...open(dax, "dax")];
+  const segments = dcssblk.flatMap((disk) => disk.segments);
+  const ranges = placeModules(description, [
+    ...opened.map(([place]) => place),
+    ...axonram,
+    ...segments,
+  ]);
+  const placed = opened.map(([, backing], i) => ({ ...(ranges[i] as AddressRange), backing }));
+  const banks = opened.length + axonram.length;
+  return {
+    modules: placed.slice(0, pmem.length),
+    special: {
+      dax: placed.slice(pmem.length),
+      axonram: ranges.slice(opened.length, banks),
+      segments: ranges.slice(banks),
+    },
+  };
+}
+
+/** Where ordinary memory ends. */
+function ramEndOf(memoryMap: readonly E820Entry[]): number {
+  const ends = memoryMap.flatMap(({ type, start, length }) =>
+    type === E820_TYPE_RAM ? [Number(start + length)] : [],
   );
-  return ranges.map(({ start, length }, i) => ({ start, length, backing: opened[i] as Backing }));
+  return Math.max(0, ...ends);
 }
 
 /** Opens what stands behind ranges that options mark. */

@@ -5,7 +5,6 @@
  */
 import { E820_TYPE_PRAM } from "../format/e820.ts";
 import { DaxError } from "../lib/errno.ts";
-import type { ByteRange, PersistenceDomain } from "../media/media.ts";
 import {
   ADDRESS_SPACE,
   type E820Entry,
@@ -15,8 +14,16 @@ import {
 import { type MemmapElement, applyMem, applyMemmap, parseMemmap } from "../platform/memmap.ts";
 import type { NamespaceMode } from "../platform/regions.ts";
 import type { AddressRange } from "../platform/resources.ts";
+import { BACKING_KEYS, type BackingDescription, readBacking } from "./describe-backing.ts";
 import { type ExportDescription, type NbdDescription, SERVED_KEYS, readServed } from "./exports.ts";
 import { MAPPED_KEY, type DmDescription, readMapped } from "./mapped.ts";
+import {
+  type AxonramDescription,
+  type DaxRegionDescription,
+  type DcssblkDescription,
+  SPECIAL_KEYS,
+  readSpecial,
+} from "./describe-special.ts";
 import {
   DescriptionError,
   type KeyPath,
@@ -33,24 +40,6 @@ import {
   size,
   text,
 } from "./shape.ts";
-
-/** What stands behind a range of persistent memory. */
-export interface BackingDescription {
-  /** A file; without one the range is memory of this process. */
-  readonly file?: string;
-  readonly readOnly: boolean;
-  /** Memory on which every store is recorded, for the crash model. */
-  readonly modelled: boolean;
-  /** One domain for everything, or each range its own, from byte 0 on; neither: nobody said. */
-  readonly domains: readonly DescribedDomain[];
-  readonly poison: readonly ByteRange[];
-}
-
-/** A domain; the last one of a list may leave out its length. */
-export interface DescribedDomain {
-  readonly domain: PersistenceDomain;
-  readonly length?: number;
-}
 
 /** A memory module. */
 export interface PmemDescription extends BackingDescription {
@@ -85,6 +74,12 @@ export interface MachineDescription {
   readonly pmem: readonly PmemDescription[];
   /** RAM disks, in bytes each. */
   readonly brd: readonly number[];
+  /** Memory set aside for device-dax, and what is made of it. */
+  readonly dax: readonly DaxRegionDescription[];
+  /** Banks of an Axon. */
+  readonly axonram: readonly AxonramDescription[];
+  /** Disks of segments of z/VM. */
+  readonly dcssblk: readonly DcssblkDescription[];
   /** Devices of device-mapper, in the order of their making. */
   readonly dm: readonly DmDescription[];
   /** Whether type 12 makes devices: the kernel's CONFIG_X86_PMEM_LEGACY. */
@@ -106,28 +101,15 @@ const LEAST_RAM = 16 * 2 ** 20;
 const MOST_RAM = 2 ** 46;
 const MOST_RAM_DISKS = 256;
 
-const domain = oneOf<PersistenceDomain>("adr", "eadr", "volatile");
-
-const backing = {
-  file: text,
-  readOnly: flag,
-  modelled: flag,
-  domain,
-  domains: listOf(object({ domain, length: positiveSize })),
-  poison: listOf(object({ start: size, length: positiveSize })),
-} as const;
-
-type BackingFields = Read<typeof backing>;
-
 const pmem = object({
-  ...backing,
+  ...BACKING_KEYS,
   size: positiveSize,
   start: address,
   as: oneOf("nfit", "e820"),
   mode: oneOf<NamespaceMode>("fsdax", "raw"),
 });
 
-const marked = object({ ...backing, range: text });
+const marked = object({ ...BACKING_KEYS, range: text });
 
 const typeOf: Reader<number> = (value, path) => {
   if (typeof value === "string") {
@@ -149,6 +131,7 @@ const machine = object({
   memmap: listOf(readMemmap),
   pmem: listOf(pmem),
   brd: readRamDisks,
+  ...SPECIAL_KEYS,
   ...MAPPED_KEY,
   legacyPmem: flag,
   treat6AsPram: flag,
@@ -175,6 +158,7 @@ export function describeMachine(input: unknown): MachineDescription {
     memmap: given.memmap ?? [],
     pmem: (given.pmem ?? []).map((fields, i) => readPmem(fields, ["pmem", i], profile)),
     brd: given.brd ?? [],
+    ...readSpecial(given, profile),
     dm: readMapped(given.dm),
     legacyPmem: given.legacyPmem ?? true,
     treat6AsPram: given.treat6AsPram ?? false,
@@ -230,48 +214,12 @@ function readPmem(
   };
 }
 
-type PmemReaders = typeof backing & {
+type PmemReaders = typeof BACKING_KEYS & {
   readonly size: Reader<number>;
   readonly start: Reader<bigint>;
   readonly as: Reader<"nfit" | "e820">;
   readonly mode: Reader<NamespaceMode>;
 };
-
-function readBacking(fields: BackingFields, path: KeyPath): BackingDescription {
-  const { file, readOnly = false, modelled = false, poison = [] } = fields;
-  if (modelled && file !== undefined) {
-    throw new DescriptionError([...path, "modelled"], " is for memory; leave out file, or this");
-  }
-  if (readOnly && file === undefined) {
-    throw new DescriptionError([...path, "readOnly"], " is for files; add file, or leave it out");
-  }
-  return {
-    ...(file === undefined ? {} : { file }),
-    readOnly,
-    modelled,
-    domains: readDomains(fields, path),
-    poison: poison.map(({ start = 0, length }, i) => {
-      if (length === undefined)
-        throw new DescriptionError([...path, "poison", i], " needs a length");
-      return { start, length };
-    }),
-  };
-}
-
-function readDomains(fields: BackingFields, path: KeyPath): DescribedDomain[] {
-  const { domain: single, domains = [] } = fields;
-  if (single !== undefined && domains.length > 0) {
-    throw new DescriptionError([...path, "domains"], " contradicts domain; write one of them");
-  }
-  if (single !== undefined) return [{ domain: single }];
-  return domains.map(({ domain: word, length }, i) => {
-    const at = [...path, "domains", i];
-    if (word === undefined) throw new DescriptionError(at, " needs a domain");
-    if (length !== undefined) return { domain: word, length };
-    if (i === domains.length - 1) return { domain: word };
-    throw new DescriptionError(at, " needs a length; only the last takes what is left");
-  });
-}
 
 function sizeText(value: unknown, path: KeyPath): string {
   return typeof value === "number" ? String(size(value, path)) : text(value, path);

@@ -8,6 +8,7 @@ import {
   E820_TYPE_PRAM,
   E820_TYPE_RAM,
   E820_TYPE_RESERVED,
+  E820_TYPE_SOFT_RESERVED,
   type E820Entry,
 } from "../format/e820.ts";
 import type { AddressRange } from "../platform/resources.ts";
@@ -40,14 +41,18 @@ function ramMap(ram: number): E820Entry[] {
   ];
 }
 
-/** The firmware's map; `modules` are those that it reports as type 12. */
+/** The firmware's map; `modules` are those that it reports as type 12, `soft` is set aside. */
 export function firmwareMap(
   description: MachineDescription,
   modules: readonly AddressRange[],
+  soft: readonly AddressRange[] = [],
 ): E820Entry[] {
   const { e820, ram, treat6AsPram } = description;
   const entries = [...(e820 ?? ramMap(ram))];
   for (const { start, length } of modules) entries.push({ start, length, type: E820_TYPE_PRAM });
+  for (const { start, length } of soft) {
+    entries.push({ start, length, type: E820_TYPE_SOFT_RESERVED });
+  }
   if (!treat6AsPram) return entries;
   return entries.map(({ start, length, type }) => ({
     start,
@@ -56,16 +61,21 @@ export function firmwareMap(
   }));
 }
 
+/** Memory that wants an address: a place of its own, or any. */
+export interface Unplaced {
+  readonly start?: bigint | undefined;
+  readonly size: number;
+}
+
 /**
  * A start address for every module: its own, or the next GiB behind all memory that is described or
  * marked, in the order of the modules.
  */
 export function placeModules(
   description: MachineDescription,
-  sizes: readonly number[],
+  modules: readonly Unplaced[],
 ): AddressRange[] {
-  const { pmem } = description;
-  const lengths = sizes.map((bytes) => BigInt(bytes));
+  const lengths = modules.map(({ size }) => BigInt(size));
   let next = HIGH_RAM_START;
   const above = ({ start, length }: AddressRange): void => {
     const past = start + length;
@@ -75,10 +85,10 @@ export function placeModules(
   for (const { option } of description.memmap) {
     for (const { effect } of parseMemmap(option)) if (effect?.kind === "add") above(effect);
   }
-  for (const [i, { start }] of pmem.entries()) {
+  for (const [i, { start }] of modules.entries()) {
     if (start !== undefined) above({ start, length: lengths[i] as bigint });
   }
-  return pmem.map(({ start }, i) => {
+  return modules.map(({ start }, i) => {
     const length = lengths[i] as bigint;
     if (start !== undefined) return { start, length };
     const placed = ((next + GIB - 1n) / GIB) * GIB;

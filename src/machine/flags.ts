@@ -31,6 +31,7 @@ const KEYS: Readonly<Record<string, "text" | "flag">> = {
   as: "text",
   mode: "text",
   domain: "text",
+  caching: "text",
   readOnly: "flag",
   modelled: "flag",
 };

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import type { PersistenceDomain } from "../media/media.ts";
+import type { SegmentType } from "../drivers/dcssblk.ts";
+import type { Caching, PersistenceDomain } from "../media/media.ts";
 import type { PlatformProfile } from "../platform/e820.ts";
 import type { NamespaceMode } from "../platform/regions.ts";
+import type { DaxMode } from "./describe-special.ts";
 
 /** Bytes: a number, or text such as `64M`, `4G`, `0x1000`. */
 export type SizeInput = number | string;
@@ -25,9 +27,12 @@ export interface BackingInput {
   readonly modelled?: boolean;
   /** What survives power loss: `adr` (what was flushed), `eadr` (everything), `volatile`. */
   readonly domain?: PersistenceDomain;
-  /** Or one domain after the other; the last may leave out its length. */
+  /** How it is mapped: write-back unless given; for memory, not for files. */
+  readonly caching?: Caching;
+  /** Or one slice after the other; the last may leave out its length. */
   readonly domains?: OneOrMore<{
-    readonly domain: PersistenceDomain;
+    readonly domain?: PersistenceDomain;
+    readonly caching?: Caching;
     readonly length?: SizeInput;
   }>;
   /** Bad blocks, in bytes from the start of the range. */
@@ -61,6 +66,36 @@ export interface MappedInput {
   readonly readOnly?: boolean;
   /** `never`: no dax, whatever the devices below have. */
   readonly dax?: "auto" | "never";
+}
+
+/** A device of a dax region; a size is needed unless it is the last, which takes what is left. */
+export interface DevDaxInput {
+  readonly size?: SizeInput;
+  /** What a fault maps at once: 4K, 2M (unless given) or 1G. */
+  readonly align?: SizeInput;
+  /** `devdax` (unless given) is mapped, `fsdev` carries a filesystem, `system-ram` is memory. */
+  readonly mode?: DaxMode;
+}
+
+/** Memory set aside for device-dax; it needs a size, a file, or both. */
+export interface DaxRegionInput extends BackingInput {
+  readonly size?: SizeInput;
+  /** Physical address; behind everything else unless given. */
+  readonly start?: AddressInput;
+  /** The node it is near to: 0 unless given; -1 is none, and so no system RAM. */
+  readonly targetNode?: number;
+  /** One over all of it unless given. */
+  readonly devices?: OneOrMore<DevDaxInput>;
+}
+
+/** A disk of shared or exclusive segments; one that is read-only makes the disk so. */
+export interface DcssblkInput {
+  readonly segments: OneOrMore<{
+    /** `SW` unless given. */
+    readonly type?: SegmentType;
+    readonly size: SizeInput;
+    readonly start?: AddressInput;
+  }>;
 }
 
 /** A disk or partition that is served as a network block device. */
@@ -113,6 +148,14 @@ export interface MachineInput {
   readonly brd?: OneOrMore<SizeInput | { readonly count?: number; readonly size: SizeInput }>;
   /** Devices of device-mapper, made in this order when the others are attached. */
   readonly dm?: OneOrMore<MappedInput>;
+  /** Memory for device-dax. */
+  readonly dax?: OneOrMore<DaxRegionInput>;
+  /** Banks of an Axon: disks of volatile memory at an address. */
+  readonly axonram?: OneOrMore<
+    SizeInput | { readonly size: SizeInput; readonly start?: AddressInput }
+  >;
+  /** Disks of memory segments. */
+  readonly dcssblk?: OneOrMore<DcssblkInput>;
   /** Whether type 12 makes devices; true unless given. */
   readonly legacyPmem?: boolean;
   /** Whether type 6 counts as type 12; false unless given. */

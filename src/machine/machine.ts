@@ -12,6 +12,8 @@ import { isShared } from "../dax/media-failures.ts";
 import type { DaxHolder } from "../dax/operations.ts";
 import { DeviceMapper } from "../dm/device-mapper.ts";
 import type { Brd } from "../drivers/brd.ts";
+import type { DaxRegion } from "../drivers/dax-region.ts";
+import type { DevDax } from "../drivers/device-dax.ts";
 import type { Pmem, RemoveOptions } from "../drivers/pmem.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
@@ -24,11 +26,13 @@ import { type IomemOptions, iomemText } from "../platform/iomem.ts";
 import type { Region } from "../platform/regions.ts";
 import type { ResourceTree } from "../platform/resources.ts";
 import type { Backing } from "./backing.ts";
+import type { DaxMode } from "./describe-special.ts";
 import type { MachineDescription } from "./describe.ts";
 import { MachineDisks, describeMappedDisk, mappedName } from "./machine-disks.ts";
 import type { DmDescription } from "./mapped.ts";
 import { type MemoryFailure, memoryFailure } from "./memory-failure.ts";
 import type { Slot } from "./slot.ts";
+import type { SpecialDevices } from "./special-devices.ts";
 
 /** What booting puts together. */
 export interface MachineParts {
@@ -42,6 +46,7 @@ export interface MachineParts {
   readonly numbers: DeviceNumbers;
   readonly slots: readonly Slot[];
   readonly ramDisks: readonly Brd[];
+  readonly special: SpecialDevices;
   /** Media to close at the end. */
   readonly backings: readonly Backing[];
   readonly log: string[];
@@ -51,7 +56,7 @@ export interface MachineParts {
 export interface MachineDevice {
   /** `pmem0`, `pmem0p1`, `ram0`, `mapper/NAME` */
   readonly name: string;
-  readonly kind: "pmem" | "brd" | "partition" | "mapped";
+  readonly kind: "pmem" | "brd" | "axonram" | "dcssblk" | "device-dax" | "partition" | "mapped";
   /** The whole disk of a partition. */
   readonly parent: string | undefined;
   /** Bytes. */
@@ -67,6 +72,8 @@ export interface MachineDevice {
   readonly namespace: string | undefined;
   readonly backing: "ram" | "file" | "modelled" | "mapped";
   readonly file: string | undefined;
+  /** What serves a device of device-dax; absent while nobody does. */
+  readonly mode?: DaxMode;
   /** The targets of a mapped device, in the order of its table. */
   readonly targets?: readonly string[];
 }
@@ -125,9 +132,27 @@ export class Machine {
     );
   }
 
-  /** Mapped devices of the description that there are not, because their tables were refused. */
+  /**
+   * Devices of the description that there are not: mapped ones whose tables were refused, and those
+   * of device-dax that their drivers refused.
+   */
   get unmapped(): readonly { readonly name: string; readonly error: DaxError }[] {
-    return Array.from(this.#unmapped, ([{ name }, error]) => ({ name, error }));
+    const tables = Array.from(this.#unmapped, ([{ name }, error]) => ({ name, error }));
+    return [...this.#parts.special.failures, ...tables];
+  }
+
+  /** Regions of device-dax, whose verbs change what devices there are. */
+  get daxRegions(): readonly DaxRegion[] {
+    return this.#parts.special.regions;
+  }
+
+  /** A device of device-dax, by its name. @throws ENODEV naming those there are */
+  devDax(name: string): DevDax {
+    const devices = this.#parts.special.daxDevices;
+    const found = devices.find((device) => device.name === name);
+    if (found !== undefined) return found;
+    const known = devices.map((device) => device.name);
+    throw unknown("devdax", name, known);
   }
 
   /** The text of `/proc/iomem`. */
@@ -154,6 +179,7 @@ export class Machine {
         this.environment.trace.event("machine.refuse", { slot: slot.name, code: error.code });
       }
     }
+    this.#parts.special.probe();
     for (const each of this.description.dm) this.#map(each);
     return attached;
   }
@@ -230,7 +256,8 @@ export class Machine {
   /** Every disk and partition, in the order of attaching, and then mapped devices. */
   devices(): MachineDevice[] {
     const disks = [...this.#disks()].map(([device, describe]) => describe(device));
-    return [...disks, ...this.mapper.devices.map(describeMappedDisk)];
+    const others = this.#parts.special.others();
+    return [...disks, ...others, ...this.mapper.devices.map(describeMappedDisk)];
   }
 
   /**
@@ -240,9 +267,10 @@ export class Machine {
    */
   shutdown(): void {
     if (!this.#running) return;
-    const { ramDisks, backings } = this.#parts;
+    const { ramDisks, special, backings } = this.#parts;
     this.mapper.assertIdle();
-    const owners = [...this.slots.flatMap(({ pmem }) => pmem ?? []), ...ramDisks];
+    const pmems = this.slots.flatMap(({ pmem }) => pmem ?? []);
+    const owners = [...pmems, ...ramDisks, ...special.daxOwners];
     for (const { name, dax } of owners) {
       const held = dax.holder !== undefined && !isShared(dax.holder);
       if (!dax.alive || (dax.users === 0 && !held)) continue;
@@ -253,8 +281,10 @@ export class Machine {
         detail: `${dax.users} mappings or operations${holder}; unmount and close them first`,
       });
     }
+    special.assertIdle();
     this.#running = false;
     this.mapper.removeAll();
+    special.shutdown();
     for (const slot of this.slots.toReversed()) slot.detach();
     for (const disk of ramDisks.toReversed()) disk.remove();
     for (const { media } of backings) media.close();
@@ -297,6 +327,7 @@ export class Machine {
         ];
       }
     }
+    yield* this.#parts.special.disks();
   }
 
   #slot(verb: string, name: string): Slot {

@@ -27,10 +27,11 @@ import { firmwareMap } from "./firmware.ts";
 export function buildMap(
   description: MachineDescription,
   modules: readonly AddressRange[],
+  soft: readonly AddressRange[],
   log: string[],
 ): readonly E820Entry[] {
   const { profile, mem, memmap } = description;
-  const firmware = firmwareMap(description, modules);
+  const firmware = firmwareMap(description, modules, soft);
   let entries: E820Entry[] = sanitise(firmware, { profile }) ?? firmware;
   log.push(...bootLogLines(entries, "BIOS-e820", profile));
   let userDefined = false;

@@ -7,7 +7,7 @@
 import type { E820Entry } from "../format/e820.ts";
 import { RamMedia } from "../media/ram.ts";
 import {
-  RegionIds,
+  type RegionIds,
   type ReportedRange,
   createRegion,
   legacyRanges,
@@ -46,12 +46,11 @@ export function namespaces(
   { legacyPmem, pmem }: MachineDescription,
   memoryMap: readonly E820Entry[],
   context: SlotContext,
+  ids: RegionIds,
   modules: readonly PlacedBacking[],
   placed: readonly PlacedBacking[],
   backings: Backing[],
 ): Slot[] {
-  const ids = new RegionIds();
-  reserveSoftMemory(memoryMap, context.resources, ids);
   const described = pmem.filter(({ as }) => as === "nfit");
   const slots = modules.map(({ start, length, backing }, i) => {
     const { mode } = described[i] ?? {};
@@ -133,16 +132,21 @@ function backingFinder(
   };
 }
 
-/** Memory set aside for a purpose is a device of its own kind, and takes a region id first. */
-function reserveSoftMemory(
+/**
+ * Memory set aside for a purpose is a device of its own kind, and takes a region id first: the
+ * ranges with their ids.
+ */
+export function reserveSoftMemory(
   memoryMap: readonly E820Entry[],
   resources: ResourceTree,
   ids: RegionIds,
-): void {
-  for (const range of softReservedRanges(memoryMap)) {
-    const attributes = { name: `hmem.${ids.take()}`, descriptor: "soft-reserved" } as const;
-    resources.tryInsert(range, attributes);
-  }
+): (AddressRange & { readonly id: number })[] {
+  return softReservedRanges(memoryMap).map(({ start, length }) => {
+    const id = ids.take();
+    const attributes = { name: `hmem.${id}`, descriptor: "soft-reserved" } as const;
+    resources.tryInsert({ start, length }, attributes);
+    return { start, length, id };
+  });
 }
 
 /** The NFIT names its ranges in the tree, unless the e820 map did so already. */

@@ -13,6 +13,9 @@ import { type DaxHolder, type DaxSpan, PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError } from "../lib/errno.ts";
 import type { ResourceTree } from "./resources.ts";
 
+/** The name under which a device-dax instance claims its ranges. */
+const DEVICE_DAX = /^dax\d+\.\d+$/u;
+
 /** How a range is claimed. */
 export interface ClaimOptions {
   /**
@@ -56,6 +59,7 @@ export function claimRange(
     const start = (spans[0] as DaxSpan).pfn * PAGE_SIZE;
     const length = device.pages * PAGE_SIZE;
     assertPersistent(device, resources, start, length);
+    assertPlain(device, resources, start, length);
     return {
       device,
       start,
@@ -100,6 +104,20 @@ function assertPersistent(
   }
   const where = `0x${range.start.toString(16)}-0x${(range.start + range.length - 1n).toString(16)}`;
   throw refused(device, `addresses ${where} are not all persistent memory`);
+}
+
+/** Device-dax deals its memory out by itself, in ranges that may change hands. */
+function assertPlain(
+  device: DaxDevice,
+  resources: ResourceTree,
+  start: number,
+  length: number,
+): void {
+  for (const [resource] of resources.walk()) {
+    if (resource.start >= start + length || resource.last < start) continue;
+    if (!resource.busy || !DEVICE_DAX.test(resource.name)) continue;
+    throw refused(device, `${resource.name} is a special range, of device-dax`);
+  }
 }
 
 function refused(device: DaxDevice, why: string): DaxError {

@@ -8,6 +8,7 @@ import { DaxError, isDaxError } from "../../src/lib/errno.ts";
 import type { Prng } from "../../src/lib/prng.ts";
 import type { MachineHost } from "../../src/machine/backing.ts";
 import { bootMachine } from "../../src/machine/boot.ts";
+import { daxctlList } from "../../src/machine/daxctl-list.ts";
 import { describeMachine } from "../../src/machine/describe.ts";
 import { type MachineFlags, machineFromFlags } from "../../src/machine/flags.ts";
 import type { MachineInput } from "../../src/machine/input.ts";
@@ -40,6 +41,13 @@ pmem:
   - { size: 2M, start: 0x200000000, as: e820, modelled: true }
   - { file: some.img, size: 16M, readOnly: true, poison: [{ start: 4K, length: 64 }] }
 brd: [4K, { count: 2, size: 1M }]
+dax:
+  - size: 512M
+    targetNode: 0
+    devices: [{ size: 4M, align: 4K, mode: fsdev }, { size: 256M, mode: system-ram }, { size: 4M }]
+  - { size: 2M, start: 0x300000000, caching: write-combining, modelled: true }
+axonram: [16K, { size: 1M, start: 0x400000000 }]
+dcssblk: { segments: [{ type: SR, size: 4K }, { type: EW, size: 8K }] }
 legacyPmem: true
 treat6AsPram: false
 probe: boot
@@ -57,6 +65,8 @@ const json = JSON.stringify({
 const WORDS = [
   "name profile seed ram mem memmap e820 pmem brd legacyPmem treat6AsPram probe file readOnly",
   "modelled domain domains poison start length size type as mode range count adr eadr volatile",
+  "dax axonram dcssblk segments devices align targetNode caching uncached write-through SW SR EN",
+  "write-combining write-back devdax fsdev system-ram 2M 1G 4K -1",
   "nfit fsdax raw usable reserved persistent-legacy late v4.1 [ ] { } # > << null true ~ .inf .nan",
   "1e400 \" ' --- ... __proto__ constructor ? 64M!4G 0o777",
 ]
@@ -78,7 +88,18 @@ function renumbered(text: string, prng: Prng): string {
   return changed;
 }
 
-const KEYS = ["ram", "pmem", "memmap", "brd", "e820", "size", "domain", "file", "x", "__proto__"];
+const KEYS = [
+  "ram",
+  "pmem",
+  "memmap",
+  "brd",
+  "e820",
+  "size",
+  "domain",
+  "file",
+  "x",
+  "__proto__",
+].concat(["dax", "devices", "axonram", "dcssblk", "segments", "mode", "align", "caching"]);
 const LEAVES = [0, 1, -1, 1.5, 2 ** 53, Number.NaN, "", "64M", "64M!4G", "adr", true, null, 1n];
 
 /** Anything, a few levels deep. */
@@ -109,7 +130,7 @@ class MachineSubject implements FuzzSubject {
       describeMachine(input);
       // Booting takes a hundred times as long as reading.
       if (kind === "description" || prng.below(4) !== 0) return `a ${kind}`;
-      look(bootMachine(input, hostOf(prng)));
+      look(bootMachine(input, hostOf(prng)), prng);
       return `a machine from a ${kind}`;
     } catch (error) {
       if (isDaxError(error) && error.message.length > MAX_MESSAGE) {
@@ -163,11 +184,38 @@ function flagsOf(prng: Prng): MachineFlags {
 }
 
 /** Everything that a booted machine says of itself. */
-function look(machine: Machine): void {
+function look(machine: Machine, prng: Prng): void {
   machine.iomem();
   machine.devices();
+  listText(daxctlList(machine, { regions: true, idle: true, human: true, mappings: true }));
+  useVerbs(machine, prng);
   listText(ndctlList(machine, { buses: true, dimms: true, regions: true, idle: true }));
   machine.shutdown();
+}
+
+const PLACES = ["", "-", "0-1fffff", "180000000-1803fffff", "0x180400000-0x1805fffff\n", "ffff"];
+
+/** The verbs of device-dax, with numbers and texts that nobody should give. */
+function useVerbs(machine: Machine, prng: Prng): void {
+  for (const region of machine.daxRegions) {
+    const device = prng.pick(region.devices);
+    const place = damageText(prng.pick(PLACES), prng, ["-", "0x", "f", "180000000", "\n"], 100);
+    for (const verb of [
+      () => region.create(),
+      () => device.unbind(),
+      () => device.resize(prng.pick([0, 1, -1, 2 ** 21, 2 ** 30, 2 ** 53, Number.NaN])),
+      () => device.setAlign(prng.pick([0, 1, 4096, 2 ** 21, 2 ** 30, Number.NaN])),
+      () => device.addMapping(place),
+      () => device.bind(prng.pick(["device_dax", "fsdev_dax", "kmem"])),
+      () => region.delete(prng.pick(["", "dax0.1", place])),
+    ]) {
+      try {
+        if (prng.below(2) === 0) verb();
+      } catch (error) {
+        if (!isDaxError(error)) throw error;
+      }
+    }
+  }
 }
 
 /** Machine files, flags and descriptions. */

@@ -1,5 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { DaxDevice } from "../../src/dax/dax-device.ts";
+import { createAxonram } from "../../src/drivers/axonram.ts";
+import { createBrd } from "../../src/drivers/brd.ts";
+import { RamMedia } from "../../src/media/ram.ts";
 import { type DaxHolder, PAGE_SIZE } from "../../src/dax/operations.ts";
 import { Prng } from "../../src/lib/prng.ts";
 import { claimRange } from "../../src/platform/claim.ts";
@@ -91,4 +94,30 @@ describe("claiming persistent memory", () => {
     device.kill();
     expect(codeOf(() => claimRange(device, tree, holder))).toBe("ENXIO");
   });
+});
+
+test("[4.16] ranges of device-dax are special, persistent or not", () => {
+  const { device } = fakeDax(8);
+  const tree = treeWith(8, "persistent-memory");
+  const range = { start: 0x10_0000n, length: BigInt(8 * PAGE_SIZE) };
+  const claim = tree.request(range, "dax0.0");
+  expect(() => claimRange(device, tree, holder)).toThrow("dax0.0 is a special range");
+  expect(device.holder).toBeUndefined();
+  tree.remove(claim);
+  tree.request(range, "namespace0.0");
+  claimRange(device, tree, holder).release();
+});
+
+test.each([
+  ["brd", () => createBrd({ name: "ram0", size: 8 * PAGE_SIZE }).dax],
+  [
+    "axonram",
+    () => {
+      const media = new RamMedia(8 * PAGE_SIZE);
+      const range = { start: 0, length: 8 * PAGE_SIZE, physicalStart: 0x10_0000 };
+      return createAxonram({ name: "axonram0", media, ...range }).dax;
+    },
+  ],
+])("[4.13] %s is refused, for its addresses are no persistent memory", (_, make) => {
+  expect(codeOf(() => claimRange(make(), treeWith(8, "none"), holder))).toBe("EOPNOTSUPP");
 });

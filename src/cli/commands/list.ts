@@ -21,6 +21,11 @@ export const list = command({
     dimms: { type: "flag", short: "D", text: "list memory modules" },
     regions: { type: "flag", short: "R", text: "list regions" },
     namespaces: { type: "flag", short: "N", text: "list namespaces" },
+    "device-dax": {
+      type: "flag",
+      short: "X",
+      text: "list device-dax, as 'daxctl list' does; -R: its regions, -M: ranges",
+    },
     idle: { type: "flag", short: "i", text: "list what is disabled, too" },
     human: { type: "flag", short: "u", text: "print sizes for people" },
     mapped: { type: "flag", text: "list mapped devices instead, with their tables" },
@@ -48,6 +53,14 @@ export const list = command({
       // Asked for nothing, it lists namespaces; the listing knows that, if nobody says otherwise.
       ...(namespaces ? { namespaces } : {}),
     };
+    if (values["device-dax"]) {
+      const { daxctlList } = await import("../../machine/daxctl-list.ts");
+      const { "media-errors": mappings } = values;
+      return withMachine(invocation, (machine) => {
+        out.text(listText(daxctlList(machine, { regions, idle, human, mappings })));
+        return STATUS_OK;
+      });
+    }
     const { describeMapped } = await import("../../dm/description.ts");
     return withMachine(invocation, (machine) => {
       if (values.mapped) {

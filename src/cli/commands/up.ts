@@ -150,10 +150,11 @@ const SURVIVES = {
 } as const;
 
 function wordsOf(device: MachineDevice): string {
-  const { domains, physicalStart, namespace, readOnly, file, targets = [] } = device;
+  const { domains, physicalStart, namespace, readOnly, file, mode, targets = [] } = device;
   const kinds = [...new Set(domains.map(({ domain }) => domain))];
   return [
     ...new Set(targets),
+    ...(mode === undefined ? [] : [mode]),
     ...(kinds.length === 0
       ? []
       : [kinds.map((domain) => `${domain}: ${SURVIVES[domain]}`).join(", ")]),

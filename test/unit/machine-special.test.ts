@@ -1,0 +1,161 @@
+/** Machines with device-dax, axonram and dcssblk, and slices that are mapped in their own way. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { bootMachine } from "../../src/machine/boot.ts";
+import { daxctlList } from "../../src/machine/daxctl-list.ts";
+import type { MachineInput } from "../../src/machine/input.ts";
+import { listText } from "../../src/machine/list.ts";
+import { parseMachineText } from "../../src/node/machine-file.ts";
+import { codeOf, noise, same } from "../support/bytes.ts";
+
+const MIB = 2 ** 20;
+const example = join(import.meta.dirname, "../../examples/device-dax.yaml");
+
+function exampleMachine(): ReturnType<typeof bootMachine> {
+  return bootMachine(parseMachineText(readFileSync(example, "utf8"), example));
+}
+
+describe("the example", () => {
+  test("[0.16] [0.32] [2.45] [2.60] every device is there, in its mode", () => {
+    const machine = exampleMachine();
+    expect(machine.unmapped).toEqual([]);
+    expect(
+      machine.devices().map(({ name, kind, size, mode, readOnly, writeCache }) => {
+        return [name, kind, size / MIB, mode, readOnly, writeCache];
+      }),
+    ).toEqual([
+      ["pmem1", "pmem", 64, undefined, false, true],
+      ["axonram0", "axonram", 16, undefined, false, false],
+      ["dcssblk0", "dcssblk", 12, undefined, true, false],
+      ["dax0.1", "device-dax", 128, "fsdev", false, true],
+      ["dax0.0", "device-dax", 256, "devdax", false, true],
+      ["dax0.2", "device-dax", 256, "system-ram", false, false],
+      ["dax0.3", "device-dax", 384, "devdax", false, true],
+    ]);
+    machine.shutdown();
+    expect(machine.iomem()).not.toContain("dax0");
+  });
+
+  test("[2.46] [2.56] who has which addresses", () => {
+    const machine = exampleMachine();
+    const lines = machine.iomem().split("\n");
+    const from = lines.findIndex((line) => line.includes("hmem.0"));
+    expect(lines.slice(from, from + 9)).toEqual([
+      "180000000-1bfffffff : hmem.0",
+      "  180000000-1bfffffff : Soft Reserved",
+      "    180000000-18fffffff : dax0.0",
+      "    190000000-197ffffff : dax0.1",
+      "    198000000-1a7ffffff : dax0.2",
+      "      198000000-1a7ffffff : System RAM (kmem)",
+      "    1a8000000-1bfffffff : dax0.3",
+      "1c0000000-1c0ffffff : axonram0",
+      "200000000-2007fffff : dcssblk0",
+    ]);
+  });
+
+  test("in daxctl's words", () => {
+    const machine = exampleMachine();
+    expect(daxctlList(machine)).toMatchObject([
+      { chardev: "dax0.0", size: 256 * MIB, target_node: 0, align: 2 * MIB, mode: "devdax" },
+      { chardev: "dax0.1", align: 4096, mode: "fsdev" },
+      { chardev: "dax0.2", mode: "system-ram", online_memblocks: 2, total_memblocks: 2 },
+      { chardev: "dax0.3" },
+    ]);
+    machine.devDax("dax0.3").unbind();
+    machine.devDax("dax0.3").resize(128 * MIB);
+    expect(
+      listText(daxctlList(machine, { regions: true, idle: true, human: true, mappings: true })),
+    ).toContain(`    {
+      "chardev":"dax0.3",
+      "size":"128.00 MiB (134.22 MB)",
+      "target_node":0,
+      "align":2097152,
+      "mode":"devdax",
+      "state":"disabled",
+      "mappings":[
+        {
+          "page_offset":"0",
+          "start":"0x1a8000000",
+          "end":"0x1afffffff",
+          "size":"128.00 MiB (134.22 MB)"
+        }
+      ]
+    }`);
+    expect(listText(daxctlList(machine, { regions: true }))).toContain(
+      '"available_size":268435456',
+    );
+    expect(daxctlList(bootMachine({}), { regions: true })).toBeUndefined();
+  });
+
+  test("[3.4] a device that serves filesystems is a disk while it does", () => {
+    const machine = exampleMachine();
+    machine.disk("dax0.1").write(8, noise(1, 512));
+    const device = machine.devDax("dax0.1");
+    expect(device.dax?.directAccess(1, 1).pages).toBe(1);
+    device.unbind();
+    expect(codeOf(() => machine.disk("dax0.1"))).toBe("ENODEV");
+    device.bind("fsdev_dax");
+    const seen = new Uint8Array(512);
+    machine.disk("dax0.1").read(8, seen);
+    expect(same(seen, noise(1, 512))).toBe(true);
+    device.dax?.enter();
+    expect(codeOf(() => machine.shutdown())).toBe("EBUSY");
+    device.dax?.exit();
+    machine.shutdown();
+  });
+
+  test("[2.75] slices keep what their mapping says", () => {
+    const machine = exampleMachine();
+    expect(machine.modelled("pmem1")?.caching.map(({ caching }) => caching)).toEqual([
+      "uncached",
+      "write-through",
+      "write-combining",
+    ]);
+    const { dax } = machine.hosts.find("pmem1") === undefined ? {} : { dax: machine.dax("pmem1") };
+    const before = machine.modelled("pmem1")?.trace.count ?? 0;
+    dax?.flush(0, 0, 8 * MIB);
+    expect(machine.modelled("pmem1")?.trace.count).toBe(before);
+  });
+
+  test("[4.13] [4.16] nothing of it can be claimed as persistent memory", () => {
+    const machine = exampleMachine();
+    const holder = { name: "cache0", notifyFailure: () => {} };
+    for (const name of ["axonram0", "dax0.1"]) {
+      expect(codeOf(() => machine.claim(name, holder))).toBe("EOPNOTSUPP");
+    }
+  });
+});
+
+describe("what cannot be", () => {
+  test.each<[MachineInput, string]>([
+    [{ dax: { size: "3M" } }, "dax[0].size"],
+    [{ dax: { size: "4M", start: "1M" } }, "dax[0].start"],
+    [{ dax: {} }, "needs a size, a file, or both"],
+    [{ dax: { size: "4M", devices: [{}, {}] } }, "dax[0].devices[0]"],
+    [{ dax: { size: "4M", devices: [{ size: "8M" }] } }, "dax[0].devices[0]"],
+    [{ dax: { size: "4M", devices: { align: "8K" } } }, "4K, 2M or 1G"],
+    [{ dax: { size: "4M", devices: { align: "1G" } } }, "dax[0].devices[0]"],
+    [{ dax: { size: "4M", start: "1G" }, memmap: "2M!1G" }, "set exactly these addresses aside"],
+    [{ profile: "v4.1", dax: { size: "4M" } }, "unknown to Linux 4.1"],
+    [{ axonram: "5K" }, "axonram[0].size"],
+    [{ dcssblk: { segments: [] } }, "needs segments"],
+    [{ dcssblk: { segments: [{ size: 4097 }] } }, "dcssblk[0].segments[0].size"],
+    [{ pmem: { file: "x", caching: "uncached" } }, "files are mapped write-back"],
+    [{ pmem: { size: "4M", caching: "uncached", domains: [{ domain: "adr" }] } }, "contradicts"],
+  ])("%j is refused by place", (input, words) => {
+    expect(() => bootMachine(input)).toThrow(words);
+    expect(codeOf(() => bootMachine(input))).toBe("EINVAL");
+  });
+
+  test("memory without a node is no system RAM, and the rest of the machine goes on", () => {
+    const machine = bootMachine({
+      dax: { size: "256M", targetNode: -1, devices: { mode: "system-ram" } },
+      brd: "4M",
+    });
+    expect(machine.unmapped.map(({ name, error }) => [name, error.code])).toEqual([
+      ["dax0.0", "EINVAL"],
+    ]);
+    expect(machine.devices().map(({ name }) => name)).toEqual(["ram0", "dax0.0"]);
+  });
+});
