@@ -65,7 +65,7 @@ function lines(paths: readonly string[], wrong: (line: string) => boolean): stri
 const everything = ["src", "test", "bench", "scripts", "examples"].flatMap(files);
 const core = files("src").filter((path) => !/^src\/(node|cli|web)\//u.test(path));
 
-test("floors import downwards only", () => {
+test("[0.1] floors import downwards only", () => {
   const wrong: string[] = [];
   for (const path of files("src")) {
     const floor = floorOf(join(root, path));
@@ -118,7 +118,7 @@ test("foreign calls live in *.unsafe.ts only", () => {
   expect(offenders(paths, (body) => /from "koffi"|import\("koffi"\)/u.test(body))).toEqual([]);
 });
 
-test("no test is narrowed or skipped without a reason", () => {
+test("[2.79] no test is narrowed or skipped without a reason", () => {
   const wrong = /\b(test|it|describe)\.(only|skip|todo)\(/u;
   expect(lines(files("test"), (line) => wrong.test(line))).toEqual([]);
 });

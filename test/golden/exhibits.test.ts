@@ -21,7 +21,7 @@ function transcriptOf(name: string): string {
   return /```console\n\$ daxkit exhibit \S+\n([\s\S]*?)```/u.exec(page)?.[1] ?? "";
 }
 
-describe.each(table)("%s", (name, exhibit) => {
+describe.each(table)("[1.16] [2.76] %s", (name, exhibit) => {
   test("[0.7] [0.17] [1.13] [2.7] [3.7] [4.1] all figures are right, and as shown", async () => {
     const { status, stdout } = await runLine(["exhibit", name]);
     expect(timeless(stdout)).toBe(timeless(transcriptOf(name)));

@@ -1,7 +1,10 @@
 /**
  * What the discussions asked of the stack as a whole, where no other test is about it.
  */
+import { constants } from "node:fs";
 import { describe, expect, test } from "vitest";
+import { FaultyDevice } from "../../src/block/fault-injection.ts";
+import { Partition } from "../../src/block/partition.ts";
 import * as daxkit from "../../src/index.ts";
 import { createBrd } from "../../src/drivers/brd.ts";
 import { createPmem } from "../../src/drivers/pmem.ts";
@@ -12,6 +15,7 @@ import { bootMachine } from "../../src/machine/boot.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import { WearMedia } from "../../src/media/wear-media.ts";
 import { attachPageMap, pageMapOf } from "../../src/dax/pages.ts";
+import { openVolume } from "../../src/node/volume.ts";
 import { FileTree } from "../../src/vfs/file-tree.ts";
 import { pmemOf } from "../support/block-devices.ts";
 import { noise } from "../support/bytes.ts";
@@ -156,4 +160,52 @@ describe("modes", () => {
     expect(pageMapOf(pmem.dax)).toBe(undefined);
     expect(attachPageMap(pmem.dax).pages).toBe(image.length / PAGE);
   });
+});
+
+describe("[X5] failures", () => {
+  const image = emptyImage({ type: "ext4", blockSize: 4096, inodes: 64 }, 4);
+
+  /** An image in a partition of a disk, with whatever is put around the partition. */
+  function partitioned() {
+    const { pmem, media } = pmemOf(image.length + 64 * 512);
+    const sectors = image.length / 512;
+    const part = new Partition(pmem.disk, { name: "pmem0p1", start: 64, sectors });
+    part.write(0, image);
+    return { part, media };
+  }
+
+  test("above a partition fail its requests alone, and unmounting tells", () => {
+    const { part } = partitioned();
+    const faulty = new FaultyDevice(part);
+    const tree = new FileTree(ext.mount(faulty, { write: true }, seededEnvironment(1)));
+    tree.mkdir("/d");
+    faulty.arm([{ operations: ["write", "flush"] }]);
+    expect(refusal(() => tree.close()).code).toBe("EIO");
+    const target = new Uint8Array(512);
+    part.read(2, target);
+    expect(refusal(() => faulty.write(2, target)).code).toBe("EIO");
+  });
+
+  test("below the driver are found where they lie in the partition", () => {
+    const { part, media } = partitioned();
+    media.injectPoison((64 + 9) * 512, 512);
+    expect(refusal(() => part.read(9, new Uint8Array(512))).code).toBe("EIO");
+    part.read(8, new Uint8Array(512));
+    part.write(9, new Uint8Array(512));
+    part.read(9, new Uint8Array(512));
+  });
+});
+
+test("[2.18] O_DIRECT changes nothing on dax, and demands no alignment", () => {
+  const media = RamMedia.over(emptyImage({ type: "ext4", blockSize: 4096, inodes: 64 }, 4));
+  const volume = openVolume(media, { write: true });
+  const { fs } = volume;
+  fs.writeFileSync("/a", noise(1, 9000));
+  const fd = fs.openSync("/a", constants.O_RDWR | (constants.O_DIRECT ?? 0));
+  const bytes = new Uint8Array(333);
+  expect(fs.readSync(fd, bytes, 0, 333, 4097)).toBe(333);
+  expect(bytes).toEqual(noise(1, 9000).subarray(4097, 4430));
+  expect(fs.writeSync(fd, bytes, 0, 333, 7)).toBe(333);
+  fs.closeSync(fd);
+  volume.close();
 });

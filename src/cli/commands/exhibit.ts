@@ -28,7 +28,7 @@ export const exhibit = command({
     const { EXHIBITS } = await import("../exhibits/exhibits.ts");
     const { isSettled } = await import("../exhibits/exhibit.ts");
     const { exhibitLines, listLines, recordOf } = await import("../exhibits/text.ts");
-    if (name === "list") {
+    if (name.toLowerCase() === "list") {
       if (json) for (const each of EXHIBITS) out.json({ name: each.name, question: each.question });
       else for (const line of listLines(EXHIBITS)) out.line(line);
       return STATUS_OK;
