@@ -84,6 +84,8 @@ export interface MachineDescription {
   readonly dm: readonly DmDescription[];
   /** Whether type 12 makes devices: the kernel's CONFIG_X86_PMEM_LEGACY. */
   readonly legacyPmem: boolean;
+  /** Whether disks may be mapped without a filesystem. */
+  readonly rawMappings: boolean;
   /** Whether type 6 counts as type 12, which some old firmware meant by it. */
   readonly treat6AsPram: boolean;
   /** Whether devices attach at boot, or when `Machine.probe` is called: a driver loaded late. */
@@ -134,6 +136,7 @@ const machine = object({
   ...SPECIAL_KEYS,
   ...MAPPED_KEY,
   legacyPmem: flag,
+  rawMappings: flag,
   treat6AsPram: flag,
   probe: oneOf("boot", "late"),
   ...SERVED_KEYS,
@@ -161,6 +164,7 @@ export function describeMachine(input: unknown): MachineDescription {
     ...readSpecial(given, profile),
     dm: readMapped(given.dm),
     legacyPmem: given.legacyPmem ?? true,
+    rawMappings: given.rawMappings ?? true,
     treat6AsPram: given.treat6AsPram ?? false,
     probe: given.probe ?? "boot",
     ...readServed(given),

@@ -158,6 +158,8 @@ export interface MachineInput {
   readonly dcssblk?: OneOrMore<DcssblkInput>;
   /** Whether type 12 makes devices; true unless given. */
   readonly legacyPmem?: boolean;
+  /** Whether disks may be mapped without a filesystem; true unless given. */
+  readonly rawMappings?: boolean;
   /** Whether type 6 counts as type 12; false unless given. */
   readonly treat6AsPram?: boolean;
   /** Whether devices attach at boot, or when `probe` is called. */

@@ -5,8 +5,10 @@
  */
 import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
 import type { DeviceNumber, DeviceNumbers } from "../block/device-numbers.ts";
+import { mapRaw } from "../block/raw-device.ts";
 import { Partition } from "../block/partition.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
+import type { RawMapOptions, RawMapping } from "../dax/raw-mapping.ts";
 import type { DaxHosts } from "../dax/hosts.ts";
 import { isShared } from "../dax/media-failures.ts";
 import type { DaxHolder } from "../dax/operations.ts";
@@ -221,6 +223,19 @@ export class Machine {
     if (mapped !== undefined) return mapped;
     const known = this.devices().map((device) => device.name);
     throw unknown("disk", name, known);
+  }
+
+  /**
+   * Aliases memory: maps a disk, a partition, a mapped device or one of device-dax raw.
+   * @throws ENODEV; EOPNOTSUPP for one without dax, and for disks of a machine that forbids it; and
+   *   as `mapRaw`, `DaxFile.map`
+   */
+  map(name: string, options: RawMapOptions = {}): RawMapping {
+    const device = this.#parts.special.daxDevices.find((one) => one.name === name);
+    if (device !== undefined) return device.open().map(options);
+    if (this.description.rawMappings) return mapRaw(this.disk(name), options);
+    const detail = "this machine has rawMappings: false; mount a filesystem, or use device-dax";
+    throw new DaxError("EOPNOTSUPP", { syscall: "mmap", path: name, detail });
   }
 
   /** The dax device of a disk. @throws ENODEV */

@@ -26,6 +26,7 @@ test("an empty description is a machine", () => {
     dcssblk: [],
     dm: [],
     legacyPmem: true,
+    rawMappings: true,
     treat6AsPram: false,
     probe: "boot",
   });

@@ -333,6 +333,20 @@ describe("drivers", () => {
     expect(device.dax?.directAccess(0, 1).pages).toBe(1);
   });
 
+  test("[1.7] a device that is in use keeps its size", () => {
+    const region = emptyRegion(8 * UNIT);
+    const device = region.device("dax0.0");
+    device.resize(4 * UNIT);
+    device.bind("fsdev_dax");
+    device.dax?.enter();
+    expect(codeOf(() => device.resize(UNIT))).toBe("EBUSY");
+    expect(codeOf(() => device.unbind())).toBe("EBUSY");
+    device.dax?.exit();
+    device.unbind();
+    device.resize(UNIT);
+    expect(device.size).toBe(UNIT);
+  });
+
   test("unbinding kills what was served, and is EBUSY while it is used", () => {
     const { device, dax } = fsdevOf([[0, 0, 8]]);
     dax.enter();

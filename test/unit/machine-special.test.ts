@@ -118,6 +118,18 @@ describe("the example", () => {
     expect(machine.modelled("pmem1")?.trace.count).toBe(before);
   });
 
+  test("[1.1] [4.12] disks and device-dax are mapped by name", () => {
+    const machine = exampleMachine();
+    for (const name of ["pmem1", "axonram0", "dax0.0"]) {
+      const mapping = machine.map(name, { access: "write" });
+      mapping.setUint8(77, 7);
+      expect(machine.map(name).getUint8(77)).toBe(7);
+    }
+    expect(codeOf(() => machine.map("dax0.1"))).toBe("EOPNOTSUPP");
+    expect(codeOf(() => machine.map("dcssblk0", { access: "write" }))).toBe("EROFS");
+    expect(codeOf(() => machine.map("pmem9"))).toBe("ENODEV");
+  });
+
   test("[4.13] [4.16] nothing of it can be claimed as persistent memory", () => {
     const machine = exampleMachine();
     const holder = { name: "cache0", notifyFailure: () => {} };
@@ -125,6 +137,13 @@ describe("the example", () => {
       expect(codeOf(() => machine.claim(name, holder))).toBe("EOPNOTSUPP");
     }
   });
+});
+
+test("[1.3] raw mappings of disks can be forbidden, those of device-dax are what it is for", () => {
+  const machine = bootMachine({ pmem: { size: "4M" }, dax: { size: "4M" }, rawMappings: false });
+  expect(() => machine.map("pmem1")).toThrow("rawMappings: false");
+  expect(codeOf(() => machine.map("pmem1"))).toBe("EOPNOTSUPP");
+  expect(machine.map("dax0.0").getUint8(0)).toBe(0);
 });
 
 describe("what cannot be", () => {
