@@ -226,11 +226,7 @@ export class DeviceMapper {
 
   #publish(device: MappedDevice): void {
     const { name, number } = device;
-    const opened = (by: 1 | -1): void => {
-      device.openCount += by;
-      if (by === -1) this.#removeDeferred();
-    };
-    this.#own.add(device, { name: `mapper/${name}`, number, opened });
+    this.#own.add(device, { name: `mapper/${name}`, number });
   }
 
   #removeDeferred(): void {

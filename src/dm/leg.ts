@@ -28,7 +28,7 @@ export class Leg {
     this.#dax = known.device.dax;
     if (this.#dax !== undefined) listen(this.#dax.device, listener, MAPPER);
     this.#release = known.device.hold?.(user);
-    if (this.#release === undefined) known.opened?.(1);
+    known.opened?.(1);
   }
 
   /** `MAJOR:MINOR`. */
@@ -52,7 +52,7 @@ export class Leg {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#dax !== undefined) forget(this.#dax.device, this.#listener);
-    if (this.#release === undefined) this.known.opened?.(-1);
-    else this.#release();
+    this.#release?.();
+    this.known.opened?.(-1);
   }
 }

@@ -97,6 +97,7 @@ class Session implements ServerSession {
     // Here, and not where transports look next: many requests may stand behind the agreement.
     handshake.agreement.export.onAttach?.();
     if (handshake.stopping) this.shutdown();
+    else if (handshake.agreement.export.gate?.open === false) return used;
     return used + this.receive(bytes, start + used, stop);
   }
 

@@ -112,15 +112,15 @@ describe("daxkit dmsetup", () => {
       stdio: ["ignore", "pipe", "pipe"],
     });
     let said = "";
-    reader.stdout.on("data", (chunk) => (said += String(chunk)));
+    for (const stream of [reader.stdout, reader.stderr]) {
+      stream.on("data", (chunk) => (said += String(chunk)));
+    }
     const ended = new Promise((resolve) => {
       reader.once("exit", resolve);
     });
     // It is there, and waits.
-    await expect
-      .poll(() => place.ok("info", "-c", "--noheadings", "-o", "open", "s"))
-      .toBe("   1\n");
-    expect([reader.exitCode, said]).toEqual([null, ""]);
+    const opened = (): string => place.ok("info", "-c", "--noheadings", "-o", "open", "s");
+    await expect.poll(() => [opened(), said, reader.exitCode]).toEqual(["   1\n", "", null]);
     place.ok("resume", "s");
     expect([await ended, said]).toEqual([0, "lost+found\n"]);
   });

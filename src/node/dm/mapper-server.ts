@@ -123,22 +123,32 @@ export class Mapper {
       const request = readRequest(line);
       // Something else than our own client.
       if (request === undefined) socket.destroy();
-      else this.#run(request, socket);
+      else this.#serve(request, socket);
     });
+  }
+
+  /** A mistake of ours is told to who met it; devices of others go on. */
+  #serve(request: MapperRequest, socket: Socket): void {
+    try {
+      this.#run(request, socket);
+    } catch (error) {
+      const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const stderr = `this is a bug in daxkit; please report it: ${shown}\n`;
+      say(socket, { stdout: "", stderr, status: 1, devices: [] });
+      socket.end();
+    }
   }
 
   #run(request: MapperRequest, socket: Socket): void {
     const { words, folder, table } = request;
     this.#hosts.folder = folder;
     this.#hosts.readOnly = words.some((word) => READ_ONLY.has(word));
-    const result = dmsetup(this.#devices, words, {
-      read: () => table ?? "",
-    });
+    const result = dmsetup(this.#devices, words, { read: () => table ?? "" });
     const { waits } = result;
     if (waits !== undefined) {
       const again = waits.watch(() => {
         again();
-        setImmediate(() => this.#run(request, socket));
+        setImmediate(() => this.#serve(request, socket));
       });
       socket.once("close", again);
       return;

@@ -18,10 +18,11 @@ import type { Workspace } from "./workspace.ts";
  * Why {@link Connection.run} came back:
  * - `readable`, `writable`: the socket must be that first; with a spin, it was quiet for long;
  * - `again`: others have their turn, then run it again;
+ * - `shut`: the gate of the export is; run it again when that is open;
  * - `tls`: the session is at `starttls`, and all is sent;
  * - `over`: close it.
  */
-export type Stop = "readable" | "writable" | "again" | "tls" | "over";
+export type Stop = "shut" | "readable" | "writable" | "again" | "tls" | "over";
 
 /** How many bytes a turn may move before others have theirs. */
 const TURN_BYTES = 1 << 20;
@@ -64,6 +65,9 @@ export class Connection {
     this.#spin = spin;
     this.#sender = new ReplySender(fd, session, space, spin !== undefined);
   }
+
+  /** It is to end: what was received is answered, though the export's gate is shut. */
+  draining = false;
 
   /** Why it is over, where that was not the client's wish. */
   get fault(): DaxError | undefined {
@@ -128,6 +132,7 @@ export class Connection {
       if (session.state === "starttls") return this.#secure();
       if (this.yielding && this.portable) return "again";
       if (this.#start === this.#stop) return undefined;
+      if (!this.draining && session.export?.gate?.open === false) return "shut";
       this.#start += session.receive(bytes, this.#start, this.#stop);
       // Nothing to say, and bytes are left: the rest of a header has to come first.
       if (session.replies.count === 0 && !isClosing(session)) return undefined;

@@ -170,12 +170,6 @@ class NetConnection implements Attached {
       // Its end is told, and the store may be closed by whoever hears of it.
       if (this.#socket.destroyed) return;
       const { session } = this;
-      const gate = session.export?.gate;
-      if (gate?.open === false && !this.#input.ended) {
-        this.#socket.pause();
-        gate.onOpen(this.#pump);
-        return;
-      }
       this.#input.feed(session);
       if (session.replies.count > 0) {
         this.#send();
@@ -183,6 +177,10 @@ class NetConnection implements Attached {
         this.#secure();
       } else if (session.state === "closing" || this.#input.ended) {
         this.#part();
+      } else if (session.export?.gate?.open === false) {
+        this.#socket.pause();
+        session.export.gate.onOpen(this.#pump);
+        return;
       } else if (!this.#input.pending) {
         if (this.#socket.isPaused()) this.#socket.resume();
         return;

@@ -45,7 +45,7 @@ export class NetInput {
 
   /** Gives the session what it takes: until it has answers to send, or all is used. */
   feed(session: ServerSession): void {
-    while (this.pending && !session.replies.full) {
+    while (this.pending && !session.replies.full && !this.#waits(session)) {
       const [chunk] = this.#chunks;
       if (chunk === undefined) return;
       const used = session.receive(chunk, 0, chunk.length);
@@ -56,11 +56,16 @@ export class NetInput {
       }
       this.#chunks[0] = chunk.subarray(used);
       if (session.state === "starttls" || session.state === "closing") return;
-      // Stopping short of the end means: send first, or a header that is not whole.
-      if (session.replies.full) return;
+      // Stopping short of the end means: send first, wait, or a header that is not whole.
+      if (session.replies.full || this.#waits(session)) return;
       if (this.#chunks.length > 1) this.#join();
       else this.#starved = true;
     }
+  }
+
+  /** Of what has ended nothing waits: it is answered, whatever the export's gate says. */
+  #waits(session: ServerSession): boolean {
+    return session.export?.gate?.open === false && !this.ended;
   }
 
   /**

@@ -137,12 +137,7 @@ export class PolledConnection implements Attached {
   #turn(): void {
     this.#soon = undefined;
     if (this.#over || this.#lent) return;
-    const gate = this.session.export?.gate;
-    if (gate?.open === false && !this.#ending) {
-      this.#pause();
-      gate.onOpen(() => this.#later());
-      return;
-    }
+    this.#connection.draining = this.#ending;
     const stop = this.#connection.run();
     this.#settle(stop);
   }
@@ -157,7 +152,10 @@ export class PolledConnection implements Attached {
       this.#events.onTls(this.fd, this.session);
       return;
     }
-    if (stop === "again") {
+    if (stop === "shut") {
+      this.#pause();
+      this.session.export?.gate?.onOpen(() => this.#later());
+    } else if (stop === "again") {
       if (this.#waitsFor !== undefined) this.#pause();
       this.#later();
     } else this.#await(stop);
