@@ -14,8 +14,6 @@ import { PAGE_SIZE } from "./operations.ts";
 import { PageTable, type Translation } from "./page-table.ts";
 import { runToEnd } from "./steps.ts";
 
-const NEXT: Translation = { index: -1, frame: undefined, start: 0, writable: false };
-
 /** Whose memory it is: what an area cannot do by itself. */
 export interface AreaOwner {
   /** For EBUSY messages: `mapping of /a/b`. */
@@ -105,8 +103,7 @@ export class MappedArea implements Area, FaultArea {
       const at = from + done;
       const within = at % PAGE_SIZE;
       const here = this.#walk((at - within) / PAGE_SIZE, false);
-      const most = length - done;
-      const run = here ? this.#reach(within, most, false) : Math.min(PAGE_SIZE - within, most);
+      const run = this.#reach(here, within, length - done, false);
       const part = run === length ? target : target.subarray(done, done + run);
       if (here) this.#loadFrom(within, part);
       else this.#owner.readByCall(part, at);
@@ -125,8 +122,7 @@ export class MappedArea implements Area, FaultArea {
       const at = from + done;
       const within = at % PAGE_SIZE;
       const here = this.#walk((at - within) / PAGE_SIZE, true);
-      const most = length - done;
-      const run = here ? this.#reach(within, most, true) : Math.min(PAGE_SIZE - within, most);
+      const run = this.#reach(here, within, length - done, true);
       const part = run === length ? source : source.subarray(done, done + run);
       if (here) this.#storeTo(within, part);
       else this.#owner.writeByCall(part, at);
@@ -198,32 +194,28 @@ export class MappedArea implements Area, FaultArea {
     }
   }
 
-  /** Bytes from `within` the walked page that lie in one piece, in pages that need no fault. */
-  #reach(within: number, most: number, write: boolean): number {
-    const { index, frame, start } = this.#last;
-    let bytes = PAGE_SIZE;
-    if (frame?.device === undefined) return Math.min(bytes - within, most);
-    for (let next = index + 1; bytes < within + most; next++, bytes += PAGE_SIZE) {
-      if (!this.table.resolve(next, NEXT)) break;
-      const follows = NEXT.frame?.device === frame.device && NEXT.start === start + bytes;
-      if (!follows || (write && !NEXT.writable)) break;
-    }
-    return Math.min(bytes - within, most);
+  /** Of `most` bytes from `within` the walked page, those that lie in one piece without a fault. */
+  #reach(here: boolean, within: number, most: number, write: boolean): number {
+    if (within + most <= PAGE_SIZE) return most;
+    const { index } = this.#last;
+    const wanted = Math.ceil((within + most) / PAGE_SIZE);
+    const pages = here ? this.table.runFrom(index, wanted, write) : 1;
+    return Math.min(pages * PAGE_SIZE - within, most);
   }
 
   #loadFrom(within: number, target: Uint8Array): void {
     const { frame, start } = this.#last;
-    const { device, copy } = frame ?? {};
+    const device = frame?.device;
     if (device !== undefined) loadFrom(device, start + within, target);
-    else if (copy === undefined) target.fill(0);
-    else copyOut(copy, within, target);
+    else if (frame?.copy === undefined) target.fill(0);
+    else copyOut(frame.copy, within, target);
   }
 
   #storeTo(within: number, source: Uint8Array): void {
     const { frame, start } = this.#last;
-    const { device, copy } = frame ?? {};
+    const device = frame?.device;
     if (device !== undefined) storeTo(device, start + within, source);
-    else if (copy !== undefined) copyIn(copy, within, source);
+    else if (frame?.copy !== undefined) copyIn(frame.copy, within, source);
   }
 }
 

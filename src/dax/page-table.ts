@@ -36,6 +36,9 @@ export class PageTable {
   readonly #windows = new Map<number, Window>();
   readonly #copies = new Map<number, PageFrame>();
   #changes = 0;
+  /** The window that was looked up last. */
+  #number = -1;
+  #window: Window | undefined;
 
   /** Another number whenever a page has lost something: what was resolved before may be wrong. */
   get changes(): number {
@@ -46,9 +49,10 @@ export class PageTable {
   resolve(index: number, into: Translation): boolean {
     const copy = this.#copies.size === 0 ? undefined : this.#copies.get(index);
     if (copy !== undefined) return fillIn(into, index, copy, 0, true);
-    const window = this.#windows.get(Math.floor(index / PMD_PAGES));
+    const number = Math.floor(index / PMD_PAGES);
+    const window = number === this.#number ? this.#window : this.#look(number);
     if (window === undefined) return false;
-    const slot = index % PMD_PAGES;
+    const slot = index - number * PMD_PAGES;
     const { huge } = window;
     if (huge !== undefined) {
       const start = huge.start + slot * PAGE_SIZE;
@@ -56,8 +60,29 @@ export class PageTable {
     }
     const frame = window.frames[slot];
     if (frame === undefined) return false;
-    const bits = window.writable[Math.floor(slot / WORD)] as number;
-    return fillIn(into, index, frame, frame.start, (bits & (1 << (slot % WORD))) !== 0);
+    return fillIn(into, index, frame, frame.start, isSet(window.writable, slot));
+  }
+
+  /**
+   * How many pages from a mapped one on, at most `pages`, lie behind each other in memory, and may
+   * be stored to if that is asked. Fewer is a legal answer.
+   */
+  runFrom(index: number, pages: number, write: boolean): number {
+    const number = Math.floor(index / PMD_PAGES);
+    const window = this.#windows.get(number);
+    if (window === undefined || this.#copies.size > 0) return 1;
+    const slot = index - number * PMD_PAGES;
+    const most = Math.min(pages, PMD_PAGES - slot);
+    if (window.huge !== undefined) return window.huge.device === undefined ? 1 : most;
+    const first = window.frames[slot];
+    if (first?.device === undefined) return 1;
+    let run = 1;
+    for (; run < most; run++) {
+      const next = window.frames[slot + run];
+      if (next?.device !== first.device || next.start !== first.start + run * PAGE_SIZE) break;
+      if (write && !isSet(window.writable, slot + run)) break;
+    }
+    return run;
   }
 
   /** Whether a huge page is mapped there. */
@@ -78,6 +103,7 @@ export class PageTable {
       window = { huge: undefined, hugeIsWritable: false, frames: [], writable: NO_BITS, count: 0 };
       if (order === 0) window = { ...window, writable: new Int32Array(PMD_PAGES / WORD) };
       this.#windows.set(number, window);
+      this.#number = -1;
     }
     this.#changes++;
     if (order !== 0) {
@@ -107,9 +133,7 @@ export class PageTable {
         continue;
       }
       for (const slot of slotsOf(number, first, pages)) {
-        const word = Math.floor(slot / WORD);
-        const bits = window.writable[word] as number;
-        if ((bits & (1 << (slot % WORD))) === 0) continue;
+        if (!isSet(window.writable, slot)) continue;
         setBit(window.writable, slot, false);
         lost++;
       }
@@ -137,7 +161,14 @@ export class PageTable {
       if (window.count === 0) this.#windows.delete(number);
     }
     if (gone > 0) this.#changes++;
+    this.#number = -1;
     return gone;
+  }
+
+  #look(number: number): Window | undefined {
+    this.#window = this.#windows.get(number);
+    this.#number = this.#window === undefined ? -1 : number;
+    return this.#window;
   }
 
   #unmapCopies(first: number, pages: number): number {
@@ -168,9 +199,13 @@ export class PageTable {
 
 const NO_BITS = new Int32Array(0);
 
+function isSet(bits: Int32Array, slot: number): boolean {
+  return ((bits[slot >> 5] as number) & (1 << (slot & 31))) !== 0;
+}
+
 function setBit(bits: Int32Array, slot: number, on: boolean): void {
-  const word = Math.floor(slot / WORD);
-  const bit = 1 << (slot % WORD);
+  const word = slot >> 5;
+  const bit = 1 << (slot & 31);
   bits[word] = on ? (bits[word] as number) | bit : (bits[word] as number) & ~bit;
 }
 

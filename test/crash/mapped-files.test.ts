@@ -92,6 +92,21 @@ const WORKLOADS: Readonly<Record<string, Workload>> = {
     file.sync();
     promise(3 * PAGE, STORED);
   },
+  "pages that fault in one by one, and msync": (file, promise) => {
+    const mapping = file.map({ access: "write", lazy: true });
+    mapping.copyIn(PAGE - 50, STORED);
+    mapping.flush();
+    promise(PAGE - 50, STORED);
+    mapping.copyIn(5 * PAGE, STORED);
+    file.sync("data");
+    promise(5 * PAGE, STORED);
+  },
+  "MAP_SYNC, page by page, and a flush of the bytes": (file, promise) => {
+    const mapping = file.map({ access: "write", lazy: true, sync: true });
+    mapping.copyIn(PAGE - 50, STORED);
+    mapping.flush(PAGE - 50, STORED.length);
+    promise(PAGE - 50, STORED);
+  },
   "syncfs, of what was overwritten and of what was stored": (file, promise) => {
     file.pwrite(STORED, 10);
     file.map({ access: "write" }).copyIn(10 + STORED.length, STORED);

@@ -114,7 +114,7 @@ test("the last area to leave writes back, and the space goes", () => {
   expect([fake.flushed.length, spaces.get(12), spaces.size]).toEqual([1, undefined, 0]);
 });
 
-test("removing a range unmaps it everywhere, and forgets what was dirty in it", () => {
+test("[X2] removing a range unmaps it everywhere, and forgets what was dirty in it", () => {
   const { fake, space } = dirtySpace(3, 5, 9);
   const one = area(0, PAGE);
   space.attach(one);

@@ -322,6 +322,22 @@ describe("mmapSync", () => {
     expect(findings(media)).toEqual([]);
   });
 
+  test("private and lazy as asked", () => {
+    const { volume } = makeRamVolume();
+    const { fs: ours } = volume;
+    ours.writeFileSync("/f", Buffer.alloc(10_000, 1));
+    const own = ours.mmapSync("/f", { private: true, access: "write", populate: "read" });
+    own.setUint8(3, 9);
+    expect([own.getUint8(3), ours.readFileSync("/f")[3]]).toEqual([9, 1]);
+    own.unmap();
+    ours.truncateSync("/f", 2 ** 30);
+    const lazy = ours.mmapSync("/f", { lazy: true });
+    lazy.setUint8(2 ** 29, 5);
+    expect(ours.statSync("/f").blocks).toBeLessThan(50);
+    lazy.unmap();
+    volume.close();
+  });
+
   test("says what is wrong", () => {
     const { volume } = makeRamVolume();
     const { fs: ours } = volume;
@@ -335,6 +351,7 @@ describe("mmapSync", () => {
     expect(why(() => ours.mmapSync("/short", { length: 0 }))).toMatch(/out of range/u);
     expect(why(() => ours.mmapSync("/short", { access: "both" as never }))).toMatch(/'read' or/u);
     expect(why(() => ours.mmapSync("/short", { sync: 1 as never }))).toMatch(/boolean/u);
+    expect(why(() => ours.mmapSync("/short", { populate: 1 as never }))).toMatch(/'read' or/u);
     ours.closeSync(fd);
     volume.close();
   });

@@ -32,26 +32,42 @@ export interface MmapOptions {
    * that flushing the bytes alone makes them so. Needs dax.
    */
   readonly sync?: boolean;
+  /** Pages get their blocks at the first store to each; all at once unless told. */
+  readonly lazy?: boolean;
+  /** MAP_PRIVATE: stores copy their page, and never reach the file. */
+  readonly private?: boolean;
+  /** MAP_POPULATE: the faults of all pages are taken at once, for loads or for stores. */
+  readonly populate?: "read" | "write";
 }
 
 /** Maps a file by its path or descriptor. */
 export type Mmap = (file: string | Buffer | URL | number, options?: MmapOptions) => Mapping;
 
 /** The options as the tree wants them. */
-interface Asked extends Omit<MmapOptions, "sync"> {
+interface Asked extends Omit<MmapOptions, "sync" | "lazy" | "private"> {
   readonly sync: boolean;
+  readonly lazy: boolean;
+  readonly private: boolean;
 }
 
 function asked(given: unknown): Asked {
-  const { offset, length, access, sync = false } = plainOptions(given);
+  const all = plainOptions(given);
+  const { offset, length, access, populate, sync = false, lazy = false } = all;
+  const { private: isPrivate = false } = all;
   if (access !== undefined && access !== "read" && access !== "write") {
     throw invalidValue("options.access", access, "must be 'read' or 'write'");
+  }
+  if (populate !== undefined && populate !== "read" && populate !== "write") {
+    throw invalidValue("options.populate", populate, "must be 'read' or 'write'");
   }
   return {
     ...(offset === undefined ? {} : { offset: checkInteger(offset, "options.offset", 0) }),
     ...(length === undefined ? {} : { length: checkInteger(length, "options.length", 1) }),
     ...(access === undefined ? {} : { access }),
+    ...(populate === undefined ? {} : { populate }),
     sync: checkBoolean(sync, "options.sync"),
+    lazy: checkBoolean(lazy, "options.lazy"),
+    private: checkBoolean(isPrivate, "options.private"),
   };
 }
 
@@ -69,7 +85,8 @@ export function mmap(context: Context, args: readonly unknown[]): Mapping {
   const path = pathOf(target);
   return onPath(path, "mmap", () => {
     const writes = options.access ?? (isWritable(context, path.path) ? "write" : "read");
-    const file = openFile(context, path, writes === "write" ? O_RDWR : O_RDONLY);
+    const stores = writes === "write" && !options.private;
+    const file = openFile(context, path, stores ? O_RDWR : O_RDONLY);
     try {
       return mapOpen(file, { ...options, access: writes });
     } finally {
