@@ -56,7 +56,7 @@ export type { DiskPartitions, WrapDevice } from "./block/disk-partitions.ts";
 export type { PoisonMap } from "./block/poison-map.ts";
 export type { Range } from "./lib/range-set.ts";
 export type { ByteStore, DaxRange, Iomap, IomapIntent, Iomappable } from "./dax/iomap.ts";
-export type { BlockDevice, DeviceUser, QueueLimits } from "./block/block-device.ts";
+export type { BlockDevice, DeviceUser, QueueLimits, Standstill } from "./block/block-device.ts";
 export { newDaxCounters } from "./dax/dax-device.ts";
 export { DaxHosts } from "./dax/hosts.ts";
 export { daxRead, daxWrite, daxZero } from "./dax/file-io.ts";
@@ -68,6 +68,14 @@ export type { RawMapOptions, RawTarget } from "./dax/raw-mapping.ts";
 export { ALL_PAGES, AddressSpace } from "./dax/address-space.ts";
 export type { AddressSpaceOptions, Area, StandStill } from "./dax/address-space.ts";
 export { DeviceFreeze, freezeDevice, thawDevice } from "./block/device-freeze.ts";
+export { AddressRangeScrub } from "./platform/address-range-scrub.ts";
+export type {
+  ScrubCapabilities,
+  ScrubOptions,
+  ScrubStatus,
+  ScrubTarget,
+} from "./platform/address-range-scrub.ts";
+export type { MemoryFailure } from "./machine/memory-failure.ts";
 export { hearFailures } from "./dax/media-failures.ts";
 export type { BytesOwner, FailureReason, MediaFailure } from "./dax/media-failures.ts";
 export { AddressSpaces } from "./dax/address-spaces.ts";

@@ -16,15 +16,21 @@ export interface QueueLimits {
   readonly physicalBlockSize: number;
 }
 
+/** How somebody who has a device in use is made to stand still. */
+export interface Standstill {
+  /** Nothing of his changes until `thaw`. Nests. @throws EBUSY, EIO: then he goes on */
+  freeze(how: { readonly by: "device" }): void;
+  /** The opposite. @throws EIO */
+  thaw(by: "device"): void;
+}
+
 /** Who has a device in use: a mounted filesystem. */
 export interface DeviceUser {
   /**
    * How it is made to stand still, for a device that is about to; undefined where nothing is ever
    * written.
    */
-  readonly freezing?:
-    | { freeze(how: { readonly by: "device" }): void; thaw(by: "device"): void }
-    | undefined;
+  readonly freezing?: Standstill | undefined;
 }
 
 /**

@@ -39,6 +39,7 @@ export class AddressSpaces implements Iterable<AddressSpace> {
     return space;
   }
 
+  /** In the order in which they were mapped. */
   [Symbol.iterator](): IterableIterator<AddressSpace> {
     return this.#spaces.values();
   }

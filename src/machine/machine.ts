@@ -22,6 +22,7 @@ import { DaxError, isDaxError } from "../lib/errno.ts";
 import { closest } from "../lib/suggest.ts";
 import type { DomainRange } from "../media/media.ts";
 import type { ModelledMedia } from "../media/modelled.ts";
+import { AddressRangeScrub } from "../platform/address-range-scrub.ts";
 import { type ClaimOptions, type ClaimedRange, claimRange } from "../platform/claim.ts";
 import type { E820Entry } from "../platform/e820.ts";
 import { type IomemOptions, iomemText } from "../platform/iomem.ts";
@@ -32,7 +33,7 @@ import type { DaxMode } from "./describe-special.ts";
 import type { MachineDescription } from "./describe.ts";
 import { MachineDisks, describeMappedDisk, mappedName } from "./machine-disks.ts";
 import type { DmDescription } from "./mapped.ts";
-import { type MemoryFailure, memoryFailure } from "./memory-failure.ts";
+import { type MemoryFailure, memoryFailure, scrubTargetsOf } from "./memory-failure.ts";
 import type { Slot } from "./slot.ts";
 import type { SpecialDevices } from "./special-devices.ts";
 
@@ -98,6 +99,7 @@ export class Machine {
   readonly #parts: MachineParts;
   readonly #unmapped = new Map<DmDescription, DaxError>();
   #running = true;
+  #scrub: AddressRangeScrub | undefined;
 
   constructor(parts: MachineParts) {
     this.#parts = parts;
@@ -201,6 +203,14 @@ export class Machine {
   disable(name: string, options: RemoveOptions = {}): boolean {
     this.#assertRunning("disable");
     return this.#slot("disable", name).detach(options);
+  }
+
+  /** The firmware's scrub of all devices' memory; what it clears is no bad block any more. */
+  get scrub(): AddressRangeScrub {
+    this.#scrub ??= new AddressRangeScrub(() => this.slots.flatMap(scrubTargetsOf), {
+      clearErrorUnit: SECTOR_SIZE,
+    });
+    return this.#scrub;
   }
 
   /**

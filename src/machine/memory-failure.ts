@@ -8,6 +8,8 @@
 import { SECTOR_SIZE } from "../block/block-device.ts";
 import { type MediaFailure, hearFailures } from "../dax/media-failures.ts";
 import type { Pmem } from "../drivers/pmem.ts";
+import type { ScrubTarget } from "../platform/address-range-scrub.ts";
+import type { Slot } from "./slot.ts";
 
 /** What became of a failure. */
 export interface MemoryFailure {
@@ -18,6 +20,23 @@ export interface MemoryFailure {
   readonly length: number;
   /** Who was told, from below upwards: mapped devices, filesystems with what was there. */
   readonly told: readonly MediaFailure[];
+}
+
+/** What of a slot can be scrubbed: the memory of its device, while it has one. */
+export function scrubTargetsOf({ pmem }: Pick<Slot, "pmem">): ScrubTarget[] {
+  if (pmem === undefined) return [];
+  const { poison, physicalStart, range } = pmem;
+  const bad = Array.from(poison.snapshot(), ({ start, length }) => ({
+    start: start * SECTOR_SIZE,
+    length: length * SECTOR_SIZE,
+  }));
+  const persistent = range.domain !== "volatile";
+  const clear = (offset: number, length: number): number => {
+    if (!poison.clear(offset, length)) return 0;
+    poison.forget(offset, length);
+    return length;
+  };
+  return [{ start: physicalStart, length: range.length, persistent, bad, clear }];
 }
 
 /** Bad blocks first, so that whoever is told finds them. @throws ENOSPC for a full table */
