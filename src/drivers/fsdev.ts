@@ -58,8 +58,9 @@ export class FsdevOperations implements DaxOperations {
   directAccess(pgoff: number, pages: number, mode: AccessMode): DaxSpan {
     const range = this.#at(pgoff);
     const within = pgoff - range.pgoff;
+    // Each range answers for its own pages only.
     const left = range.length / PAGE_SIZE - within;
-    const span = range.operations.directAccess(within, Math.min(pages, left), mode);
+    const span = range.operations.directAccess(within, pages, mode);
     if (this.#joined === undefined || span.pages < left) return span;
     return this.#acrossRanges(pgoff, pages, span, mode);
   }

@@ -198,6 +198,10 @@ describe("[3.6] poison", () => {
     // What lies before it was written.
     expect(dax.recoveryWrite(3, 0, new Uint8Array(2 * PAGE_SIZE))).toBe(PAGE_SIZE);
     expect(media.badRanges()).toHaveLength(1);
+    // And nothing behind it: what was written is what comes before.
+    const ones = new Uint8Array(4 * PAGE_SIZE).fill(1);
+    expect(dax.recoveryWrite(3, 0, ones)).toBe(PAGE_SIZE);
+    expect(mediaPage(media, 3).every((byte) => byte === 0)).toBe(true);
   });
 
   test("[3.6] zeroing heals whole pages, and says EIO for poison that stays", () => {

@@ -156,6 +156,8 @@ describe("[1.5] [1.6] a device that shrinks", () => {
     expect(same(copyFrom(mapping, 0, BYTES / 2), noise(1, BYTES).subarray(0, BYTES / 2))).toBe(
       true,
     );
+    const { entries } = AddressSpaces.of(device.dax?.device ?? device).get(RAW_INO) ?? {};
+    expect(entries?.pages).toBe(8);
     mapping.setUint8(0, 1);
     mapping.unmap();
     device.load(parseTable("0 128 linear A 0"));

@@ -35,6 +35,10 @@ export const list = command({
   examples: [
     { line: "daxkit list -RNu examples/machine.yaml", text: "regions with their namespaces" },
     {
+      line: "daxkit list -XRu examples/device-dax.yaml",
+      text: "device-dax, region by region",
+    },
+    {
       line: "daxkit list --pmem size=64M,domain=eadr | jq -r .[].blockdev",
       text: "names of disks, for a script",
     },
