@@ -275,7 +275,7 @@ export type {
 export { BlockStore } from "./nbd/block-store.ts";
 export { DirtyMap } from "./nbd/dirty-map.ts";
 export type { DirtyExtent, DirtyGrain } from "./nbd/dirty-map.ts";
-export type { ExportDirectory, NbdExport } from "./nbd/export.ts";
+export type { ExportDirectory, ExportGate, NbdExport } from "./nbd/export.ts";
 export type { TlsMode } from "./nbd/handshake.ts";
 export { MediaStore } from "./nbd/media-store.ts";
 export { SliceStore } from "./nbd/slice-store.ts";
