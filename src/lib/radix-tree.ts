@@ -11,6 +11,11 @@ import { assert } from "./errno.ts";
 const BITS = 5;
 const SLOTS = 1 << BITS;
 
+/** Levels that indexes of 53 bits need, and one more. */
+const POWERS = Array.from({ length: 13 }, (_, level) => SLOTS ** level);
+/** What shifts can take apart: six levels of five bits. */
+const MOST_BITS = SLOTS ** 6 - 1;
+
 /** A tag: one of three bits on every entry. */
 export type Tag = 0 | 1 | 2;
 const TAGS = 3;
@@ -37,7 +42,7 @@ export class RadixTree<T> {
   /** The value at `index`; undefined when there is none. */
   get(index: number): T | undefined {
     assertIndex(index);
-    if (index >= SLOTS ** this.#height) return undefined;
+    if (index >= powerOf(this.#height)) return undefined;
     let node = this.#root;
     for (let level = this.#height - 1; level > 0; level--) {
       const slot = slotAt(index, level);
@@ -51,7 +56,7 @@ export class RadixTree<T> {
   /** Adds or replaces a value; the tags of a replaced one stay. */
   set(index: number, value: T): void {
     assertIndex(index);
-    while (index >= SLOTS ** this.#height) this.#grow();
+    while (index >= powerOf(this.#height)) this.#grow();
     let node = this.#root;
     for (let level = this.#height - 1; level > 0; level--) {
       const slot = slotAt(index, level);
@@ -113,7 +118,7 @@ export class RadixTree<T> {
   /** The first index at or after `from` that has an entry, with the tag if one is given; or -1. */
   next(from: number, tag?: Tag): number {
     assertIndex(from);
-    if (from >= SLOTS ** this.#height) return -1;
+    if (from >= powerOf(this.#height)) return -1;
     return nextIn(this.#root, this.#height - 1, from, tag);
   }
 
@@ -138,7 +143,7 @@ export class RadixTree<T> {
   /** The nodes from the root to the leaf of an existing entry. */
   #path(index: number): Node<T>[] | undefined {
     assertIndex(index);
-    if (index >= SLOTS ** this.#height) return undefined;
+    if (index >= powerOf(this.#height)) return undefined;
     const path = [this.#root];
     for (let level = this.#height - 1; ; level--) {
       const node = path.at(-1) as Node<T>;
@@ -158,9 +163,15 @@ function isSet(bits: number, slot: number): boolean {
   return (bits & (1 << slot)) !== 0;
 }
 
-/** Division, because an index may have more than 32 bits. */
+/** Division where an index may have more than 31 bits. */
 function slotAt(index: number, level: number): number {
-  return Math.floor(index / SLOTS ** level) % SLOTS;
+  if (index <= MOST_BITS) return level > 5 ? 0 : (index >> (BITS * level)) & (SLOTS - 1);
+  return Math.floor(index / powerOf(level)) % SLOTS;
+}
+
+/** How many indexes a subtree of so many levels holds. */
+function powerOf(levels: number): number {
+  return POWERS[levels] as number;
 }
 
 /** Clears upwards as long as no sibling keeps the tag alive. */
@@ -174,7 +185,7 @@ function untag<T>(path: readonly Node<T>[], index: number, tag: Tag): void {
 
 /** The first index in this node's share at or after `from`, which lies in it; or -1. */
 function nextIn<T>(node: Node<T>, level: number, from: number, tag: Tag | undefined): number {
-  const step = SLOTS ** level;
+  const step = powerOf(level);
   const base = from - (from % (step * SLOTS));
   const first = slotAt(from, level);
   const bits = tag === undefined ? node.used : (node.tags[tag] as number);
