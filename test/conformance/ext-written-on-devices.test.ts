@@ -75,7 +75,7 @@ function written(device: BlockDevice, kind: (typeof KINDS)[number], dax: boolean
   return device;
 }
 
-describe.each(KINDS)("[X7] $type", (kind) => {
+describe.each(KINDS)("[0.26] [X7] $type", (kind) => {
   const flat = outcome(written(WRITTEN["RAM"]!.make(BYTES), kind, false));
 
   test.each(Object.entries(WRITTEN))("on %s", (_, { make, dax }) => {
