@@ -7,7 +7,7 @@
  */
 import { DaxError } from "../lib/errno.ts";
 import { AddressSpaces } from "./address-spaces.ts";
-import type { DaxDevice } from "./dax-device.ts";
+import { DaxDevice } from "./dax-device.ts";
 
 const known = new WeakMap<DaxDevice, RawFreeze>();
 
@@ -28,8 +28,12 @@ export class RawFreeze {
     this.#device = device;
   }
 
-  /** That of a device. */
+  /** That of a dax device. @throws EINVAL for what is none: nothing would be frozen */
   static of(device: DaxDevice): RawFreeze {
+    if (!(device instanceof DaxDevice)) {
+      const detail = "a disk's dax device is disk.dax.device; a machine's is machine.dax(NAME)";
+      throw new DaxError("EINVAL", { syscall: "freeze", detail });
+    }
     const found = known.get(device) ?? new RawFreeze(device);
     known.set(device, found);
     return found;

@@ -31,6 +31,7 @@ import { type ServedRange, serve } from "./served-range.ts";
  * - `kmem`: it is memory of the machine.
  */
 export type DaxDriver = "device_dax" | "fsdev_dax" | "kmem";
+const DRIVERS: readonly DaxDriver[] = ["device_dax", "fsdev_dax", "kmem"];
 
 /** How a driver serves a device. */
 export interface BindOptions {
@@ -180,10 +181,15 @@ export class DevDax {
   /**
    * Has a driver serve it; all of its addresses are claimed under its name.
    * @throws EBUSY when a driver has it, or somebody the addresses; ENXIO for one without memory, or
-   *   when the region is gone; EOPNOTSUPP, EINVAL where the driver cannot serve what there is
+   *   when the region is gone; EOPNOTSUPP, EINVAL where the driver cannot serve what there is, or
+   *   is none
    */
   bind(driver: DaxDriver, options: BindOptions = {}): void {
     if (!this.region.alive) throw this.#refusal("ENXIO", "bind", "its region was removed");
+    if (!DRIVERS.includes(driver)) {
+      const there = `there is ${DRIVERS.join(", ")}`;
+      throw this.#refusal("EINVAL", "bind", `no driver "${driver as string}"; ${there}`);
+    }
     this.#assertUnbound("bind");
     if (this.size === 0) throw this.#refusal("ENXIO", "bind", "it has no memory; resize it first");
     this.#service = driver === "kmem" ? this.#serveMemory() : this.#serveDax(driver, options);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { DaxError } from "../lib/errno.ts";
 import type { Inode } from "./filesystem.ts";
 import type { Mount } from "./mounts.ts";
 
@@ -45,6 +46,18 @@ export interface MapOptions {
    * byte that is stored in such a page is 2 MiB to be written back, so it has to be asked for.
    */
   readonly huge?: boolean;
+}
+
+const WORDS = { access: ["read", "write"], populate: ["read", "write"] } as const;
+
+/** Words of callers without types. @throws EINVAL for one that is none */
+export function assertMapWords(path: string, options: MapOptions): void {
+  for (const key of ["access", "populate"] as const) {
+    const given: string | undefined = options[key];
+    if (given === undefined || WORDS[key].some((word) => word === given)) continue;
+    const detail = `${key}: "${given}"; there is ${WORDS[key].join(", ")}`;
+    throw new DaxError("EINVAL", { syscall: "mmap", path, detail });
+  }
 }
 
 /** A mapped file, as a {@link Mapping} needs it. */

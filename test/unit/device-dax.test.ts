@@ -27,6 +27,7 @@ describe("[0.28] verbs of a region", () => {
     const region = emptyRegion(16 * UNIT);
     const seed = region.create();
     expect([seed.name, seed.size, seed.id]).toEqual(["dax0.1", 0, 1]);
+    expect(codeOf(() => seed.bind("nd_pmem" as "kmem"))).toBe("EINVAL");
     expect(region.create().name).toBe("dax0.2");
     region.delete("dax0.1");
     expect(region.devices.map(({ name }) => name)).toEqual(["dax0.0", "dax0.2"]);

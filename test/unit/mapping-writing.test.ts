@@ -286,3 +286,10 @@ test("poison under a store is a typed error", () => {
   expect(codeOf(() => mapping.setUint8(PAGE, 1))).toBe("EHWPOISON");
   mapping.setUint8(0, 1);
 });
+
+test("words that are none are refused", () => {
+  const { file } = mapped(4);
+  const none = "sometimes" as "read";
+  expect(codeOf(() => file.map({ access: none }))).toBe("EINVAL");
+  expect(codeOf(() => file.map({ access: "write", populate: none }))).toBe("EINVAL");
+});

@@ -179,6 +179,7 @@ describe("[1.8] [1.13] freezing a device", () => {
     two.setUint8(PAGE_SIZE, 2);
     const space = AddressSpaces.of(pmem.dax).get(RAW_INO);
     expect(space?.dirty).toBe(3);
+    expect(() => RawFreeze.of(pmem.disk as never)).toThrow("disk.dax.device");
     const freeze = RawFreeze.of(pmem.dax);
     freeze.freeze();
     expect([space?.dirty, space?.counters.writeProtected]).toEqual([0, 3]);
