@@ -177,6 +177,8 @@ export class DeviceMapper {
     for (let before = -1; before !== this.#devices.size;) {
       before = this.#devices.size;
       for (const device of this.devices.toReversed()) {
+        // One whose removal was deferred has gone with the one that stood on it.
+        if (this.#devices.get(device.name) !== device) continue;
         if (device.openCount === 0) this.remove(device.name, { deferred: true });
       }
     }

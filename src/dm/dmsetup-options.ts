@@ -28,7 +28,14 @@ export interface Given {
   readonly operands: readonly string[];
   readonly flags: ReadonlySet<string>;
   readonly values: ReadonlyMap<string, string>;
+  /** This is one run of several, each for another device. */
+  readonly several?: boolean;
 }
+
+/** Commands that take any number of devices. */
+export const REPEATED: ReadonlySet<string> = new Set(
+  "remove suspend resume clear wipe_table info table status deps".split(" "),
+);
 
 /** Options that take a value, by every spelling. */
 const VALUES: Readonly<Record<string, string>> = {
@@ -81,14 +88,32 @@ export function readOptions(words: readonly string[]): Given {
   const values = new Map<string, string>();
   for (let i = 0; i < words.length; i++) {
     const word = words[i] as string;
-    const isText = operands[0] === "message" && operands.length >= 3;
+    const before = values.has("uuid") || values.has("minor") ? 2 : 3;
+    const isText = operands[0] === "message" && operands.length >= before;
     if (!word.startsWith("-") || word === "-" || isText) operands.push(word);
     else if (word in FLAGS) flags.add(FLAGS[word] as string);
     else i += readValue(word, words[i + 1], values);
   }
   const [verb] = operands;
   if (verb === undefined) throw new UsageError("Please supply a command.");
+  if (verb !== "create" && values.has("major") !== values.has("minor")) {
+    throw new UsageError("Please specify both major number and minor number.");
+  }
   return { verb, operands: operands.slice(1), flags, values };
+}
+
+/** A run for each device, where there are several; a table of columns has all of them at once. */
+export function runsOf(given: Given): readonly Given[] {
+  const { verb, operands, flags, values } = given;
+  const atOnce = verb === "info" && flags.has("columns");
+  if (operands.length < 2 || !REPEATED.has(verb) || atOnce) return [given];
+  return operands.map((name) => ({ verb, operands: [name], flags, values, several: true }));
+}
+
+/** Whether `-u`, or `-j` and `-m`, say which device is meant, and no operand does. */
+export function isByOption({ verb, operands, values }: Given): boolean {
+  if (verb === "create" || !(values.has("uuid") || values.has("minor"))) return false;
+  return operands.length === 0 || !REPEATED.has(verb);
 }
 
 /** Returns how many further words it took. */

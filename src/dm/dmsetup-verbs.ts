@@ -3,11 +3,13 @@
  *
  * @module
  */
+import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { CreateOptions, DeviceMapper } from "./device-mapper.ts";
 import { type DmsetupInput, ioctl } from "./dmsetup-ioctl.ts";
-import { type Given, StillWaiting, UsageError } from "./dmsetup-options.ts";
+import { type Given, isByOption, StillWaiting, UsageError } from "./dmsetup-options.ts";
 import type { MappedDevice } from "./mapped-device.ts";
 import {
+  byName,
   depsText,
   infoColumns,
   infoText,
@@ -25,32 +27,48 @@ type Verb = (mapper: DeviceMapper, given: Given, input: DmsetupInput) => string;
 const VERSIONS = ["1.02.185 (2022-05-18)", "4.47.0"] as const;
 
 /** A device by name, or by `-u` or `-j -m`; the ioctl's error when there is none. */
-function deviceOf(mapper: DeviceMapper, { operands, values }: Given, name: string): MappedDevice {
-  const uuid = values.get("uuid");
-  const minor = unsigned(values.get("minor"));
-  if (minor !== undefined) {
-    const found = mapper.devices.find(({ number }) => number.minor === minor);
-    if (found !== undefined) return found;
-  }
-  const word = uuid === undefined ? operands[0] : `UUID=${uuid}`;
-  if (word === undefined) throw new UsageError("Command requires a device name.");
-  const found = mapper.find(word);
+function deviceOf(mapper: DeviceMapper, given: Given, name: string): MappedDevice {
+  const found = lookUp(mapper, given);
+  if (found !== undefined) return found;
   // These two look before they ask.
-  if (found === undefined && (name === "status" || name === "info")) {
-    throw new UsageError("Device does not exist.");
+  if (name === "status" || name === "info") throw new UsageError("Device does not exist.");
+  return ioctl(name, told(given), () => {
+    const path = told(given).trim();
+    const detail = `there is no mapped device "${path.slice(0, 200)}"`;
+    throw new DaxError("ENXIO", { syscall: "dmsetup", path, detail });
+  });
+}
+
+function lookUp(mapper: DeviceMapper, given: Given): MappedDevice | undefined {
+  const { operands, values } = given;
+  if (!isByOption(given)) {
+    const [word] = operands;
+    if (word === undefined) throw new UsageError("Command requires a device name.");
+    return mapper.find(word);
   }
-  return found ?? ioctl(name, `${uuid ?? word} `, () => mapper.get(word));
+  const uuid = values.get("uuid");
+  if (uuid !== undefined) return mapper.find(`UUID=${uuid}`);
+  const [major, minor] = [unsigned(values.get("major")), unsigned(values.get("minor"))];
+  return mapper.devices.find(({ number }) => number.major === major && number.minor === minor);
 }
 
 /** How dmsetup names a device in an error: as it was named. */
-function told({ operands, values }: Given): string {
-  return `${values.has("uuid") ? "" : (operands[0] ?? "")} ${values.get("uuid") ?? ""}`;
+function told(given: Given): string {
+  const { operands, values } = given;
+  if (!isByOption(given)) return `${operands[0] ?? ""} `;
+  const uuid = values.get("uuid");
+  return uuid === undefined ? ` (${values.get("major")}:${values.get("minor")})` : ` ${uuid}`;
 }
 
-function tableOf({ values, operands }: Given, input: DmsetupInput): TableLine[] {
-  const text = values.get("table");
+/** The operands behind the one that names the device. */
+function behind(given: Given): readonly string[] {
+  return isByOption(given) ? given.operands : given.operands.slice(1);
+}
+
+function tableOf(given: Given, input: DmsetupInput): TableLine[] {
+  const text = given.values.get("table");
   if (text !== undefined) return parse(text, "");
-  const [, file] = operands;
+  const [file] = behind(given);
   if (input.read === undefined) throw new UsageError("a table is given with --table");
   return parse(input.read(file), file ?? "<stdin>");
 }
@@ -59,7 +77,8 @@ function parse(text: string, where: string): TableLine[] {
   try {
     return parseTable(text);
   } catch (error) {
-    const line = /on line (\d+) of table: (.*)/u.exec((error as Error).message);
+    const detail = isDaxError(error) ? error.detail : undefined;
+    const line = /on line (\d+) of table: (.*)/u.exec(detail ?? "");
     if (line === null) throw error;
     throw new UsageError(`Invalid format on line ${line[1]} of table ${where}.\n${line[2]}`);
   }
@@ -119,7 +138,7 @@ function remove(mapper: DeviceMapper, given: Given): string {
 
 function rename(mapper: DeviceMapper, given: Given): string {
   const device = deviceOf(mapper, given, "rename");
-  const to = given.operands.at(-1) ?? "";
+  const to = behind(given).at(-1) ?? "";
   ioctl("rename", told(given), () => {
     if (given.flags.has("setuuid")) mapper.setUuid(device.name, to);
     else mapper.rename(device.name, to);
@@ -129,7 +148,7 @@ function rename(mapper: DeviceMapper, given: Given): string {
 
 function message(mapper: DeviceMapper, given: Given): string {
   const device = deviceOf(mapper, given, "message");
-  const [, sector, ...words] = given.operands;
+  const [sector, ...words] = behind(given);
   const at = unsigned(sector);
   if (at === undefined) throw new UsageError("invalid sector");
   const answer = ioctl("message", told(given), () => device.message(at, words.join(" ")));
@@ -139,7 +158,7 @@ function message(mapper: DeviceMapper, given: Given): string {
 /** Waits until the device has seen other events than so many; 0 unless given. */
 function wait(mapper: DeviceMapper, given: Given): string {
   const device = deviceOf(mapper, given, "waitevent");
-  const [, word] = given.operands;
+  const [word] = behind(given);
   const seen = word === undefined ? 0 : unsigned(word);
   if (seen === undefined) throw new UsageError("invalid event_nr");
   if (device.events === seen) throw new StillWaiting(device);
@@ -157,24 +176,25 @@ function wipe(mapper: DeviceMapper, given: Given): string {
   return "";
 }
 
-/** A report of one device, or of all of them with their names in front. */
+/** A report of one device; of several, or of all of them, with their names in front. */
 function report(text: (device: MappedDevice, given: Given) => string): Verb {
   return (mapper, given) => {
-    const { operands, values } = given;
-    if (operands.length > 0 || values.has("uuid") || values.has("minor")) {
-      return text(deviceOf(mapper, given, given.verb), given);
+    const named = (device: MappedDevice): string =>
+      text(device, given).replaceAll(/^(?=.)|^(?=\n$)/gmu, () => `${device.name}: `);
+    if (given.operands.length > 0 || isByOption(given)) {
+      const device = deviceOf(mapper, given, given.verb);
+      return given.several === true ? named(device) : text(device, given);
     }
     if (mapper.devices.length === 0) return "No devices found\n";
-    return mapper.devices
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-      .map((device) => text(device, given).replaceAll(/^(?=.)|^(?=\n$)/gmu, `${device.name}: `))
-      .join("");
+    return byName(mapper).map(named).join("");
   };
 }
 
 function info(mapper: DeviceMapper, given: Given): string {
-  const one = given.operands.length > 0 ? [deviceOf(mapper, given, "info")] : undefined;
-  const devices = one ?? mapper.devices.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const runs: Given[] = given.operands.map((name) => ({ ...given, operands: [name] }));
+  if (isByOption(given)) runs.push(given);
+  const chosen = runs.map((each) => deviceOf(mapper, each, "info"));
+  const devices = chosen.length > 0 ? chosen : byName(mapper);
   if (devices.length === 0) return "No devices found\n";
   if (!given.flags.has("columns")) return devices.map((device) => infoText(device)).join("");
   return infoColumns(devices, given.values.get("options"), given.flags.has("noheadings"));

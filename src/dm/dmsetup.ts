@@ -9,7 +9,7 @@ import { isDaxError } from "../lib/errno.ts";
 import type { DeviceMapper } from "./device-mapper.ts";
 import type { DmsetupInput } from "./dmsetup-ioctl.ts";
 import type { MappedDevice } from "./mapped-device.ts";
-import { readOptions, StillWaiting, UsageError } from "./dmsetup-options.ts";
+import { readOptions, runsOf, StillWaiting, UsageError } from "./dmsetup-options.ts";
 import { VERBS } from "./dmsetup-verbs.ts";
 
 /** What a run of dmsetup leaves. */
@@ -30,16 +30,18 @@ export function dmsetup(
   words: readonly string[],
   input: DmsetupInput = {},
 ): DmsetupResult {
+  let stdout = "";
   try {
     const given = readOptions(words);
     const verb = VERBS.get(given.verb);
     if (verb === undefined) throw new UsageError(`Unknown command: ${given.verb}`);
-    return { stdout: verb(mapper, given, input), stderr: "", status: 0 };
+    for (const run of runsOf(given)) stdout += verb(mapper, run, input);
+    return { stdout, stderr: "", status: 0 };
   } catch (error) {
     if (error instanceof StillWaiting) {
       return { stdout: "", stderr: `${error.message}\n`, status: 1, waits: error.device };
     }
-    return { stdout: "", stderr: `${wordsOf(error)}Command failed.\n`, status: 1 };
+    return { stdout, stderr: `${wordsOf(error)}Command failed.\n`, status: 1 };
   }
 }
 

@@ -190,6 +190,7 @@ export function targetsText(): string {
     .join("");
 }
 
-function byName(mapper: DeviceMapper): readonly MappedDevice[] {
+/** All devices in the order in which dmsetup lists them. */
+export function byName(mapper: DeviceMapper): readonly MappedDevice[] {
   return mapper.devices.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

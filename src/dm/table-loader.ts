@@ -35,10 +35,15 @@ export interface LoadContext {
 }
 
 /**
- * Makes a table. When a line is refused, everything that the lines before it opened is closed.
+ * Makes a table of at least one line. When a line is refused, everything that the lines before it
+ * opened is closed.
  * @throws EINVAL and what targets throw, always as an error of `load`
  */
 export function loadTable(lines: readonly TableLine[], context: LoadContext): Table {
+  if (lines.length === 0) {
+    const detail = "device-mapper: ioctl: populate_table: no targets specified; the table is empty";
+    throw new DaxError("EINVAL", { syscall: "load", path: context.owner.name, detail });
+  }
   const legs: Leg[] = [];
   const placed: Placed[] = [];
   try {

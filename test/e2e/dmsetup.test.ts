@@ -142,7 +142,10 @@ describe("daxkit dmsetup", () => {
   test("[4.11] a killed mapper loses nothing that was flushed, and is told of", async () => {
     const place = new MapperPlace();
     const table = "0 32768 writecache s A B 4096 0";
+    place.ok("create", "top", "--uuid", "U", "--notable");
     place.ok("create", "cache", "--table", table);
+    place.ok("load", "--uuid", "U", "--readonly", "--table", "0 8 linear /dev/mapper/cache 0");
+    place.ok("resume", "top");
     const bytes = noise(3, 65536);
     const client = NbdConnection.open(place.ok("uri", "cache").trimEnd());
     client.hold(client.client.write(0, bytes));
@@ -154,8 +157,11 @@ describe("daxkit dmsetup", () => {
     const said = place.run("ls");
     expect(said.stdout).toBe("No devices found\n");
     expect(said.stderr).toContain(`the mapper, process ${pid}, was killed`);
-    const again = `daxkit dmsetup create cache --table '0 32768 writecache s ${place.folder}/A`;
+    const cache = "daxkit dmsetup create cache --minor 1 --table ";
+    const again = `${cache}'0 32768 writecache s ${place.folder}/A`;
     expect(said.stderr).toContain(again);
+    const top = "daxkit dmsetup create top --minor 0 --uuid U --readonly --table ";
+    expect(said.stderr).toMatch(new RegExp(`${top}'0 8 linear /dev/mapper/cache 0'\n$`, "u"));
     expect(place.run("ls").stderr).toBe("");
     place.ok("create", "cache", "--table", table);
     const found = new Uint8Array(bytes.length);

@@ -5,6 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { REPEATED } from "../../dm/dmsetup-options.ts";
 import type { MapperRecord } from "../../node/dm/mapper-places.ts";
 import type { MapperAnswer, MapperRequest } from "../../node/dm/mapper-talk.ts";
 import { typed } from "../../node/system-error.ts";
@@ -98,7 +99,7 @@ export const dmsetup = command({
     const [verb] = operands;
     const answer = await answerTo(invocation);
     if (answer.stderr !== "") terminal.report(answer.stderr);
-    const devices = chosen(answer, operands);
+    const devices = chosen(answer, invocation);
     if (json && answer.status === 0) out.json({ devices });
     else if (verb !== "uri") out.text(json ? "" : answer.stdout);
     else if (answer.status === 0) for (const { uri } of devices) out.line(uri);
@@ -106,9 +107,17 @@ export const dmsetup = command({
   },
 });
 
-/** The device that was named, or all of them. */
-function chosen({ devices }: MapperAnswer, [, name]: readonly string[]): MapperAnswer["devices"] {
-  const named = devices.filter((device) => device.name === name);
+/** The devices that were named, or all of them. */
+function chosen(
+  { devices }: MapperAnswer,
+  { operands: [verb = "", ...words], values }: DmsetupInvocation,
+): MapperAnswer["devices"] {
+  const names = REPEATED.has(verb) ? words : words.slice(0, 1);
+  const number = `${values.major}:${values.minor}`;
+  const named = devices.filter(
+    (device) =>
+      names.includes(device.name) || device.uuid === values.uuid || device.number === number,
+  );
   return named.length > 0 ? named : devices;
 }
 
@@ -132,7 +141,7 @@ async function answerTo(invocation: DmsetupInvocation): Promise<MapperAnswer> {
 
 /** Options and operands as dmsetup knows them. */
 function requestOf({ operands, values }: DmsetupInvocation): MapperRequest {
-  const [verb = "", name, file] = operands;
+  const [verb = "", name, extra] = operands;
   const { mapper: _, column, ...known } = values;
   const words: string[] = column ? ["--columns"] : [];
   for (const [option, value] of Object.entries(known)) {
@@ -141,13 +150,15 @@ function requestOf({ operands, values }: DmsetupInvocation): MapperRequest {
     else if (value !== undefined && value !== false) words.push(`--${option}`, String(value));
   }
   const isUri = verb === "uri";
-  if (isUri && (file !== undefined || words.length > 0)) {
+  if (isUri && (extra !== undefined || words.length > 0)) {
     throw new UsageError("'uri' takes a device's name, or nothing");
   }
   words.push(...(isUri ? (name === undefined ? ["ls"] : ["info", name]) : operands));
   const folder = process.cwd();
   const isRead = READING.has(verb) && values.table === undefined && !values.notable;
-  if (!isRead || name === undefined) return { words, folder };
+  const isByOption = verb !== "create" && (values.uuid ?? values.minor) !== undefined;
+  const file = isByOption ? name : extra;
+  if (!isRead || (name === undefined && !isByOption)) return { words, folder };
   return { words, folder, table: textOf(file === undefined || file === "-" ? 0 : file) };
 }
 
@@ -166,9 +177,12 @@ function tellOfKilled(record: MapperRecord | undefined, { terminal }: DmsetupInv
       "these devices are gone, and can be created again:",
     "warning",
   );
-  for (const { name, table } of record.devices) {
+  for (const { name, uuid, minor, readOnly, table } of record.devices) {
+    const words = [name, "--minor", String(minor)];
+    if (uuid !== "") words.push("--uuid", uuid);
+    if (readOnly) words.push("--readonly");
     const lines = table.trimEnd();
-    const words = lines === "" ? ["--notable"] : ["--table", lines];
-    terminal.report(`daxkit dmsetup create ${[name, ...words].map(quoted).join(" ")}\n`);
+    words.push(...(lines === "" ? ["--notable"] : ["--table", lines]));
+    terminal.report(`daxkit dmsetup create ${words.map(quoted).join(" ")}\n`);
   }
 }

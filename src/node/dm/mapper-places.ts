@@ -30,7 +30,19 @@ export function mapperPlaces(control: string): MapperPlaces {
 /** The devices of a mapper, while it lives. */
 export interface MapperRecord {
   readonly pid: number;
-  readonly devices: readonly { readonly name: string; readonly table: string }[];
+  /** Each behind those that it stands on. */
+  readonly devices: readonly RecordedMapping[];
+}
+
+/** What it takes to create a device again. */
+export interface RecordedMapping {
+  readonly name: string;
+  /** Empty where there is none. */
+  readonly uuid: string;
+  readonly minor: number;
+  readonly readOnly: boolean;
+  /** Empty where there is none; devices are named by path. */
+  readonly table: string;
 }
 
 /** Writes a record in place of the one before; one that cannot be written is none. */

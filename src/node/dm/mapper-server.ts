@@ -6,9 +6,12 @@
  */
 import { rmSync } from "node:fs";
 import { type Server, type Socket, createServer } from "node:net";
+import type { BlockDevice } from "../../block/block-device.ts";
 import { describeMapped } from "../../dm/description.ts";
+import { numberText } from "../../dm/device-directory.ts";
 import { DeviceMapper } from "../../dm/device-mapper.ts";
 import { dmsetup } from "../../dm/dmsetup.ts";
+import { MappedDevice } from "../../dm/mapped-device.ts";
 import { tableText } from "../../dm/reports.ts";
 import { isDaxError } from "../../lib/errno.ts";
 import { systemEnvironment } from "../environment.ts";
@@ -17,7 +20,12 @@ import { type NbdServer, serveNbd } from "../nbd/server.ts";
 import { HostDevices } from "./host-devices.ts";
 import { MappedExports } from "./mapped-exports.ts";
 import { type MapperLock, lockMapper } from "./mapper-lock.ts";
-import { type MapperPlaces, mapperPlaces, storeRecord } from "./mapper-places.ts";
+import {
+  type MapperPlaces,
+  type RecordedMapping,
+  mapperPlaces,
+  storeRecord,
+} from "./mapper-places.ts";
 import { type MapperRequest, onLines, readRequest, say } from "./mapper-talk.ts";
 
 /** Milliseconds in which the first command has to come. */
@@ -166,16 +174,22 @@ export class Mapper {
 
   /** Says which devices there are, for whoever finds this process killed. */
   #record(): void {
-    const devices = this.#devices.devices.map((device) => ({
-      name: device.name,
-      table: tableText(device).replaceAll(/\b\d+:\d+\b/gu, (word) => {
-        return this.#hosts.pathOf(word) ?? word;
-      }),
-    }));
+    const devices = upwards(this.#devices.devices).map((device): RecordedMapping => {
+      const { name, uuid, number, readOnly } = device;
+      const text = tableText(device).replaceAll(/\b\d+:\d+\b/gu, (word) => this.#pathOf(word));
+      return { name, uuid, minor: number.minor, readOnly, table: text };
+    });
     const text = JSON.stringify(devices);
     if (text === this.#recorded) return;
     this.#recorded = text;
     storeRecord(this.#places.record, { pid: process.pid, devices });
+  }
+
+  /** How a table names the device of a number so that it is the same one in another mapper. */
+  #pathOf(word: string): string {
+    const mapped = this.#devices.devices.find(({ number }) => numberText(number) === word);
+    const path = mapped === undefined ? this.#hosts.pathOf(word) : `/dev/mapper/${mapped.name}`;
+    return path?.replaceAll(/[\s\\]/gu, String.raw`\$&`) ?? word;
   }
 
   /** Nobody is here any more, and nothing is kept for anybody. */
@@ -183,4 +197,17 @@ export class Mapper {
     if (this.#clients.size > 0 || this.#devices.devices.length > 0) return;
     void this.end();
   }
+}
+
+/** The devices in an order in which they can be made: each behind those below it. */
+function upwards(
+  devices: Iterable<BlockDevice>,
+  ordered = new Set<MappedDevice>(),
+): MappedDevice[] {
+  for (const device of devices) {
+    if (!(device instanceof MappedDevice) || ordered.has(device)) continue;
+    upwards(device.below, ordered);
+    ordered.add(device);
+  }
+  return [...ordered];
 }
