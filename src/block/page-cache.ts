@@ -97,8 +97,9 @@ export class PageCache implements BlockDevice {
   }
 
   discard(sector: number, sectors: number): void {
+    // Pages at its ends hold bytes that nobody discards.
+    this.invalidate(sector * SECTOR_SIZE, sectors * SECTOR_SIZE);
     this.#device.discard(sector, sectors);
-    this.#forget(sector * SECTOR_SIZE, sectors * SECTOR_SIZE);
   }
 
   flush(): void {

@@ -3,6 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { PageCache } from "../../src/block/page-cache.ts";
+import { RamDisk } from "../../src/block/ram-disk.ts";
 import { createPmem } from "../../src/drivers/pmem.ts";
 import { WearMedia } from "../../src/media/wear-media.ts";
 import { noise } from "../support/bytes.ts";
@@ -45,6 +46,20 @@ describe("a page cache", () => {
     cache.invalidate(0, PAGE);
     cache.read(0, target);
     expect(target).toEqual(noise(2, 512));
+  });
+
+  test("discards what was asked, and keeps what is dirty beside it", () => {
+    class TrimmedDisk extends RamDisk {
+      override discard(sector = 0, sectors = 0): void {
+        this.writeZeroes(sector, sectors);
+      }
+    }
+    const cache = new PageCache(new TrimmedDisk({ name: "ram0", bytes: new Uint8Array(PAGE) }));
+    cache.write(0, noise(5, PAGE));
+    cache.discard(2, 1);
+    const target = new Uint8Array(PAGE);
+    cache.read(0, target);
+    expect(target).toEqual(noise(5, PAGE).fill(0, 1024, 1536));
   });
 
   test("writes back what is dirty before it forgets it", () => {
