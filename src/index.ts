@@ -36,6 +36,7 @@ export type { ModelledOptions } from "./media/modelled.ts";
 export type { Observer, Recorder, Witness } from "./media/recorder.ts";
 export { type TraceMark, type Trace, TraceKind } from "./media/trace.ts";
 export { Mapping as MediaMapping, mapMedia } from "./media/mapping.ts";
+export { healMedia } from "./media/heal.ts";
 export { PoisonMedia } from "./media/poison.ts";
 export type { PoisonOptions } from "./media/poison.ts";
 export { WearMedia } from "./media/wear-media.ts";

@@ -79,6 +79,10 @@ export class RecordedMedia implements Media {
     return this.#inner.clearPoison(offset, length);
   }
 
+  invalidate(offset: number, length: number): void {
+    this.#inner.invalidate?.(offset, length);
+  }
+
   checkFault(): void {
     this.#inner.checkFault?.();
   }

@@ -8,6 +8,7 @@
 import { DaxError, assert } from "../lib/errno.ts";
 import { copyIn, copyOut, fill } from "../lib/memory.ts";
 import { rangeAround } from "../media/domains.ts";
+import { healMedia } from "../media/heal.ts";
 import type {
   ByteRange,
   CachedRange,
@@ -206,9 +207,9 @@ export class MediaRange {
     return this.#bad;
   }
 
-  /** Clears poison and returns how many bytes of the range are good now. */
+  /** Clears poison, from caches too, and returns how many bytes of the range are good now. */
   clearPoison(offset: number, length: number): number {
-    return this.media.clearPoison(this.start + offset, length);
+    return healMedia(this.media, this.start + offset, length);
   }
 
   /** Bytes in front of the lines of a copy that may go around the cache; below 0: none may. */

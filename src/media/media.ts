@@ -92,8 +92,17 @@ export interface Media {
   copyNonTemporal?(offset: number, source: Uint8Array): void;
   /** Poisoned ranges, sorted and disjoint, as badblocks lists them; a new array after a change. */
   badRanges(): readonly ByteRange[];
-  /** Clears poison inside the range and returns how many bytes of it are now good. */
+  /**
+   * Clears poison inside the range and returns how many bytes of it are now good. Caches may hold
+   * the poison still: use `healMedia`, which invalidates them.
+   */
   clearPoison(offset: number, length: number): number;
+  /**
+   * Drops the cache lines that the range touches, dirty ones written back first, so that the next
+   * load meets the media. After poison was cleared, or a load would meet the poison in its cache.
+   * Absent where no cache holds any.
+   */
+  invalidate?(offset: number, length: number): void;
   /**
    * Throws EIO when a load or store since the last call of any method met memory that was gone: a
    * file truncated behind our back, a full disk under a sparse file, a failing DIMM. What such

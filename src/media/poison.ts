@@ -19,6 +19,8 @@ import type {
 
 /** Bytes in a block that is good or bad as a whole, as badblocks counts them. */
 const SECTOR_SIZE = 512;
+/** Bytes in a cache line. */
+const LINE = 64;
 
 /** How poison is laid. */
 export interface PoisonOptions {
@@ -29,6 +31,9 @@ export interface PoisonOptions {
 /**
  * Another media with bad blocks. Memory itself is the other's: who reads is expected to ask
  * {@link Media.badRanges} first, as the drivers do, for a load has no way to fail.
+ *
+ * A processor that met poison has it in its cache. So what was cleared is bad to loads as before
+ * until {@link PoisonMedia.invalidate}: the media is healed, the lines are stale.
  */
 export class PoisonMedia implements Media {
   readonly granularity: number;
@@ -40,6 +45,8 @@ export class PoisonMedia implements Media {
   declare readonly checkFault?: () => void;
   readonly #inner: Media;
   readonly #bad = new RangeSet();
+  /** Cleared, and still in caches. */
+  readonly #stale = new RangeSet();
   #listed: readonly ByteRange[] | undefined;
   #innerListed: readonly ByteRange[] = [];
 
@@ -95,11 +102,12 @@ export class PoisonMedia implements Media {
     this.#inner.fence();
   }
 
-  /** The blocks poisoned here and those that the media below calls bad, merged. */
+  /** What loads meet: blocks poisoned here or below, and stale lines, merged. */
   badRanges(): readonly ByteRange[] {
     const below = this.#inner.badRanges();
     if (this.#listed === undefined || below !== this.#innerListed) {
-      const all = below.length === 0 ? this.#bad : new RangeSet([...this.#bad, ...below]);
+      const more = below.length > 0 || this.#stale.count > 0;
+      const all = more ? new RangeSet([...this.#bad, ...this.#stale, ...below]) : this.#bad;
       this.#innerListed = below;
       this.#listed = [...all];
     }
@@ -122,20 +130,40 @@ export class PoisonMedia implements Media {
 
   /**
    * Clears the blocks that lie wholly inside the range, and no others: a block that is touched in
-   * part stays bad. The last block of the media may be a short one.
+   * part stays bad. The last block of the media may be a short one. Loads meet what was cleared
+   * until it is invalidated.
    */
   clearPoison(offset: number, length: number): number {
-    this.#inner.clearPoison(offset, length);
+    const goodBelow = this.#inner.clearPoison(offset, length);
     const first = Math.ceil(offset / this.granularity) * this.granularity;
     const end = offset + length;
     const last = end === this.size ? end : end - (end % this.granularity);
-    if (last > first && this.#bad.remove(first, last - first) > 0) this.#listed = undefined;
+    if (last > first) this.#clear(first, last - first);
+    const below = goodBelow === length ? [] : this.#inner.badRanges();
     let bad = 0;
-    for (const range of this.badRanges()) {
-      const from = Math.max(range.start, offset);
-      bad += Math.max(0, Math.min(range.start + range.length, end) - from);
+    for (const run of new RangeSet([...this.#bad, ...below]).intersect(offset, length)) {
+      bad += run.length;
     }
     return length - bad;
+  }
+
+  /** Caches forget what they hold of the lines that the range touches. */
+  invalidate(offset: number, length: number): void {
+    this.#inner.badRanges();
+    checkBounds("invalidate", this.size, offset, length);
+    this.#inner.invalidate?.(offset, length);
+    if (length === 0 || this.#stale.count === 0) return;
+    const first = offset - (offset % LINE);
+    const past = Math.ceil((offset + length) / LINE) * LINE;
+    if (this.#stale.remove(first, past - first) > 0) this.#listed = undefined;
+  }
+
+  #clear(start: number, length: number): void {
+    const bad = [...this.#bad.intersect(start, length)];
+    if (bad.length === 0) return;
+    for (const run of bad) this.#stale.add(run.start, run.length);
+    this.#bad.remove(start, length);
+    this.#listed = undefined;
   }
 
   close(): void {

@@ -7,6 +7,7 @@
 import { DaxError } from "../lib/errno.ts";
 import { type Memory, copyIn, copyOut, fill } from "../lib/memory.ts";
 import { checkBounds } from "../media/bounds.ts";
+import { healMedia } from "../media/heal.ts";
 import type { Media } from "../media/media.ts";
 import { DirtyMap } from "./dirty-map.ts";
 import type { NbdStore, StoreAbilities, StoreBlockSizes, StoreExtent, ZeroFlags } from "./store.ts";
@@ -158,7 +159,7 @@ export class MediaStore implements NbdStore {
     if (this.#media.badRanges().length === 0) return;
     const whole = offset % SECTOR_SIZE === 0 && length % SECTOR_SIZE === 0;
     if (whole && this.#poison(offset, length) !== undefined) {
-      this.#media.clearPoison(offset, length);
+      healMedia(this.#media, offset, length);
     }
     this.#refusePoison(syscall, offset, length);
   }

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
 import { copyIn, copyOf } from "../../src/lib/memory.ts";
+import { healMedia } from "../../src/media/heal.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { openFileMedia } from "../../src/node/file-media.ts";
 import { libc } from "../../src/node/libc.unsafe.ts";
@@ -42,7 +43,7 @@ test.skipIf(unable)(
     media.injectPoison(4 * PAGE_SIZE, 1);
     expect(dax.directAccess(0, 11).pages).toBe(6);
     expect(codeOf(() => dax.directAccess(6, 5))).toBe("EHWPOISON");
-    media.clearPoison(4 * PAGE_SIZE, PAGE_SIZE);
+    healMedia(media, 4 * PAGE_SIZE, PAGE_SIZE);
     const whole = dax.stitch([{ pgoff: 2, pages: 9 }]);
     expect(same(whole?.bytes ?? bytes, bytes.subarray(2 * PAGE_SIZE))).toBe(true);
     whole?.release();

@@ -4,6 +4,7 @@ import { storeBytes } from "../../src/lib/memory.ts";
 import { type Mapping, mapMedia } from "../../src/media/mapping.ts";
 import type { Media } from "../../src/media/media.ts";
 import { ModelledMedia } from "../../src/media/modelled.ts";
+import { healMedia } from "../../src/media/heal.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import { openFileMedia } from "../../src/node/file-media.ts";
@@ -141,7 +142,7 @@ test("poisoned bytes are an error at the access, others are not", () => {
   expect(codeOf(() => mapping.setU64(1016, 1n))).toBe("EHWPOISON");
   expect(mapping.u8(511)).toBe(0);
   expect(mapping.u8(1024)).toBe(0);
-  media.clearPoison(512, 512);
+  healMedia(media, 512, 512);
   expect(mapping.u8(512)).toBe(0);
 });
 

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { coverWithDomains, rangeAround } from "../../src/media/domains.ts";
 import type { DomainRange } from "../../src/media/media.ts";
+import { healMedia } from "../../src/media/heal.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import { pattern, put, take } from "../conformance/media-cases.ts";
@@ -61,13 +62,13 @@ test("poison spreads over whole blocks, and clearing takes only whole blocks ask
   media.injectPoison(0, 0);
   expect(media.badRanges()).toEqual([{ start: 512, length: 1536 }]);
   // Only the block at 1024 lies wholly inside.
-  expect(media.clearPoison(600, 1400)).toBe(1400 - (1024 - 600) - (2000 - 1536));
+  expect(healMedia(media, 600, 1400)).toBe(1400 - (1024 - 600) - (2000 - 1536));
   expect(media.badRanges()).toEqual([
     { start: 512, length: 512 },
     { start: 1536, length: 512 },
   ]);
-  expect(media.clearPoison(1537, 511)).toBe(0);
-  expect(media.clearPoison(0, 8192)).toBe(8192);
+  expect(healMedia(media, 1537, 511)).toBe(0);
+  expect(healMedia(media, 0, 8192)).toBe(8192);
   expect(media.badRanges()).toEqual([]);
 });
 
@@ -75,7 +76,7 @@ test("poison stops at the end of the media, and its short last block can be clea
   const media = new PoisonMedia(new RamMedia(1000));
   media.injectPoison(999, 1);
   expect(media.badRanges()).toEqual([{ start: 512, length: 488 }]);
-  expect(media.clearPoison(512, 488)).toBe(488);
+  expect(healMedia(media, 512, 488)).toBe(488);
   expect(media.badRanges()).toEqual([]);
   expect(() => media.injectPoison(1000, 1)).toThrow(refuses("ERANGE"));
   expect(() => media.injectPoison(-1, 1)).toThrow(refuses("EINVAL"));
@@ -88,9 +89,39 @@ test("poison over poisoned media lists both, and the list is made once", () => {
   media.injectPoison(12288, 512);
   expect(media.badRanges()).toEqual([{ start: 8192, length: 4608 }]);
   expect(media.badRanges()).toBe(media.badRanges());
-  expect(media.clearPoison(8192, 4096)).toBe(4096);
+  expect(healMedia(media, 8192, 4096)).toBe(4096);
   expect(media.badRanges()).toEqual([{ start: 12288, length: 512 }]);
   expect(() => new PoisonMedia(below, { granularity: 700 })).toThrow(refuses("EINVAL"));
   media.close();
   expect(() => media.injectPoison(0, 1)).toThrow(refuses("ENXIO"));
+});
+
+test("[0.44] what was cleared is bad to loads until its cache lines are invalidated", () => {
+  const below = new PoisonMedia(new RamMedia(8192));
+  const media = new PoisonMedia(below);
+  media.injectPoison(0, 4096);
+  below.injectPoison(1024, 512);
+  // The media is good again, and says so; the lines that a processor holds of it are not.
+  expect(media.clearPoison(512, 1024)).toBe(1024);
+  expect(media.badRanges()).toEqual([{ start: 0, length: 4096 }]);
+  expect(below.badRanges()).toEqual([{ start: 1024, length: 512 }]);
+  // Whole lines, and no byte more.
+  media.invalidate(600, 1);
+  expect(media.badRanges()).toEqual([
+    { start: 0, length: 576 },
+    { start: 640, length: 3456 },
+  ]);
+  media.invalidate(0, 8192);
+  expect(below.badRanges()).toEqual([]);
+  expect(media.badRanges()).toEqual([
+    { start: 0, length: 512 },
+    { start: 1536, length: 2560 },
+  ]);
+  // What was never cleared is no matter of caches; memory that fails again is bad again.
+  media.injectPoison(512, 1);
+  media.invalidate(512, 512);
+  expect(media.badRanges()[0]).toEqual({ start: 0, length: 1024 });
+  expect(() => media.invalidate(8192, 1)).toThrow(refuses("ERANGE"));
+  media.close();
+  expect(() => media.invalidate(0, 1)).toThrow(refuses("ENXIO"));
 });
