@@ -4,9 +4,10 @@
  *
  * @module
  */
-import { lstatSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { namesIn } from "../node/processes.ts";
 import { madeRuntimeFolder, runtimeFolder } from "./runtime-folder.ts";
 
 /** What is known of a mount. */
@@ -38,8 +39,8 @@ const LONGEST = 20_000;
 
 /** Where records of others may be: root ends everybody's mounts. */
 function folders(): string[] {
-  const runtimes = names("/run/user").map((uid) => `/run/user/${uid}/daxkit`);
-  const temporary = names(tmpdir()).filter((name) => /^daxkit-\d+$/u.test(name));
+  const runtimes = namesIn("/run/user").map((uid) => `/run/user/${uid}/daxkit`);
+  const temporary = namesIn(tmpdir()).filter((name) => /^daxkit-\d+$/u.test(name));
   const others = [...runtimes, ...temporary.map((name) => join(tmpdir(), name))];
   return [...new Set([runtimeFolder(), ...others])];
 }
@@ -76,7 +77,7 @@ export function keepRecord(of: Pick<MountRecord, "device" | "source" | "director
 
 /** What processes have left that were killed, or had the last word. */
 function sweep(folder: string): void {
-  for (const name of names(folder)) {
+  for (const name of namesIn(folder)) {
     const path = join(folder, name);
     if (NAME.test(name) && readRecord(path) === undefined) rmSync(path, { force: true });
   }
@@ -98,7 +99,7 @@ export interface FoundRecord extends MountRecord {
 /** Who serves the mounts of this machine, as far as they say so and still live. */
 export function readRecords(): FoundRecord[] {
   return folders().flatMap((folder) =>
-    names(folder)
+    namesIn(folder)
       .filter((name) => NAME.test(name))
       .map((name) => join(folder, name))
       .flatMap((path) => readRecord(path) ?? []),
@@ -160,13 +161,5 @@ function startOf(pid: number): string | undefined {
     return fields[0] === "Z" ? undefined : fields[19];
   } catch {
     return undefined;
-  }
-}
-
-function names(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
   }
 }

@@ -9,6 +9,7 @@ import { AssertionError, assert } from "../lib/errno.ts";
 import { Prng } from "../lib/prng.ts";
 import type { Recorder } from "../media/recorder.ts";
 import { BlockChooser, type BlockFork, type ChooseWay } from "./block-chooser.ts";
+import { advance } from "./fork-path.ts";
 import type { BlockFrontier } from "./block-frontier.ts";
 import {
   type Assignment,
@@ -272,19 +273,6 @@ export class ObservedExplorer extends StopExplorer {
       if (error instanceof RunEnded) return error.message;
       return wordsOf(error);
     }
-  }
-}
-
-/** The next path: the next way at the last fork that has one left. */
-function advance(path: BlockFork[]): boolean {
-  for (;;) {
-    const last = path.at(-1);
-    if (last === undefined) return false;
-    if (last.chosen + 1 < last.groups.length) {
-      last.chosen++;
-      return true;
-    }
-    path.pop();
   }
 }
 

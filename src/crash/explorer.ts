@@ -13,6 +13,7 @@ import { assert } from "../lib/errno.ts";
 import type { ModelledOptions } from "../media/modelled.ts";
 import type { Trace } from "../media/trace.ts";
 import type { Fork } from "./chooser.ts";
+import { advance } from "./fork-path.ts";
 import { type Failure, FailureRanking, type Stage } from "./failure.ts";
 import { type CrashPoint, type FlushEffect, Frontier, countCrashPoints } from "./frontier.ts";
 import { type Ground, Grounds } from "./ground.ts";
@@ -323,18 +324,5 @@ class Explorer {
     });
     this.#explore(inner, before, () => acked);
     image.close();
-  }
-}
-
-/** The next path: the next way at the last fork that has one left. */
-function advance(path: Fork[]): boolean {
-  for (;;) {
-    const last = path.at(-1);
-    if (last === undefined) return false;
-    if (last.chosen + 1 < last.groups.length) {
-      last.chosen++;
-      return true;
-    }
-    path.pop();
   }
 }

@@ -5,16 +5,9 @@
  * @module
  */
 import { spawnSync } from "node:child_process";
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  readdirSync,
-  readFileSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
+import { closeSync, existsSync, fstatSync, realpathSync, statSync } from "node:fs";
 import { DaxError } from "../lib/errno.ts";
+import { namesIn, processNumbers, textOf } from "./processes.ts";
 import { libc, LOCK_EX, LOCK_NB, LOCK_UN, whyNoLibc } from "./libc.unsafe.ts";
 import { systemError } from "./system-error.ts";
 
@@ -83,7 +76,7 @@ export function claimOn(path: string): string | undefined {
   const writer = lockHolder(statSync(path, { bigint: true }).ino);
   if (writer !== undefined) return `${writer} writes to it`;
   const device = realpathSync(path);
-  const mount = readText("/proc/mounts")
+  const mount = textOf("/proc/mounts")
     .split("\n")
     .map((line) => line.split(" "))
     .find(([source]) => source === device);
@@ -102,12 +95,12 @@ export function deviceBusy(path: string, claim: string | undefined): DaxError {
 
 /** `pid 12 (node server.js)`; undefined where /proc does not tell. */
 function lockHolder(ino: bigint): string | undefined {
-  const noted = holderOf(readText("/proc/locks"), ino);
+  const noted = holderOf(textOf("/proc/locks"), ino);
   // A lock outlives the process that took it when another one has the same open file.
   const pid = noted === undefined || existsSync(`/proc/${noted}`) ? noted : heirOf(ino);
   if (pid === undefined) return undefined;
   if (pid === process.pid) return `this process (pid ${pid})`;
-  const command = readText(`/proc/${pid}/cmdline`).split("\0").join(" ").trim().slice(0, 120);
+  const command = textOf(`/proc/${pid}/cmdline`).split("\0").join(" ").trim().slice(0, 120);
   return `pid ${pid}${command === "" ? "" : ` (${command})`}`;
 }
 
@@ -127,28 +120,10 @@ export function holderOf(locks: string, ino: bigint): number | undefined {
 
 /** The process that has a file open to which the lock belongs, by what each says of its files. */
 function heirOf(ino: bigint): number | undefined {
-  for (const name of names("/proc")) {
-    if (!/^\d+$/u.test(name)) continue;
-    for (const fd of names(`/proc/${name}/fdinfo`)) {
-      if (holderOf(readText(`/proc/${name}/fdinfo/${fd}`), ino) !== undefined) return Number(name);
+  for (const pid of processNumbers()) {
+    for (const fd of namesIn(`/proc/${pid}/fdinfo`)) {
+      if (holderOf(textOf(`/proc/${pid}/fdinfo/${fd}`), ino) !== undefined) return pid;
     }
   }
   return undefined;
-}
-
-/** Processes come and go while they are looked at: what cannot be read is empty. */
-function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
-}
-
-function names(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
 }

@@ -5,9 +5,10 @@
  * @module
  */
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
-import { fstatSync, readdirSync, readFileSync, readSync } from "node:fs";
+import { fstatSync, readSync } from "node:fs";
 import { constants } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
+import { processNumbers, textOf } from "../../processes.ts";
 
 /** How long what a command has started may need to end. */
 const GRACE_MS = 2000;
@@ -124,20 +125,12 @@ interface ProcessLine {
 const STAT = /^(\d+) \((.*)\) (\S) \d+ (\d+) /su;
 
 function processes(): ProcessLine[] {
-  return readdirSync("/proc").flatMap((pid) => {
-    const match = /^\d+$/u.test(pid) ? STAT.exec(statLine(pid)) : null;
+  return processNumbers().flatMap((pid) => {
+    const match = STAT.exec(textOf(`/proc/${pid}/stat`));
     if (match === null) return [];
     const [, number, name = "", state = "", group] = match;
     return [{ number: Number(number), name, state, group: Number(group) }];
   });
-}
-
-function statLine(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch {
-    return "";
-  }
 }
 
 /** Characters of output that are shown. */

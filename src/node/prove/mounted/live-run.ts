@@ -8,12 +8,11 @@
  *
  * @module
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isDaxError } from "../../../lib/errno.ts";
 import type { FileTree } from "../../../vfs/file-tree.ts";
 import type { FuseMount } from "../../fuse/mount-server.ts";
+import { processNumbers, programOf, usesDirectory } from "../../processes.ts";
 import { mountFuse } from "../../fuse/mount.ts";
 import { WorkloadFault } from "../recording.ts";
 import { AckSource } from "./ack-source.ts";
@@ -118,20 +117,9 @@ async function letGo(mount: FuseMount, fault: (words: string) => WorkloadFault):
   }
 }
 
-/** Processes that work in a directory or have files open there. Asks nothing of the mount. */
+/** Processes that use a directory. Asks nothing of the mount. */
 function usersOf(directory: string): string[] {
-  const isThere = (path: string): boolean => path === directory || path.startsWith(`${directory}/`);
-  const users: string[] = [];
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/u.test(name))) {
-    try {
-      const open = readdirSync(`/proc/${pid}/fd`).map((fd) =>
-        readlinkSync(`/proc/${pid}/fd/${fd}`),
-      );
-      if (![readlinkSync(`/proc/${pid}/cwd`), ...open].some(isThere)) continue;
-      users.push(`${readFileSync(join("/proc", pid, "comm"), "utf8").trim()} (${pid})`);
-    } catch {
-      // It has ended, or is somebody else's.
-    }
-  }
-  return users;
+  return processNumbers()
+    .filter((pid) => usesDirectory(pid, directory))
+    .map((pid) => `${programOf(pid)} (${pid})`);
 }

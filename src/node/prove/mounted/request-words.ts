@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { readFileSync } from "node:fs";
 import { FATTR_SIZE, FuseOpcode as Op } from "../../../format/fuse-flags.ts";
 import {
   FuseCopyFileRangeIn,
@@ -23,6 +22,7 @@ import {
   FuseSetattrIn,
   FuseWriteIn,
 } from "../../../format/fuse.ts";
+import { programOf } from "../../processes.ts";
 import { decodeUtf8 } from "../../../lib/utf8.ts";
 import type { ForeignCall } from "../calls.ts";
 
@@ -210,11 +210,7 @@ export class RequestWords {
     if (pid === 0) return "";
     let name = this.#programs.get(pid);
     if (name === undefined) {
-      try {
-        name = readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-      } catch {
-        name = "";
-      }
+      name = programOf(pid);
       this.#programs.set(pid, name);
     }
     return name;
