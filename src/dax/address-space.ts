@@ -223,6 +223,7 @@ export class AddressSpace {
   *removing(first: number, pages: number, copies = false): Steps<void> {
     this.unmap(first, pages, copies);
     const { entries } = this;
+    entries.dropZeros(first, pages);
     const stop = first + pages;
     for (let at = first; ;) {
       const entry = entries.next(at);

@@ -64,7 +64,8 @@ export type Faulted = "mapped" | "through";
 /** `again`: others were faster; `sync`: metadata has to be durable first. */
 type Outcome = Faulted | "again" | "sync";
 
-interface Request {
+/** Which page is wanted, and what for. */
+export interface Request {
   readonly index: number;
   readonly order: PageOrder;
   readonly write: boolean;
@@ -94,11 +95,16 @@ export function* handleFault(area: FaultArea, index: number, write: boolean): St
   }
 }
 
-/** A huge page where that is wanted and possible, or else a single one. */
+/**
+ * A huge page where that is wanted and possible, or else a single one. A load from a huge page of
+ * zeros that others have takes that, too: single pages would take it apart.
+ */
 function* oneFault(area: FaultArea, index: number, write: boolean): Steps<Faulted | "again"> {
-  if (area.huge && !area.table.hasSingle(index)) {
-    const huge = yield* pmdFault(area, index, write);
-    if (huge !== "fallback") return huge;
+  const { space, table, huge, hugeZero } = area;
+  const isWanted = huge || (!write && hugeZero && space.entries.isHugeZero(index));
+  if (isWanted && !table.hasSingle(index)) {
+    const result = yield* pmdFault(area, index, write);
+    if (result !== "fallback") return result;
   }
   return yield* pteFault(area, index, write);
 }
@@ -163,7 +169,7 @@ function* pmdFault(
 }
 
 /** Why 2 MiB cannot be mapped at once, as far as that is known before anybody is asked. */
-function whyNotHuge(
+export function whyNotHuge(
   { first, pages, address, isPrivate, file }: FaultArea,
   index: number,
   write: boolean,
@@ -287,7 +293,12 @@ function assertInFile({ file }: FaultArea, index: number): void {
   throw new DaxError("EFAULT", { detail });
 }
 
-function traceFault({ space, first, pages }: FaultArea, point: DaxTracePoint, of: Request): void {
+/** Tells whoever listens of a step of a fault. */
+export function traceFault(
+  { space, first, pages }: FaultArea,
+  point: DaxTracePoint,
+  of: Request,
+): void {
   daxTrace.sink?.({
     point,
     fields: {

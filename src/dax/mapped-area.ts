@@ -12,6 +12,7 @@ import type { FaultedFile } from "./fault-backing.ts";
 import { type FaultArea, handleFault } from "./fault.ts";
 import { PAGE_SIZE } from "./operations.ts";
 import { PageTable, type Translation } from "./page-table.ts";
+import { populating } from "./populate.ts";
 import { runToEnd } from "./steps.ts";
 
 /** Whose memory it is: what an area cannot do by itself. */
@@ -133,7 +134,7 @@ export class MappedArea implements Area, FaultArea {
   /** Has the faults of all pages of a range of bytes now: later accesses take none. */
   populate(from: number, length: number, write: boolean): void {
     const stop = Math.ceil((from + length) / PAGE_SIZE);
-    for (let index = Math.floor(from / PAGE_SIZE); index < stop; index++) this.#walk(index, write);
+    runToEnd(populating(this, Math.floor(from / PAGE_SIZE), stop, write));
   }
 
   writeProtect(first: number, pages: number): number {

@@ -2,15 +2,18 @@
  * The mapping entries of a file: which of its pages are mapped by anybody, to what, and which of
  * them may hold stores that are in no durable place. One entry stands for a page or for 512 of
  * them, and is locked while a fault or a write-back is busy with it (Linux: `fs/dax.c`, the values
- * of `i_pages`).
+ * of `i_pages`). Huge pages of zeros behind each other are kept as a run: a hole of a terabyte that
+ * is there to be read is one, until somebody looks at an entry of it.
  *
  * @module
  */
 import { assert } from "../lib/errno.ts";
 import { RadixTree } from "../lib/radix-tree.ts";
+import { RangeSet } from "../lib/range-set.ts";
 import {
   type PageFrame,
   PMD_ORDER,
+  PMD_PAGES,
   type PageOrder,
   alignedTo,
   isSameFrame,
@@ -48,6 +51,8 @@ export class MappingEntries {
   readonly #tree = new RadixTree<MappingEntry>();
   /** PMDs among them: without any, who looks for a page looks once. */
   #huge = 0;
+  /** Huge pages of zeros that nobody has looked at, by number; none of them is in the tree. */
+  readonly #zeros = new RangeSet([], Number.POSITIVE_INFINITY);
   #pages = 0;
   #dirty = 0;
   /** By first page; a queue stays where the entry it was for gives way to another. */
@@ -65,21 +70,52 @@ export class MappingEntries {
 
   /** The entry that holds a page; undefined when there is none. */
   find(index: number): MappingEntry | undefined {
-    const found = this.#tree.get(index);
-    if (found !== undefined || this.#huge === 0) return found;
-    const huge = this.#tree.get(alignedTo(PMD_ORDER, index));
-    return huge?.order === PMD_ORDER ? huge : undefined;
+    const found = this.#known(index);
+    if (found !== undefined || this.#zeros.count === 0) return found;
+    const number = Math.floor(index / PMD_PAGES);
+    return this.#zeros.has(number) ? this.#single(number) : undefined;
   }
 
   /** The first entry that reaches to or past `index`; dirty ones only if asked. */
   next(index: number, which: "all" | "dirty" | "towrite" = "all"): MappingEntry | undefined {
-    const tag = which === "all" ? undefined : which === "dirty" ? DIRTY : TOWRITE;
-    const holding = this.find(index);
-    if (holding !== undefined && (tag === undefined || this.#tree.hasTag(holding.index, tag))) {
-      return holding;
-    }
+    if (which === "all") return this.find(index) ?? this.#after(index);
+    const tag = which === "dirty" ? DIRTY : TOWRITE;
+    const holding = this.#known(index);
+    if (holding !== undefined && this.#tree.hasTag(holding.index, tag)) return holding;
     const found = this.#tree.next(index, tag);
     return found < 0 ? undefined : this.#tree.get(found);
+  }
+
+  /** Whether the page lies in a huge page of zeros. */
+  isHugeZero(index: number): boolean {
+    if (this.#huge === 0 && this.#zeros.count === 0) return false;
+    const found = this.#known(index);
+    if (found !== undefined) return found.order === PMD_ORDER && found.kind === "zero";
+    return this.#zeros.has(Math.floor(index / PMD_PAGES));
+  }
+
+  /**
+   * How many pages from a border of 2 MiB on, at most `pages`, nobody has an entry for, but for
+   * runs of zeros; whole 2 MiB.
+   */
+  freeFrom(index: number, pages: number): number {
+    const first = this.#tree.next(index);
+    const stop = first < 0 ? index + pages : Math.min(index + pages, first);
+    return Math.max(0, alignedTo(PMD_ORDER, stop) - index);
+  }
+
+  /** Huge pages of zeros for all 2 MiB of a range that is free. */
+  addZeros(first: number, pages: number): void {
+    const added = this.#zeros.add(first / PMD_PAGES, pages / PMD_PAGES);
+    this.#pages += added * PMD_PAGES;
+  }
+
+  /** Forgets runs of zeros of a range, which nobody maps; a huge page in part of it goes whole. */
+  dropZeros(first: number, pages: number): void {
+    if (this.#zeros.count === 0 || pages <= 0) return;
+    const from = Math.floor(first / PMD_PAGES);
+    const past = Math.ceil((first + pages) / PMD_PAGES);
+    this.#pages -= this.#zeros.remove(from, past - from) * PMD_PAGES;
   }
 
   /**
@@ -216,6 +252,41 @@ export class MappingEntries {
     const first = alignedTo(order, index);
     const next = this.next(first);
     return next !== undefined && next.index < first + pagesOf(order) ? next : undefined;
+  }
+
+  /** The entry of its own that holds a page. */
+  #known(index: number): MappingEntry | undefined {
+    const found = this.#tree.get(index);
+    if (found !== undefined || this.#huge === 0) return found;
+    const huge = this.#tree.get(alignedTo(PMD_ORDER, index));
+    return huge?.order === PMD_ORDER ? huge : undefined;
+  }
+
+  /** The first entry behind a page that none holds. */
+  #after(index: number): MappingEntry | undefined {
+    const found = this.#tree.next(index);
+    if (this.#zeros.count > 0) {
+      const from = Math.floor(index / PMD_PAGES);
+      const past = Math.floor((found < 0 ? Number.MAX_SAFE_INTEGER : found) / PMD_PAGES);
+      for (const { start } of this.#zeros.intersect(from, past - from)) return this.#single(start);
+    }
+    return found < 0 ? undefined : this.#tree.get(found);
+  }
+
+  /** Takes a huge page of zeros out of its run: an entry that can be locked. */
+  #single(number: number): MappingEntry {
+    this.#zeros.remove(number, 1);
+    const index = number * PMD_PAGES;
+    const entry: MappingEntry = {
+      index,
+      order: PMD_ORDER,
+      kind: "zero",
+      frame: undefined,
+      locked: false,
+    };
+    this.#tree.set(index, entry);
+    this.#huge++;
+    return entry;
   }
 
   #sleep({ index }: MappingEntry): Waiter {

@@ -5,8 +5,9 @@
  *
  * @module
  */
+import { RangeSet } from "../lib/range-set.ts";
 import { PAGE_SIZE } from "./operations.ts";
-import { PMD_PAGES, type PageFrame, type PageOrder } from "./frames.ts";
+import { PMD_PAGES, type PageFrame, type PageOrder, ZERO_FRAME } from "./frames.ts";
 
 /** Bits of a word. */
 const WORD = 32;
@@ -34,6 +35,8 @@ export interface Translation {
 /** Pages that are mapped. */
 export class PageTable {
   readonly #windows = new Map<number, Window>();
+  /** Huge pages of zeros by number; none of them has a window. */
+  readonly #zeros = new RangeSet([], Number.POSITIVE_INFINITY);
   readonly #copies = new Map<number, PageFrame>();
   #changes = 0;
   /** The window that was looked up last. */
@@ -51,7 +54,9 @@ export class PageTable {
     if (copy !== undefined) return fillIn(into, index, copy, 0, true);
     const number = Math.floor(index / PMD_PAGES);
     const window = number === this.#number ? this.#window : this.#look(number);
-    if (window === undefined) return false;
+    if (window === undefined) {
+      return this.#isZeros(number) && fillIn(into, index, ZERO_FRAME, 0, false);
+    }
     const slot = index - number * PMD_PAGES;
     const { huge } = window;
     if (huge !== undefined) {
@@ -73,7 +78,7 @@ export class PageTable {
     if (window === undefined || this.#copies.size > 0) return 1;
     const slot = index - number * PMD_PAGES;
     const most = Math.min(pages, PMD_PAGES - slot);
-    if (window.huge !== undefined) return window.huge.device === undefined ? 1 : most;
+    if (window.huge !== undefined) return most;
     const first = window.frames[slot];
     if (first?.device === undefined) return 1;
     let run = 1;
@@ -87,7 +92,17 @@ export class PageTable {
 
   /** Whether a huge page is mapped there. */
   isHuge(index: number): boolean {
-    return this.#windows.get(Math.floor(index / PMD_PAGES))?.huge !== undefined;
+    const number = Math.floor(index / PMD_PAGES);
+    return this.#windows.get(number)?.huge !== undefined || this.#isZeros(number);
+  }
+
+  /** How many pages from `index` on lie in a run of zeros; 0 when it does not. */
+  zerosFrom(index: number): number {
+    const number = Math.floor(index / PMD_PAGES);
+    if (!this.#isZeros(number)) return 0;
+    const past = Number.MAX_SAFE_INTEGER / PMD_PAGES;
+    const [run] = this.#zeros.intersect(number, Math.floor(past) - number);
+    return run === undefined ? 0 : (run.start + run.length) * PMD_PAGES - index;
   }
 
   /** Whether single pages are mapped within the 2 MiB that hold a page: no huge one fits there. */
@@ -100,6 +115,7 @@ export class PageTable {
     const number = Math.floor(index / PMD_PAGES);
     let window = this.#windows.get(number);
     if (window === undefined || order !== 0) {
+      if (this.#zeros.count > 0) this.#zeros.remove(number, 1);
       window = { huge: undefined, hugeIsWritable: false, frames: [], writable: NO_BITS, count: 0 };
       if (order === 0) window = { ...window, writable: new Int32Array(PMD_PAGES / WORD) };
       this.#windows.set(number, window);
@@ -115,6 +131,12 @@ export class PageTable {
     if (window.frames[slot] === undefined) window.count++;
     window.frames[slot] = frame;
     setBit(window.writable, slot, writable);
+  }
+
+  /** Maps huge pages of zeros to a range of whole 2 MiB in which nothing else is mapped. */
+  mapZeros(first: number, pages: number): void {
+    this.#zeros.add(first / PMD_PAGES, pages / PMD_PAGES);
+    this.#changes++;
   }
 
   /** A private mapping has made a page its own. */
@@ -145,6 +167,7 @@ export class PageTable {
   /** Unmaps; returns how many pages went. A huge page of which a part is asked for goes whole. */
   unmap(first: number, pages: number, copies: boolean): number {
     let gone = copies ? this.#unmapCopies(first, pages) : 0;
+    gone += this.#unmapZeros(first, pages);
     for (const [number, window] of this.#within(first, pages)) {
       if (window.huge !== undefined) {
         gone++;
@@ -169,6 +192,16 @@ export class PageTable {
     this.#window = this.#windows.get(number);
     this.#number = this.#window === undefined ? -1 : number;
     return this.#window;
+  }
+
+  #isZeros(number: number): boolean {
+    return this.#zeros.count > 0 && this.#zeros.has(number);
+  }
+
+  #unmapZeros(first: number, pages: number): number {
+    if (this.#zeros.count === 0 || pages <= 0) return 0;
+    const from = Math.floor(first / PMD_PAGES);
+    return this.#zeros.remove(from, Math.ceil((first + pages) / PMD_PAGES) - from);
   }
 
   #unmapCopies(first: number, pages: number): number {

@@ -46,8 +46,8 @@ export class Mapping extends CheckedMemory implements MountUser {
   readonly #options: MapOptions;
   /** What changes the file; undefined when no store goes there. */
   readonly #writing: InodeWriting | undefined;
-  /** Whether all pages are the file's own blocks already. */
-  #isMade = false;
+  /** Up to where all pages were the file's own blocks, and what it said of its mapping then. */
+  #made: { readonly stop: number; readonly generation: number | undefined } | undefined;
   #state: "mapped" | "unmapped" | "revoked" = "mapped";
   /** Why it was revoked. */
   #reason = "";
@@ -123,6 +123,7 @@ export class Mapping extends CheckedMemory implements MountUser {
       throw new DaxError("ENOTSUP", { syscall: "mmap", path: this.path, detail });
     }
     if (this.#writing !== undefined) this.inode.filesystem.freezing?.pass("mmap");
+    this.#assertInFile("mmap", this.offset + this.length);
     this.#make();
     const isNew = !this.#raw.isOpen;
     const bytes = this.#raw.open();
@@ -258,11 +259,13 @@ export class Mapping extends CheckedMemory implements MountUser {
 
   /** All pages get blocks of their own, as far as they may be stored to. */
   #make(): void {
-    if (this.#isMade) return;
-    const { inode, offset, length } = this;
-    const dirty = this.#writing !== undefined && makePages(inode, offset, length);
-    if (this.#options.sync === true && dirty) this.#writing?.sync("data");
-    this.#isMade = true;
+    if (this.#writing === undefined) return;
+    const { inode, offset } = this;
+    const stop = Math.min(offset + this.length, inode.size);
+    if (this.#made?.stop === stop && this.#made.generation === inode.mapGeneration) return;
+    const dirty = makePages(inode, offset, stop - offset);
+    if (this.#options.sync === true && dirty) this.#writing.sync("data");
+    this.#made = { stop, generation: inode.mapGeneration };
   }
 
   /** MAP_SYNC needs a device on which flushing is enough. */
@@ -277,6 +280,11 @@ export class Mapping extends CheckedMemory implements MountUser {
   }
 
   #populate(write: boolean): void {
+    if (write && this.#writing !== undefined) {
+      // All blocks are asked for at once, which is sooner done, or sooner refused, than by pages.
+      this.inode.filesystem.freezing?.pass("mlock");
+      this.#make();
+    }
     this.#area.populate(this.offset, this.length, write && this.isWritable);
   }
 
@@ -345,11 +353,15 @@ export class Mapping extends CheckedMemory implements MountUser {
       const detail = `bytes ${at}+${length} of a mapping of ${this.length}`;
       throw new DaxError("EINVAL", { syscall: "load", path, detail });
     }
+    this.#assertInFile("load", this.offset + at + length);
+  }
+
+  #assertInFile(syscall: string, end: number): void {
+    const { path } = this;
     const { size } = this.inode;
-    const end = this.offset + at + length;
     if (end <= size || end <= Math.ceil(size / PAGE_SIZE) * PAGE_SIZE) return;
     const detail = `truncated to ${size} bytes under the mapping; Linux sends SIGBUS`;
-    throw new DaxError("EFAULT", { syscall: "load", path, detail });
+    throw new DaxError("EFAULT", { syscall, path, detail });
   }
 }
 

@@ -9,6 +9,7 @@ import { changingLayout } from "../../src/dax/layout-change.ts";
 import { MappingEntries } from "../../src/dax/mapping-entries.ts";
 import type { MappedArea } from "../../src/dax/mapped-area.ts";
 import type { Translation } from "../../src/dax/page-table.ts";
+import { populating } from "../../src/dax/populate.ts";
 import { type Steps, runToEnd } from "../../src/dax/steps.ts";
 import { fakeDax } from "../support/dax-fakes.ts";
 import { type Faulting, FaultingFile, faulting } from "../support/faulting-file.ts";
@@ -235,4 +236,33 @@ test("huge and single faults of one range meet: one of them gives way", () => {
       },
     };
   });
+});
+
+/** Steps at which nobody may come between, but where they sleep: populate has a thousand. */
+function* inOneGo(steps: Steps<void>): Steps<void> {
+  yield;
+  for (let step = steps.next(); step.done !== true; step = steps.next()) {
+    if (step.value?.woken === false) yield step.value;
+  }
+}
+
+test("populate against a store and a punch: zeros are where a hole is, and only there", () => {
+  const huge = new Set<number>();
+  const orders = everyOrder(() => {
+    const all = faulting(PMD, new FaultingFile(PMD, fakeDax(8)));
+    const areas = [all.map(), all.map()] as const;
+    return {
+      tasks: [
+        inOneGo(populating(areas[0], 0, PMD, false)),
+        touch(areas[1], 2, true),
+        punch(all, 2),
+      ],
+      check: () => {
+        sound(all, areas, 8);
+        huge.add(all.space.counters.pmdFaults);
+      },
+    };
+  });
+  expect(orders).toBeGreaterThan(20);
+  expect(huge).toEqual(new Set([0, 1]));
 });

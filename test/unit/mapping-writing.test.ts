@@ -293,3 +293,24 @@ test("words that are none are refused", () => {
   expect(codeOf(() => file.map({ access: none }))).toBe("EINVAL");
   expect(codeOf(() => file.map({ access: "write", populate: none }))).toBe("EINVAL");
 });
+
+test.each([false, true])("a file that was cut and grows has blocks for bytes: lazy %s", (lazy) => {
+  const { file, map, disk, tree } = mapped(8);
+  const mapping = map({ lazy });
+  file.truncate(3 * PAGE + 5);
+  expect(codeOf(() => mapping.bytes)).toBe("EFAULT");
+  expect(codeOf(() => mapping.mlock({ write: true }))).toBe("EFAULT");
+  file.truncate(8 * PAGE);
+  expect(mapping.bytes).toHaveLength(8 * PAGE);
+  expect(file.attributes().blocks).toBe(8 * 8);
+  mapping.unmap();
+  const array = map({ revocable: true });
+  expect(array.bytes).toHaveLength(8 * PAGE);
+  file.fallocate("punch", PAGE, PAGE, true);
+  expect(file.attributes().blocks).toBe(7 * 8);
+  expect([array.bytes.length, file.attributes().blocks]).toEqual([8 * PAGE, 8 * 8]);
+  array.unmap();
+  file.close();
+  tree.close();
+  expect(complaints(disk.bytes)).toEqual([]);
+});

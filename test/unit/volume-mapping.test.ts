@@ -2,12 +2,14 @@
  * Mappings of files in a real image on a real mapping of the host: aliases, stitched fragments,
  * what revoking does to them, and that nobody dies.
  */
+import { constants } from "node:buffer";
 import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openFileMedia } from "../../src/node/file-media.ts";
-import { type Volume, openVolume } from "../../src/node/volume.ts";
+import { makeVolume } from "../../src/node/make-volume.ts";
+import { type Volume, checkVolume, openVolume } from "../../src/node/volume.ts";
 import { probed } from "../judges/judge.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
 import { makeFolder } from "../support/host-tree.ts";
@@ -135,5 +137,49 @@ describe.skipIf(judge.missing)(`mapped files${judge.hint}`, () => {
     ]);
     other.close({ revoke: true });
     expect([alias.length, stitched.length, view.length]).toEqual([0, 0, 0]);
+  });
+
+  test("stores through bytes of a file that was cut and has grown are the file's alone", () => {
+    const path = join(folder, "writable");
+    makeVolume(path, { size: { bytes: 2 ** 23 }, blockSize: PAGE });
+    const other = openVolume(path, { write: true });
+    const file = other.open("/cut", { create: true, access: "readwrite" });
+    file.write(noise(4, 8 * PAGE));
+    const mapping = file.map({ access: "write" });
+    file.truncate(3 * PAGE + 5);
+    other.fs.writeFileSync("/beside", noise(5, 5 * PAGE));
+    expect(codeOf(() => mapping.bytes)).toBe("EFAULT");
+    file.truncate(8 * PAGE);
+    mapping.bytes.fill(4, 4 * PAGE);
+    mapping.flush();
+    mapping.unmap();
+    const want = new Uint8Array(8 * PAGE).fill(4, 4 * PAGE);
+    want.set(noise(4, 3 * PAGE + 5));
+    expect(same(other.fs.readFileSync("/cut"), want)).toBe(true);
+    expect(same(other.fs.readFileSync("/beside"), noise(5, 5 * PAGE))).toBe(true);
+    file.close();
+    other.close();
+    expect([...checkVolume(path)]).toEqual([]);
+  });
+
+  test("a hole of gigabytes is one array, made at once; one that no array holds is EFBIG", () => {
+    const path = join(folder, "huge");
+    makeVolume(path, { size: { bytes: 2 ** 23 }, blockSize: PAGE });
+    const other = openVolume(path, { write: true });
+    const file = other.open("/sparse", { create: true, access: "readwrite" });
+    file.truncate(2 ** 40);
+    file.pwrite(noise(6, PAGE), 2 ** 31);
+    const mapping = file.map({ length: 3 * 2 ** 30 });
+    const { bytes } = mapping;
+    expect([bytes.length, bytes[2 ** 30]]).toEqual([3 * 2 ** 30, 0]);
+    expect(same(bytes.subarray(2 ** 31, 2 ** 31 + PAGE), noise(6, PAGE))).toBe(true);
+    mapping.unmap();
+    const all = file.map();
+    const holds = 2 ** 40 <= constants.MAX_LENGTH;
+    expect(codeOf(() => all.bytes)).toBe(holds ? undefined : "EFBIG");
+    expect(all.getUint8(2 ** 40 - 1)).toBe(0);
+    all.unmap();
+    file.close();
+    other.close();
   });
 });
