@@ -58,7 +58,7 @@ export class Buffers implements ByteStore {
       const replayed = this.#overlay.get(block);
       if (replayed !== undefined) return replayed;
     }
-    return this.#alias(block, what) ?? this.#copy(block);
+    return this.#alias(block) ?? this.#copy(block, what);
   }
 
   /**
@@ -159,7 +159,7 @@ export class Buffers implements ByteStore {
     throw new DaxError("EROFS", { syscall: "write", path: this.device.name });
   }
 
-  #alias(block: number, what: string): BlockBuffer | undefined {
+  #alias(block: number): BlockBuffer | undefined {
     const range = this.#range;
     if (range === undefined) return undefined;
     const start = block * this.blockSize;
@@ -168,26 +168,13 @@ export class Buffers implements ByteStore {
     const pgoff = Math.floor(byte / PAGE_SIZE);
     const within = byte - pgoff * PAGE_SIZE;
     const pages = Math.ceil((within + this.blockSize) / PAGE_SIZE);
-    const span = this.#translate(range, pgoff, pages, block, what);
+    const span = translate(range, pgoff, pages);
     // A block that ends in other memory than it starts in cannot be one view.
-    if (span.pages < pages) return undefined;
+    if (span === undefined || span.pages < pages) return undefined;
     return { memory: span.memory, at: span.start + within };
   }
 
-  #translate(range: DaxRange, pgoff: number, pages: number, block: number, what: string): DaxSpan {
-    try {
-      return range.device.directAccess(pgoff, pages, "access");
-    } catch (error) {
-      if (!isDaxError(error, "EHWPOISON")) throw error;
-      throw new DaxError("EIO", {
-        syscall: "read",
-        path: this.device.name,
-        detail: `${what} ${block} lies on poisoned memory; only writing it anew heals it`,
-      });
-    }
-  }
-
-  #copy(block: number): BlockBuffer {
+  #copy(block: number, what: string): BlockBuffer {
     const known = this.#copies.get(block);
     if (known !== undefined) {
       this.#copies.delete(block);
@@ -195,7 +182,7 @@ export class Buffers implements ByteStore {
       return known;
     }
     const bytes = new Uint8Array(this.blockSize);
-    this.device.readBytes(block * this.blockSize, bytes);
+    this.#load(block, bytes, what);
     const buffer = viewOf(bytes);
     this.#copies.set(block, buffer);
     if (this.#copies.size > this.#limit) {
@@ -207,12 +194,35 @@ export class Buffers implements ByteStore {
     return buffer;
   }
 
+  #load(block: number, bytes: Uint8Array, what: string): void {
+    try {
+      this.device.readBytes(block * this.blockSize, bytes);
+    } catch (error) {
+      if (this.#range === undefined || !isDaxError(error, "EIO")) throw error;
+      throw new DaxError("EIO", {
+        syscall: "read",
+        path: this.device.name,
+        detail: `${what} ${block} lies on poisoned memory; only writing it anew heals it`,
+      });
+    }
+  }
+
   #refuse(block: number, what: string): never {
     throw new DaxError("EUCLEAN", {
       syscall: "read",
       path: this.device.name,
       detail: `${what} ${block} lies outside the device of ${this.blocks} blocks; run a check`,
     });
+  }
+}
+
+/** Undefined over poison: a block beside it in its page can be read all the same, by request. */
+function translate({ device }: DaxRange, pgoff: number, pages: number): DaxSpan | undefined {
+  try {
+    return device.directAccess(pgoff, pages, "access");
+  } catch (error) {
+    if (!isDaxError(error, "EHWPOISON")) throw error;
+    return undefined;
   }
 }
 

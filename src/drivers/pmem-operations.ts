@@ -61,7 +61,7 @@ export class PmemOperations implements DaxOperations {
 
   recoveryWrite(pgoff: number, start: number, source: Uint8Array): number {
     const offset = pgoff * PAGE_SIZE + start;
-    if (this.#poison.first(offset, source.length) === undefined) {
+    if (this.#badIn(offset, source.length) === undefined) {
       return this.#range.write(offset, [source]);
     }
     if (offset % PAGE_SIZE !== 0 || source.length % PAGE_SIZE !== 0) return 0;
@@ -76,10 +76,7 @@ export class PmemOperations implements DaxOperations {
     const offset = pgoff * PAGE_SIZE + start;
     let length = 0;
     for (let i = 0; i < sources.length; i++) length += (sources[i] as Uint8Array).length;
-    // A store to a part of a bad page would not heal it, and Linux does not try: whole pages do.
-    const page = Math.floor(offset / PAGE_SIZE) * PAGE_SIZE;
-    const pages = Math.ceil((offset + length - page) / PAGE_SIZE);
-    const bad = this.#poison.first(page, pages * PAGE_SIZE);
+    const bad = this.#badIn(offset, length);
     if (bad !== undefined) this.#refusePoison("copy_from_iter", bad);
     return this.#range.write(offset, sources);
   }
@@ -104,6 +101,13 @@ export class PmemOperations implements DaxOperations {
       }),
       writable,
     );
+  }
+
+  /** The first bad byte of the pages that bytes lie in: storing to a part of one does not heal it. */
+  #badIn(offset: number, length: number): number | undefined {
+    const page = Math.floor(offset / PAGE_SIZE) * PAGE_SIZE;
+    const pages = Math.ceil((offset + length - page) / PAGE_SIZE);
+    return this.#poison.first(page, pages * PAGE_SIZE);
   }
 
   #refusePoison(syscall: string, bad: number): never {

@@ -90,6 +90,9 @@ describe("bad blocks", () => {
     expect(pmem.dax.recoveryWrite(2, 1, noise(1, PAGE_SIZE - 1))).toBe(0);
     expect(pmem.dax.recoveryWrite(2, 0, noise(1, PAGE_SIZE - 1))).toBe(0);
     expect(pmem.dax.recoveryWrite(1, 512, noise(1, 2 * PAGE_SIZE))).toBe(0);
+    // Not a byte of these is bad, but their page is: Linux looks at that.
+    expect(pmem.dax.recoveryWrite(2, 0, noise(1, 100))).toBe(0);
+    expect(pmem.dax.recoveryWrite(2, 2048, noise(1, 100))).toBe(0);
     expect(pmem.dax.recoveryWrite(2, 0, page)).toBe(PAGE_SIZE);
     expect(media.badRanges()).toEqual([]);
     expect(pmem.poison.table.total).toBe(0);
@@ -98,6 +101,25 @@ describe("bad blocks", () => {
     expect(same(back, page)).toBe(true);
     // Over good memory it is a plain copy, of any alignment.
     expect(pmem.dax.recoveryWrite(2, 5, noise(2, 10))).toBe(10);
+  });
+
+  test("blocks beside a bad one in its page are read all the same", () => {
+    const { pmem, media } = pmemOf(SIZE);
+    pmem.disk.write(16, page);
+    media.injectPoison(2 * PAGE_SIZE + 1024, 512);
+    const buffers = new Buffers(pmem.disk, 1024);
+    const back = new Uint8Array(1024);
+    for (const block of [8, 10, 11]) {
+      buffers.read(block, back, "group descriptors");
+      expect(same(back, page.subarray((block - 8) * 1024, (block - 7) * 1024))).toBe(true);
+    }
+    expect(() => buffers.get(9, "group descriptors")).toThrow(/^EIO.*group descriptors 9 lies on/u);
+    buffers.write(9, noise(3, 1024));
+    buffers.write(10, noise(4, 1024));
+    buffers.read(9, back, "group descriptors");
+    expect(same(back, noise(3, 1024))).toBe(true);
+    buffers.read(10, back, "group descriptors");
+    expect(same(back, noise(4, 1024))).toBe(true);
   });
 
   test("recovery_write is 0 bytes when the poison stays", () => {

@@ -47,6 +47,22 @@ describe("the superblock", () => {
     expect(message).toContain("e2fsck -b 8193 -B 1024");
     expect(codeOf(() => openVolume(media, { write: true }))).toBe("EIO");
   });
+
+  test("of what is mounted: reading goes on, and the next commit ends writing", () => {
+    const { media } = poisoned();
+    const volume = openVolume(media, { write: true });
+    media.injectPoison(1024, 1);
+    expect(same(volume.fs.readFileSync("/f"), noise(1, 3 * PAGE))).toBe(true);
+    expect(volume.fs.readdirSync("/")).toContain("f");
+    volume.fs.mkdirSync("/new");
+    expect(() => volume.sync()).toThrow(/^EIO.*sector 2 is bad/u);
+    expect(codeOf(() => volume.fs.mkdirSync("/other"))).toBe("EROFS");
+    expect(same(volume.fs.readFileSync("/f"), noise(1, 3 * PAGE))).toBe(true);
+    expect(codeOf(() => volume.close())).toBe("EIO");
+    // Nothing but the superblock was lost, and it is as it was.
+    media.clearPoison(1024, 1024);
+    openVolume(media).close();
+  });
 });
 
 describe("the journal", () => {
