@@ -11,7 +11,7 @@ import { changingLayout } from "../dax/layout-change.ts";
 import { runToEnd } from "../dax/steps.ts";
 import type { Inode } from "./filesystem.ts";
 import { denied } from "./permissions.ts";
-import type { FallocateMode } from "./writing.ts";
+import { FALLOCATE_MODES, type FallocateMode } from "./writing.ts";
 
 /** What to do about memory that was handed out and may be stored to. */
 export interface LayoutOptions {
@@ -50,13 +50,16 @@ export function changedBy(mode: FallocateMode, offset: number, length: number): 
   return { offset, length: moves ? Number.POSITIVE_INFINITY : length, cuts: false };
 }
 
-/** @throws EINVAL, EOPNOTSUPP */
+/** @throws EINVAL, EOPNOTSUPP for a mode that is none, and for `keepSize` with what always moves */
 export function assertRange(
   mode: FallocateMode,
   offset: number,
   length: number,
   keepSize: boolean,
 ): void {
+  if (!FALLOCATE_MODES.includes(mode)) {
+    throw denied("EOPNOTSUPP", `mode ${mode}: there are ${FALLOCATE_MODES.join(", ")}`);
+  }
   const sane = Number.isSafeInteger(offset) && offset >= 0 && Number.isSafeInteger(length);
   if (!sane || length <= 0) throw denied("EINVAL", `bytes ${offset}+${length}`);
   if (keepSize && (mode === "collapse" || mode === "insert")) {

@@ -59,6 +59,8 @@ export interface PinPagesOptions {
 /** A page, and how to let it go. */
 interface Held {
   readonly page: UserPage;
+  /** It is the file's own memory, and not a copy. */
+  readonly isMedia: boolean;
   readonly release: () => void;
 }
 
@@ -92,7 +94,8 @@ export function pinPages(
       held.push(hold(mapping, from, run));
       from += run;
     }
-    const release = pinInSpace(mapping, at, length, { name, longTerm });
+    const stays = held.some(({ isMedia }) => isMedia);
+    const release = stays ? pinInSpace(mapping, at, length, { name, longTerm }) : () => {};
     return pinned(held, release);
   } catch (error) {
     for (const { release } of held) release();
@@ -127,7 +130,8 @@ function pinned(held: readonly Held[], releaseFile: () => void): PinnedPages {
 
 /**
  * Among the pages of the file, or of the device: what moves its blocks finds them busy. Pages of a
- * cache may go their own way.
+ * cache may go their own way. Whether the file was opened for dax (S_DAX) says nothing of that: a
+ * device with dax has no cache in front of it.
  */
 function pinInSpace(
   mapping: Pinnable,
@@ -135,7 +139,6 @@ function pinInSpace(
   length: number,
   options: Required<PinPagesOptions>,
 ): () => void {
-  if (!(mapping instanceof RawMapping) && !mapping.inode.isDax) return () => {};
   const space = spaceOf(mapping);
   const start = mapping instanceof RawMapping ? mapping.deviceStart : mapping.offset;
   const first = Math.floor((start + at) / PAGE_SIZE);
@@ -210,7 +213,7 @@ function holdDax(mapping: Pinnable, device: DaxDevice, byte: number, named: Name
     map.unpin(pgoff);
     device.exit();
   };
-  return { page, release };
+  return { page, isMedia: true, release };
 }
 
 function holdCached(mapping: Mapping, store: Iomap["store"], byte: number, named: Named): Held {
@@ -219,7 +222,7 @@ function holdCached(mapping: Mapping, store: Iomap["store"], byte: number, named
   const memory = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const start = byte % PAGE_SIZE;
   const deposit = (part: Uint8Array): void => bytes.set(part, start);
-  return { page: { memory, start, deposit, ...named }, release: () => {} };
+  return { page: { memory, start, deposit, ...named }, isMedia: false, release: () => {} };
 }
 
 function refused(mapping: Pinnable, why: string): DaxError {

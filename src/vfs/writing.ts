@@ -48,6 +48,15 @@ export interface RenameOptions {
 /** fallocate(2). `allocate` and `zero` may grow the file unless `keepSize`; `punch` never does. */
 export type FallocateMode = "allocate" | "punch" | "zero" | "collapse" | "insert";
 
+/** All of them. */
+export const FALLOCATE_MODES: readonly FallocateMode[] = [
+  "allocate",
+  "punch",
+  "zero",
+  "collapse",
+  "insert",
+];
+
 /** What changes an inode, and for a directory the names in it. */
 export interface InodeWriting {
   /**

@@ -40,10 +40,21 @@ export class ToyDisk {
     this.disk = new Proxy<BlockDevice>(ram, {
       get: (target, key) => {
         if (key === "dax") return dax ? range : undefined;
+        if (key === "readBytes") return this.#readBytes.bind(this);
         const value: unknown = Reflect.get(target, key, target);
         return typeof value === "function" ? value.bind(target) : value;
       },
     });
+  }
+
+  #readBytes(offset: number, target: Uint8Array): void {
+    const [first, last] = [offset, offset + target.length - 1].map((at) =>
+      Math.floor(at / PAGE_SIZE),
+    );
+    for (const page of this.poison) {
+      if (page >= first! && page <= last!) throw new DaxError("EIO", { detail: `page ${page}` });
+    }
+    target.set(this.bytes.subarray(offset, offset + target.length));
   }
 
   #operations({ spanPages = 2 ** 30, stitches = false }: ToyDiskOptions): DaxOperations {

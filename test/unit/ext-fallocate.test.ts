@@ -19,14 +19,13 @@ import { FileTree } from "../../src/vfs/file-tree.ts";
 import { extentsIn, seekTo } from "../../src/vfs/extents.ts";
 import type { Inode } from "../../src/vfs/filesystem.ts";
 import { S_IFCHR, S_IFIFO } from "../../src/vfs/modes.ts";
-import type { FallocateMode, InodeWriting } from "../../src/vfs/writing.ts";
+import { FALLOCATE_MODES, type FallocateMode, type InodeWriting } from "../../src/vfs/writing.ts";
 import { codeOf } from "../support/bytes.ts";
 import { plainDirectory, plainFile, writingOf } from "../support/ext-mounted.ts";
 import { complaints } from "../support/ext-writing.ts";
 
 const MIB = 2 ** 20;
 const HUGE = 2 * MIB;
-const MODES: readonly FallocateMode[] = ["allocate", "punch", "zero", "collapse", "insert"];
 
 /** A new filesystem, mounted. */
 function mounted(device: BlockDevice, options: MakeExtOptions = {}): ExtFilesystem {
@@ -114,6 +113,7 @@ describe("refusals", () => {
     ["no length", "allocate", 0, 0, false, "EINVAL"],
     ["an offset below 0", "punch", -4096, 4096, true, "EINVAL"],
     ["part of a byte", "zero", 0.5, 4096, true, "EINVAL"],
+    ["a mode that is none", "shrink" as FallocateMode, 0, 16_384, false, "EOPNOTSUPP"],
     ["collapse keeps no size", "collapse", 0, 16_384, true, "EOPNOTSUPP"],
     ["insert keeps no size", "insert", 0, 16_384, true, "EOPNOTSUPP"],
     ["a block is no cluster", "collapse", 4096, 16_384, false, "EINVAL"],
@@ -149,16 +149,19 @@ describe("refusals", () => {
     expect(codeOf(() => writingOf(made).fallocate("allocate", 0, 1))).toBe("EISDIR");
   });
 
+  const codesWith = (flag: number) => {
+    const before = writing.flags;
+    writing.flags = before | flag;
+    const all = FALLOCATE_MODES.map((mode) =>
+      codeOf(() => writing.fallocate(mode, 16_384, 16_384)),
+    );
+    writing.flags = before;
+    return all;
+  };
+
   test("flags: nothing where immutable, only allocation where append-only", () => {
-    const codes = (flag: number) => {
-      const before = writing.flags;
-      writing.flags = before | flag;
-      const all = MODES.map((mode) => codeOf(() => writing.fallocate(mode, 16_384, 16_384)));
-      writing.flags = before;
-      return all;
-    };
-    expect(codes(EXT4_IMMUTABLE_FL)).toEqual(MODES.map(() => "EPERM"));
-    const [allocate, ...others] = codes(EXT4_APPEND_FL);
+    expect(codesWith(EXT4_IMMUTABLE_FL)).toEqual(FALLOCATE_MODES.map(() => "EPERM"));
+    const [allocate, ...others] = codesWith(EXT4_APPEND_FL);
     expect(allocate).not.toBe("EPERM");
     expect(others).toEqual(others.map(() => "EPERM"));
   });
@@ -167,7 +170,9 @@ describe("refusals", () => {
     const old = onRam(8, { type: "ext3", blockSize: 1024 }).filesystem;
     const file = makeFile(old);
     file.writing.write(new Uint8Array(9000).fill(1), 0);
-    const codes = MODES.map((mode) => codeOf(() => file.writing.fallocate(mode, 1024, 2048)));
+    const codes = FALLOCATE_MODES.map((mode) =>
+      codeOf(() => file.writing.fallocate(mode, 1024, 2048)),
+    );
     expect(codes[1]).not.toBe("EOPNOTSUPP");
     expect(codes.filter((code) => code === "EOPNOTSUPP")).toHaveLength(4);
     expect(seekTo(file.inode, 0, "hole")).toBe(1024);
@@ -202,7 +207,7 @@ describe("through an open file", () => {
   test("O_DSYNC makes it durable", () => {
     const file = tree.open("sync", { create: true, access: "write", sync: "data" });
     const journal = filesystem.writing?.journal;
-    for (const mode of MODES.slice(0, 3)) {
+    for (const mode of FALLOCATE_MODES.slice(0, 3)) {
       const before = journal?.committed ?? 0;
       file.fallocate(mode, 1024, 4096);
       expect(journal?.committed).toBeGreaterThan(before);

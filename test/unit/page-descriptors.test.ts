@@ -28,12 +28,12 @@ import { refusal } from "../support/refusal.ts";
 const PAGE = 4096;
 const image = emptyImage({ type: "ext4", blockSize: 4096, inodes: 64 }, 4);
 
-function stage(withPages: boolean) {
+function stage(withPages: boolean, dax: "always" | "inode" | "never" = "always") {
   const { pmem } = pmemOf(image.length);
   pmem.disk.write(0, image);
   const map = withPages ? attachPageMap(pmem.dax) : undefined;
   const environment = seededEnvironment(1);
-  const tree = new FileTree(ext.mount(pmem.disk, { write: true, dax: "always" }, environment));
+  const tree = new FileTree(ext.mount(pmem.disk, { write: true, dax }, environment));
   const file = tree.open("/a", { create: true, access: "readwrite" });
   file.pwrite(noise(1, 8 * PAGE), 0);
   return { pmem, map, tree, file };
@@ -90,6 +90,24 @@ describe("a pin", () => {
     pins.release();
     pins.release();
     expect(map!.state(pageOf(file, 0)).pins).toBe(0);
+  });
+
+  test.for(["inode", "never"] as const)("keeps the file's blocks on a mount with dax=%s", (dax) => {
+    const { file, tree } = stage(true, dax);
+    const mapping = file.map({ access: "write", lazy: true });
+    const pins = pinPages(mapping, 0, 3 * PAGE, { name: "a card" });
+    for (const change of [
+      () => file.truncate(0),
+      () => file.fallocate("punch", 0, PAGE, true),
+      () => file.fallocate("collapse", 0, PAGE),
+    ]) {
+      expect(refusal(change).code).toBe("EBUSY");
+    }
+    const long = { name: "rdma", longTerm: true };
+    expect(refusal(() => pinPages(mapping, 0, PAGE, long)).code).toBe("EOPNOTSUPP");
+    pins.release();
+    file.truncate(0);
+    tree.close({ revoke: true });
   });
 
   test("outlives its mapping, and then still keeps the file's blocks", () => {

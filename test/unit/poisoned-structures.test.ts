@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { copyIn, copyOf } from "../../src/lib/memory.ts";
+import { healMedia } from "../../src/media/heal.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import { openVolume } from "../../src/node/volume.ts";
@@ -60,7 +61,7 @@ describe("the superblock", () => {
     expect(same(volume.fs.readFileSync("/f"), noise(1, 3 * PAGE))).toBe(true);
     expect(codeOf(() => volume.close())).toBe("EIO");
     // Nothing but the superblock was lost, and it is as it was.
-    media.clearPoison(1024, 1024);
+    healMedia(media, 1024, 512);
     openVolume(media).close();
   });
 });

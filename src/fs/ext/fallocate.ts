@@ -14,7 +14,7 @@
 import { EXT4_EXTENTS_FL, EXT4_INLINE_DATA_FL } from "../../format/ext-inode.ts";
 import type { ErrnoCode } from "../../lib/errno.ts";
 import { S_IFDIR, S_IFIFO, S_IFREG } from "../../vfs/modes.ts";
-import type { FallocateMode } from "../../vfs/writing.ts";
+import { FALLOCATE_MODES, type FallocateMode } from "../../vfs/writing.ts";
 import { allocateRange, zeroRange } from "./fallocate-allocate.ts";
 import { punchRange } from "./fallocate-punch.ts";
 import { collapseRange, insertRange } from "./fallocate-shift.ts";
@@ -86,6 +86,9 @@ function checkCall(
   if (!(Number.isInteger(offset) && offset >= 0 && Number.isInteger(length) && length > 0)) {
     const detail = `${length} bytes from ${offset}; whole numbers, the length above 0`;
     throw refusal("EINVAL", "fallocate", detail);
+  }
+  if (!FALLOCATE_MODES.includes(mode)) {
+    throw refusal("EOPNOTSUPP", "fallocate", `mode ${mode} is none`);
   }
   if (keepSize && (mode === "collapse" || mode === "insert")) {
     throw refusal("EOPNOTSUPP", "fallocate", `${mode} always changes the size`);
