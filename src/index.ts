@@ -337,6 +337,7 @@ export type {
   ResourceDescriptor,
   ResourceMatch,
 } from "./platform/resources.ts";
+export * from "./platform/nfit.ts";
 export { sanitise } from "./platform/sanitise.ts";
 export type { SanitiseOptions } from "./platform/sanitise.ts";
 export { formatSize, parseSize } from "./lib/size.ts";

@@ -103,7 +103,7 @@ export class PmemOperations implements DaxOperations {
     );
   }
 
-  /** The first bad byte of the pages that bytes lie in: storing to a part of one does not heal it. */
+  /** The first bad byte of the pages that bytes lie in: a store to a part of one heals nothing. */
   #badIn(offset: number, length: number): number | undefined {
     const page = Math.floor(offset / PAGE_SIZE) * PAGE_SIZE;
     const pages = Math.ceil((offset + length - page) / PAGE_SIZE);

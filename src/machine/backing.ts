@@ -27,6 +27,8 @@ export interface HostMediaOptions {
 export interface MachineHost {
   /** @throws DaxError: ENOENT for a file that is not there, EBUSY for one that is in use */
   openMedia(path: string, options: HostMediaOptions): Media;
+  /** All of a small file, as firmware's tables are. @throws E2BIG for more than `most` bytes */
+  readFile?(path: string, most: number): Uint8Array;
 }
 
 /** A host without files: enough for machines that consist of memory. */

@@ -23,6 +23,7 @@ import {
 } from "./backing.ts";
 import { type MachineDescription, PHYSICAL_LIMIT, describeMachine } from "./describe.ts";
 import { type Unplaced, placeModules } from "./firmware.ts";
+import { withFirmwareTable } from "./firmware-table.ts";
 import type { MachineInput } from "./input.ts";
 import { Machine } from "./machine.ts";
 import { buildMap } from "./memory-map.ts";
@@ -46,7 +47,9 @@ export function bootMachine(
   const description = describeMachine(input);
   const backings: Backing[] = [];
   try {
-    return boot(description, host, environment ?? seededEnvironment(description.seed), backings);
+    const log: string[] = [];
+    const complete = withFirmwareTable(description, host, log);
+    return boot(complete, host, environment ?? seededEnvironment(complete.seed), backings, log);
   } catch (error) {
     for (const { media } of backings) media.close();
     throw error;
@@ -58,11 +61,11 @@ function boot(
   host: MachineHost,
   environment: Environment,
   backings: Backing[],
+  log: string[],
 ): Machine {
   const { profile, seed } = description;
   const { modules, special } = openModules(description, host, backings);
   const marked = openMarked(description, host, backings);
-  const log: string[] = [];
   const reported = modules.filter((_, i) => description.pmem[i]?.as === "e820");
   const memoryMap = buildMap(description, reported, special.dax, log);
   const resources = new ResourceTree("PCI mem", PHYSICAL_LIMIT - 1n);

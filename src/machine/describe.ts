@@ -12,7 +12,7 @@ import {
   TYPE_WORDS,
 } from "../platform/e820.ts";
 import { type MemmapElement, applyMem, applyMemmap, parseMemmap } from "../platform/memmap.ts";
-import type { NamespaceMode } from "../platform/regions.ts";
+import type { NamespaceMode, ReportedRange } from "../platform/regions.ts";
 import type { AddressRange } from "../platform/resources.ts";
 import { BACKING_KEYS, type BackingDescription, readBacking } from "./describe-backing.ts";
 import { type ExportDescription, type NbdDescription, SERVED_KEYS, readServed } from "./exports.ts";
@@ -50,6 +50,8 @@ export interface PmemDescription extends BackingDescription {
   /** Whether firmware tells of it by the NFIT or by a type 12 entry of its map. */
   readonly as: "nfit" | "e820";
   readonly mode?: NamespaceMode;
+  /** What a firmware table says of the range beside all that. */
+  readonly reported?: Pick<ReportedRange, "mappings" | "platform" | "readOnly">;
 }
 
 /** One `memmap=`, and what stands behind the range it marks persistent. */
@@ -72,6 +74,8 @@ export interface MachineDescription {
   readonly mem?: string;
   readonly memmap: readonly MemmapDescription[];
   readonly pmem: readonly PmemDescription[];
+  /** ACPI's table of persistent memory, or the file that it lies in. */
+  readonly nfit?: string | Uint8Array;
   /** RAM disks, in bytes each. */
   readonly brd: readonly number[];
   /** Memory set aside for device-dax, and what is made of it. */
@@ -132,6 +136,7 @@ const machine = object({
   mem: sizeText,
   memmap: listOf(readMemmap),
   pmem: listOf(pmem),
+  nfit: (value, path) => (value instanceof Uint8Array ? value : text(value, path)),
   brd: readRamDisks,
   ...SPECIAL_KEYS,
   ...MAPPED_KEY,
@@ -150,7 +155,10 @@ const machine = object({
 export function describeMachine(input: unknown): MachineDescription {
   const given = machine(input, []);
   const profile = given.profile ?? "modern";
-  const { e820, mem } = given;
+  const { e820, mem, nfit } = given;
+  if (nfit !== undefined && profile === "v4.1") {
+    throw new DescriptionError(["nfit"], " is unknown to Linux 4.1; leave it out, or modern", true);
+  }
   const description: MachineDescription = {
     name: given.name ?? "machine",
     profile,
@@ -160,6 +168,7 @@ export function describeMachine(input: unknown): MachineDescription {
     ...(mem === undefined ? {} : { mem }),
     memmap: given.memmap ?? [],
     pmem: (given.pmem ?? []).map((fields, i) => readPmem(fields, ["pmem", i], profile)),
+    ...(nfit === undefined ? {} : { nfit }),
     brd: given.brd ?? [],
     ...readSpecial(given, profile),
     dm: readMapped(given.dm),

@@ -144,6 +144,11 @@ export interface MachineInput {
   /** Kernel options: the text after `memmap=`. */
   readonly memmap?: OneOrMore<string | MarkedRangeInput>;
   readonly pmem?: OneOrMore<PmemInput>;
+  /**
+   * ACPI's table of persistent memory: a file such as `/sys/firmware/acpi/tables/NFIT`, or its
+   * bytes. Its ranges are regions; a module of `pmem` that starts where one does stands behind it.
+   */
+  readonly nfit?: string | Uint8Array;
   /** RAM disks. */
   readonly brd?: OneOrMore<SizeInput | { readonly count?: number; readonly size: SizeInput }>;
   /** Devices of device-mapper, made in this order when the others are attached. */

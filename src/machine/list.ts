@@ -172,7 +172,7 @@ class Lister {
 
 /** Modules are what the NFIT describes; what an e820 map marks has none. */
 function hasModule({ region }: Slot & { readonly region: Region }): boolean {
-  return region.provider === "ACPI.NFIT";
+  return region.mappings > 0;
 }
 
 /** Units of ndctl's sizes: below how many bytes, the names, and the bytes in one. */

@@ -108,7 +108,7 @@ export class Slot {
       ...(backing.domains === undefined ? {} : { domains: backing.domains }),
       physicalStart: Number(this.range.start),
       profile,
-      readOnly: backing.media.readOnly,
+      readOnly: region?.readOnly === true || backing.media.readOnly,
       hosts,
       resources,
       claimName: region?.namespace.name ?? "pmem",

@@ -53,14 +53,15 @@ export function namespaces(
 ): Slot[] {
   const described = pmem.filter(({ as }) => as === "nfit");
   const slots = modules.map(({ start, length, backing }, i) => {
-    const { mode } = described[i] ?? {};
+    const { mode, reported } = described[i] ?? {};
     const range: ReportedRange = {
       start,
       length,
       provider: "ACPI.NFIT",
       ...(backing.domain === undefined ? {} : { domain: backing.domain }),
       ...(mode === undefined ? {} : { mode }),
-      readOnly: backing.media.readOnly,
+      ...reported,
+      readOnly: reported?.readOnly === true || backing.media.readOnly,
     };
     if (backing.domain !== "volatile") insertPersistent(range, context.resources);
     return makeSlot(range, ids, context, () => ({ backing, offset: 0 }));

@@ -39,6 +39,7 @@ export function fileHost(folder = "."): MachineHost {
         ...(create === undefined ? {} : { create }),
       });
     },
+    readFile: (path, most) => readLimited(resolve(folder, path), most, "a firmware table"),
   };
 }
 
@@ -54,7 +55,13 @@ export function loadMachine(path: string, environment?: Environment): Machine {
 
 /** What a machine file says, checked but not booted. @throws as {@link loadMachine} */
 export function readMachineFile(path: string): MachineInput {
-  return parseMachineText(readLimited(path), path);
+  const bytes = readLimited(path, LARGEST_FILE, "a machine file");
+  try {
+    return parseMachineText(new TextDecoder("utf-8", { fatal: true }).decode(bytes), path);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new DaxError("EINVAL", { path, detail: "a machine file is UTF-8 text, and this is not" });
+  }
 }
 
 /**
@@ -78,8 +85,9 @@ export function parseMachineText(text: string, name = "machine"): MachineInput {
   return input;
 }
 
-function readLimited(path: string): string {
-  const bytes = new Uint8Array(LARGEST_FILE + 1);
+/** A short file; those of the kernel have no size until they are read. */
+function readLimited(path: string, most: number, what: string): Uint8Array {
+  const bytes = new Uint8Array(most + 1);
   const length = typed(path, () => {
     const file = openSync(path, "r");
     try {
@@ -92,19 +100,12 @@ function readLimited(path: string): string {
       closeSync(file);
     }
   });
-  if (length > LARGEST_FILE) throw tooLarge(path);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, length));
-  } catch {
-    throw new DaxError("EINVAL", { path, detail: "a machine file is UTF-8 text, and this is not" });
-  }
+  if (length > most) throw tooLarge(path, most, what);
+  return bytes.subarray(0, length);
 }
 
-function tooLarge(path: string): DaxError {
-  return new DaxError("E2BIG", {
-    path,
-    detail: `more than ${LARGEST_FILE} bytes; a machine file is far shorter`,
-  });
+function tooLarge(path: string, most = LARGEST_FILE, what = "a machine file"): DaxError {
+  return new DaxError("E2BIG", { path, detail: `more than ${most} bytes; ${what} is far shorter` });
 }
 
 /** Levels of brackets, or of marks in one line: a machine needs four. */

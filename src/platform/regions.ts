@@ -28,6 +28,10 @@ export interface ReportedRange extends AddressRange {
   /** `fsdax` wants page structures and 2 MiB alignment for them, `raw` does without. */
   readonly mode?: NamespaceMode;
   readonly readOnly?: boolean;
+  /** Modules that share the range: allocations in it are made for all of them. */
+  readonly mappings?: number;
+  /** What the platform says of power loss; the domain unless given. Of a volatile range, too. */
+  readonly platform?: PersistenceDomain;
 }
 
 /** How a namespace without a label is served. */
@@ -54,6 +58,8 @@ export interface Region extends AddressRange {
   readonly align: bigint;
   readonly volatile: boolean;
   readonly readOnly: boolean;
+  /** Modules that share it: none in an e820 map, one in an NFIT that does not say. */
+  readonly mappings: number;
   readonly persistence: RegionPersistence;
   readonly namespace: Namespace;
 }
@@ -81,17 +87,18 @@ export function softReservedRanges(entries: readonly E820Entry[]): AddressRange[
 /** Makes a range a region with its namespace. */
 export function createRegion(range: ReportedRange, ids: RegionIds): Region {
   const id = ids.take();
-  const { start, length, provider, domain, readOnly = false } = range;
+  const { start, length, provider, domain, readOnly = false, platform = domain } = range;
   return {
     id,
     name: `region${id}`,
     start,
     length,
     provider,
-    align: defaultAlign(length),
+    align: defaultAlign(length, range.mappings),
     volatile: domain === "volatile",
     readOnly,
-    persistence: domain === "eadr" ? "cpu_cache" : known(domain),
+    mappings: range.mappings ?? (provider === "e820" ? 0 : 1),
+    persistence: platform === "eadr" ? "cpu_cache" : known(platform),
     namespace: {
       name: `namespace${id}.0`,
       disk: namespaceDisk(id),

@@ -36,6 +36,8 @@ export interface GuestOptions {
   readonly nvdimms?: readonly { readonly path: string; readonly size: number }[];
   /** Files that are virtio-pmem devices as they are. */
   readonly virtioPmem?: readonly string[];
+  /** Files with tables of ACPI's that the firmware hands on, beside its own. */
+  readonly acpiTables?: readonly string[];
   /** Virtio disks with the serials d0, d1, ...: paths, or NBD URIs. */
   readonly disks?: readonly string[];
   /** The unix socket that the guest reaches as 10.0.2.100, port 10809. */
@@ -137,7 +139,7 @@ const MACHINE =
   "-no-reboot -device virtio-blk-pci,drive=out,serial=out";
 
 function qemuArguments(guest: string, folder: string, options: GuestOptions): string[] {
-  const { nvdimms = [], virtioPmem = [], commandLine = "" } = options;
+  const { nvdimms = [], virtioPmem = [], commandLine = "", acpiTables = [] } = options;
   const slots = nvdimms.length + virtioPmem.length;
   const out = `file=${value(join(folder, "out.tar"))}`;
   const named: Readonly<Record<string, string>> = {
@@ -150,7 +152,8 @@ function qemuArguments(guest: string, folder: string, options: GuestOptions): st
     drive: `${out},format=raw,if=none,id=out,cache=unsafe`,
   };
   const words = Object.entries(named).flatMap(([name, text]) => [`-${name}`, text]);
-  return [...words, ...MACHINE.split(" "), ...devices(options)];
+  const tables = acpiTables.flatMap((path) => ["-acpitable", `file=${value(path)}`]);
+  return [...words, ...MACHINE.split(" "), ...devices(options), ...tables];
 }
 
 /** Waits for QEMU's end; one that takes too long is killed. */

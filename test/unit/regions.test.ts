@@ -23,6 +23,7 @@ test("every range is a region with one namespace that spans it", () => {
   const range = { start: 0x1_0000_0000n, length: 64n * MIB, provider: "ACPI.NFIT" } as const;
   expect(createRegion(range, ids)).toEqual({
     id: 0,
+    mappings: 1,
     name: "region0",
     start: 0x1_0000_0000n,
     length: 64n * MIB,
