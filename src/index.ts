@@ -69,6 +69,7 @@ export type { RawMapOptions, RawTarget } from "./dax/raw-mapping.ts";
 export { ALL_PAGES, AddressSpace } from "./dax/address-space.ts";
 export type { AddressSpaceOptions, Area, StandStill } from "./dax/address-space.ts";
 export { DeviceFreeze, freezeDevice, thawDevice } from "./block/device-freeze.ts";
+export { type DeviceUse, DeviceUsers, type SectorRange } from "./block/device-users.ts";
 export { AddressRangeScrub } from "./platform/address-range-scrub.ts";
 export type {
   ScrubCapabilities,
@@ -164,7 +165,7 @@ export type { DeviceRange } from "./drivers/dax-ranges.ts";
 export type { PhysicalRange } from "./drivers/dax-space.ts";
 export { DaxFile } from "./drivers/dax-file.ts";
 export { DevDax } from "./drivers/device-dax.ts";
-export type { BindOptions, DaxDriver } from "./drivers/device-dax.ts";
+export type { BindOptions, DaxDriver, ResizeOptions } from "./drivers/device-dax.ts";
 export { fsDaxGet, fsDaxPut } from "./drivers/fsdev.ts";
 export type { Addressing, FilesystemDax } from "./drivers/fsdev.ts";
 export { KmemMemory, memoryBlockSize } from "./drivers/kmem.ts";

@@ -6,6 +6,7 @@
 import type { ByteStore, DaxRange } from "../dax/iomap.ts";
 import type { Memo } from "../lib/memo.ts";
 import type { DeviceFreeze } from "./device-freeze.ts";
+import type { DeviceUse, SectorRange } from "./device-users.ts";
 
 /** Bytes in a sector, always, whatever the logical block size. */
 export const SECTOR_SIZE = 512;
@@ -24,13 +25,20 @@ export interface Standstill {
   thaw(by: "device"): void;
 }
 
-/** Who has a device in use: a mounted filesystem. */
+/** Who has a device in use: a mounted filesystem, a table, a raw mapping, a client. */
 export interface DeviceUser {
+  /** For the EBUSY of others: `ext4 on pmem0p1, mounted at /a`. */
+  readonly name: string;
+  readonly use: DeviceUse;
+  /** What he calls himself in his own EBUSY: `mkfs`. It follows from `use` unless given. */
+  readonly syscall?: string;
   /**
    * How it is made to stand still, for a device that is about to; undefined where nothing is ever
    * written.
    */
   readonly freezing?: Standstill | undefined;
+  /** Tables: who uses what they make of the device. */
+  above?(): readonly DeviceUser[];
 }
 
 /**
@@ -67,8 +75,11 @@ export interface BlockDevice extends ByteStore {
   /** Whether it stands still, and how to make it; absent where it cannot, or others do that. */
   readonly freezing?: DeviceFreeze | undefined;
   /**
-   * Somebody uses the device until the returned function is called; that may be called again.
-   * Absent where nobody has to know.
+   * Somebody uses the device, or a run of its sectors, until the returned function is called; that
+   * may be called again. Absent where nobody has to know.
+   * @throws EBUSY naming who is there already and cannot be beside him
    */
-  hold?(user: DeviceUser): () => void;
+  hold?(user: DeviceUser, range?: SectorRange): () => void;
+  /** Who uses it, or some of a run of its sectors; absent as `hold`. */
+  users?(range?: SectorRange): readonly DeviceUser[];
 }

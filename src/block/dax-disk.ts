@@ -17,6 +17,7 @@ import {
   SECTOR_SIZE,
 } from "./block-device.ts";
 import { DeviceFreeze } from "./device-freeze.ts";
+import type { SectorRange } from "./device-users.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable, refuseDiscard } from "./request.ts";
 
 /** How a disk over a dax device is made. */
@@ -47,8 +48,12 @@ export class DaxDisk implements BlockDevice {
     this.#file = { size, iomapBegin: () => map };
   }
 
-  hold(user: DeviceUser): () => void {
-    return this.freezing.hold(user);
+  hold(user: DeviceUser, range?: SectorRange): () => void {
+    return this.freezing.users.hold(user, range);
+  }
+
+  users(range?: SectorRange): readonly DeviceUser[] {
+    return this.freezing.users.of(range);
   }
 
   read(sector: number, target: Uint8Array): void {

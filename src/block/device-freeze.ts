@@ -10,6 +10,7 @@ import { isShared } from "../dax/media-failures.ts";
 import { RawFreeze } from "../dax/raw-freeze.ts";
 import { DaxError } from "../lib/errno.ts";
 import type { BlockDevice, DeviceUser } from "./block-device.ts";
+import { DeviceUsers } from "./device-users.ts";
 
 /** Whether one device stands still, and who stands on it. */
 export class DeviceFreeze {
@@ -18,32 +19,19 @@ export class DeviceFreeze {
    * the write goes on, as one that has waited. Otherwise it fails with EAGAIN.
    */
   whenFrozen: ((syscall: string) => void) | undefined;
-  /** What the device is to those below it. */
-  readonly asUser: DeviceUser = {
-    freezing: { freeze: () => this.freeze(), thaw: () => this.thaw() },
-  };
+  /** Who stands on it. */
+  readonly users: DeviceUsers;
   readonly #device: Pick<BlockDevice, "name" | "dax">;
-  /** How often each has joined: a filesystem may be in several trees. */
-  readonly #users = new Map<DeviceUser, number>();
   /** What ends each freeze, the last one last. */
   readonly #thaws: (() => void)[] = [];
 
   constructor(device: Pick<BlockDevice, "name" | "dax">) {
     this.#device = device;
+    this.users = new DeviceUsers(device);
   }
 
   get frozen(): boolean {
     return this.#thaws.length > 0;
-  }
-
-  /** Somebody uses the device until the returned function is called; that may be called again. */
-  hold(user: DeviceUser): () => void {
-    this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
-    let held = true;
-    return () => {
-      if (held) this.#leave(user);
-      held = false;
-    };
   }
 
   /**
@@ -58,11 +46,11 @@ export class DeviceFreeze {
     const thaw = (): void => {
       for (const step of undo.splice(0)) step();
       // Who has gone meanwhile is not thawed.
-      const there = frozen.splice(0).filter((user) => this.#users.has(user));
+      const there = frozen.splice(0).filter((user) => this.users.has(user));
       for (const user of there) user.freezing?.thaw("device");
     };
     try {
-      for (const user of filesystems ? this.#users.keys() : []) {
+      for (const user of filesystems ? this.users.of() : []) {
         user.freezing?.freeze({ by: "device" });
         frozen.push(user);
       }
@@ -73,9 +61,10 @@ export class DeviceFreeze {
           const detail = `${holder.name} has claimed its memory, and stores by itself`;
           throw new DaxError("EBUSY", { syscall: "freeze", path: name, detail });
         }
+        const { start, length } = dax;
         const raw = RawFreeze.of(dax.device);
-        raw.freeze();
-        undo.push(() => raw.thaw());
+        raw.freeze(start, length);
+        undo.push(() => raw.thaw(start, length));
       }
     } catch (error) {
       thaw();
@@ -101,12 +90,6 @@ export class DeviceFreeze {
     if (!this.frozen) return;
     const detail = "the device is frozen; the request waits for thaw";
     throw new DaxError("EAGAIN", { syscall, path: this.#device.name, detail });
-  }
-
-  #leave(user: DeviceUser): void {
-    const left = (this.#users.get(user) ?? 0) - 1;
-    if (left > 0) this.#users.set(user, left);
-    else this.#users.delete(user);
   }
 }
 

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { type DaxError, isDaxError } from "../lib/errno.ts";
+import { DaxError, isDaxError } from "../lib/errno.ts";
 import type { BlockDevice } from "./block-device.ts";
+import { namesOf } from "./device-users.ts";
 import type { DeviceNumber, DeviceNumbers } from "./device-numbers.ts";
 import { openPartitions, type PartitionTable, readPartitionTable } from "./partition-table.ts";
 
@@ -70,9 +71,11 @@ export class DiskPartitions {
 
   /**
    * Reads the table anew (BLKRRPART): all devices are made anew.
-   * @throws EIO, EUCLEAN, EBADMSG as {@link readPartitionTable}; then there are no partitions
+   * @throws EBUSY naming a filesystem or a mapped device that has some of the disk; EIO, EUCLEAN,
+   *   EBADMSG as {@link readPartitionTable}; then there are no partitions
    */
   rescan(): void {
+    this.#assertUnused();
     this.clear();
     const table = readPartitionTable(this.#disk);
     if (table === undefined) return;
@@ -84,6 +87,14 @@ export class DiskPartitions {
     }
     this.#table = table;
     this.#notes = notes;
+  }
+
+  #assertUnused(): void {
+    const users = this.#disk.users?.() ?? [];
+    const holders = users.filter(({ use }) => use !== "raw" && use !== "open");
+    if (holders.length === 0) return;
+    const detail = `in use by ${namesOf(holders)}; end that first`;
+    throw new DaxError("EBUSY", { syscall: "rescan", path: this.#disk.name, detail });
   }
 
   /** Forgets all partitions and gives their numbers back. */

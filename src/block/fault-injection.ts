@@ -15,6 +15,7 @@ import {
   SECTOR_SIZE,
 } from "./block-device.ts";
 import type { DeviceFreeze } from "./device-freeze.ts";
+import type { SectorRange } from "./device-users.ts";
 import { checkBytes, checkRequest, checkSectors } from "./request.ts";
 
 /** What a request does; `write` includes writeZeroes and discard. */
@@ -94,8 +95,12 @@ export class FaultyDevice implements BlockDevice {
     return this.inner.freezing;
   }
 
-  hold(user: DeviceUser): () => void {
-    return this.inner.hold?.(user) ?? (() => {});
+  hold(user: DeviceUser, range?: SectorRange): () => void {
+    return this.inner.hold?.(user, range) ?? (() => {});
+  }
+
+  users(range?: SectorRange): readonly DeviceUser[] {
+    return this.inner.users?.(range) ?? [];
   }
 
   read(sector: number, target: Uint8Array): void {

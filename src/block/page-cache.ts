@@ -11,7 +11,13 @@
  */
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { assert } from "../lib/errno.ts";
-import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "./block-device.ts";
+import {
+  type BlockDevice,
+  type DeviceUser,
+  type QueueLimits,
+  SECTOR_SIZE,
+} from "./block-device.ts";
+import type { SectorRange } from "./device-users.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable } from "./request.ts";
 
 /** What was copied, in bytes. */
@@ -64,6 +70,14 @@ export class PageCache implements BlockDevice {
     let count = 0;
     for (const { dirty } of this.#pages.values()) if (dirty) count++;
     return count;
+  }
+
+  hold(user: DeviceUser, range?: SectorRange): () => void {
+    return this.#device.hold?.(user, range) ?? (() => {});
+  }
+
+  users(range?: SectorRange): readonly DeviceUser[] {
+    return this.#device.users?.(range) ?? [];
   }
 
   read(sector: number, target: Uint8Array): void {

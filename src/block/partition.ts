@@ -5,6 +5,7 @@
  */
 import type { DaxRange } from "../dax/iomap.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
+import { DaxError } from "../lib/errno.ts";
 import {
   type BlockDevice,
   type DeviceUser,
@@ -12,6 +13,7 @@ import {
   SECTOR_SIZE,
 } from "./block-device.ts";
 import { DeviceFreeze } from "./device-freeze.ts";
+import type { SectorRange } from "./device-users.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable } from "./request.ts";
 
 /** Where a partition lies on its disk. */
@@ -55,13 +57,23 @@ export class Partition implements BlockDevice {
     this.dax = daxOf(disk.dax, options.start * SECTOR_SIZE, options.sectors * SECTOR_SIZE);
   }
 
-  hold(user: DeviceUser): () => void {
-    const own = this.freezing.hold(user);
-    const disk = this.disk.hold?.(user);
-    return () => {
+  /** The disk, too, where others may have this partition, or all of it. */
+  hold(user: DeviceUser, range?: SectorRange): () => void {
+    const own = this.freezing.users.hold(user, range);
+    try {
+      const disk = this.disk.hold?.(user, this.#onDisk(range));
+      return () => {
+        own();
+        disk?.();
+      };
+    } catch (error) {
       own();
-      disk?.();
-    };
+      throw error instanceof DaxError ? error.at({ path: this.name }) : error;
+    }
+  }
+
+  users(range?: SectorRange): readonly DeviceUser[] {
+    return this.disk.users?.(this.#onDisk(range)) ?? this.freezing.users.of(range);
   }
 
   read(sector: number, target: Uint8Array): void {
@@ -100,6 +112,10 @@ export class Partition implements BlockDevice {
     checkWritable(this);
     checkBytes(this, "write", offset, source.length);
     this.disk.writeBytes(this.start * SECTOR_SIZE + offset, source);
+  }
+
+  #onDisk({ start, sectors }: SectorRange = { start: 0, sectors: this.sectors }): SectorRange {
+    return { start: this.start + start, sectors: Math.min(sectors, this.sectors - start) };
   }
 }
 

@@ -11,6 +11,7 @@ import {
   SECTOR_SIZE,
 } from "./block-device.ts";
 import { DeviceFreeze } from "./device-freeze.ts";
+import type { SectorRange } from "./device-users.ts";
 import { checkBytes, checkRequest, checkSectors, checkWritable, refuseDiscard } from "./request.ts";
 
 /** How a RAM disk is made. */
@@ -43,8 +44,12 @@ export class RamDisk implements BlockDevice {
     this.#bytes = bytes;
   }
 
-  hold(user: DeviceUser): () => void {
-    return this.freezing.hold(user);
+  hold(user: DeviceUser, range?: SectorRange): () => void {
+    return this.freezing.users.hold(user, range);
+  }
+
+  users(range?: SectorRange): readonly DeviceUser[] {
+    return this.freezing.users.of(range);
   }
 
   read(sector: number, target: Uint8Array): void {

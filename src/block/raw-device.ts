@@ -4,27 +4,20 @@
  *
  * @module
  */
-import { holdsAll } from "../dax/media-failures.ts";
-import { useRange } from "../dax/range-users.ts";
 import { type RawMapOptions, RawMapping } from "../dax/raw-mapping.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
-import { DaxError } from "../lib/errno.ts";
 import type { BlockDevice } from "./block-device.ts";
 import { daxRangeOf } from "./dax-capability.ts";
 
 /**
  * Aliases a device's memory: a mapping of it, or of a part.
- * @throws EOPNOTSUPP for a device without dax, EBUSY while a filesystem is mounted on some of it
- *   or somebody holds it, and as {@link RawMapping}
+ * @throws EOPNOTSUPP for a device without dax, EBUSY while a filesystem is mounted on some of it,
+ *   also through device-mapper, or somebody has claimed its memory; and as {@link RawMapping}
  */
 export function mapRaw(device: BlockDevice, options: RawMapOptions = {}): RawMapping {
   const range = daxRangeOf(device);
-  const { holder } = range.device;
-  if (holder !== undefined && holdsAll(holder)) {
-    const detail = `${range.device.name} is held by ${holder.name}; end that first`;
-    throw new DaxError("EBUSY", { syscall: "mmap", path: device.name, detail });
-  }
-  const release = useRange(range, "raw mapping", device.name);
+  const user = { name: `a raw mapping of ${device.name}`, use: "raw" } as const;
+  const release = device.hold?.(user) ?? (() => {});
   try {
     const target = {
       name: device.name,

@@ -11,6 +11,7 @@ import {
   SECTOR_SIZE,
 } from "./block-device.ts";
 import type { DeviceFreeze } from "./device-freeze.ts";
+import type { SectorRange } from "./device-users.ts";
 import { readBytesBySector, writeBytesBySector } from "./request.ts";
 import type { LogWriter } from "./write-log-writer.ts";
 
@@ -41,8 +42,12 @@ export class RecordedDevice implements BlockDevice {
     return this.inner.freezing;
   }
 
-  hold(user: DeviceUser): () => void {
-    return this.inner.hold?.(user) ?? (() => {});
+  hold(user: DeviceUser, range?: SectorRange): () => void {
+    return this.inner.hold?.(user, range) ?? (() => {});
+  }
+
+  users(range?: SectorRange): readonly DeviceUser[] {
+    return this.inner.users?.(range) ?? [];
   }
 
   read(sector: number, target: Uint8Array): void {

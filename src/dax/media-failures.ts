@@ -47,16 +47,9 @@ export interface MediaFailure {
 }
 
 /** Who listens, and how often: a table once for each of its legs there. */
-interface Listening extends SharedUse {
+interface Listening {
+  readonly who: Pick<DaxHolder, "name">;
   count: number;
-}
-
-/** How a device that is shared is used. */
-export interface SharedUse {
-  /** For the EBUSY of others: `device-mapper`. */
-  readonly name: string;
-  /** All of it, or some range that is noted elsewhere (`useRange`). */
-  readonly uses: "all" | "range";
 }
 
 /** The holder that all who stand on one dax device share. */
@@ -70,7 +63,7 @@ class SharedHolder implements DaxHolder {
 
   /** Of all of them. */
   get name(): string {
-    return [...new Set(Array.from(this.listeners.values(), ({ name }) => name))].join(", ");
+    return [...new Set(Array.from(this.listeners.values(), ({ who }) => who.name))].join(" and ");
   }
 
   notifyFailure(offset: number, length: number, reason: FailureReason): void {
@@ -90,22 +83,20 @@ export function isShared(holder: DaxHolder): boolean {
 
 const HOLDERS = new WeakMap<DaxDevice, SharedHolder>();
 
-/** Whether a holder leaves nothing of the device to others. */
-export function holdsAll(holder: DaxHolder): boolean {
-  if (!(holder instanceof SharedHolder)) return true;
-  return Array.from(holder.listeners.values()).some(({ uses }) => uses === "all");
-}
-
 /**
- * Claims a device for everybody who shares it, and listens.
+ * Claims a device for everybody who shares it, and listens; `who` is for the EBUSY of others.
  * @throws EBUSY, ENXIO as `DaxDevice.claim`
  */
-export function listen(device: DaxDevice, listener: FailureListener, use: SharedUse): void {
+export function listen(
+  device: DaxDevice,
+  listener: FailureListener,
+  who: Pick<DaxHolder, "name">,
+): void {
   const holder = HOLDERS.get(device) ?? new SharedHolder(device);
   device.claim(holder);
   HOLDERS.set(device, holder);
   const known = holder.listeners.get(listener);
-  if (known === undefined) holder.listeners.set(listener, { ...use, count: 1 });
+  if (known === undefined) holder.listeners.set(listener, { who, count: 1 });
   else known.count++;
 }
 

@@ -6,8 +6,16 @@
  * @module
  */
 import { DaxError } from "../lib/errno.ts";
+import { ALL_PAGES } from "./address-space.ts";
 import { AddressSpaces } from "./address-spaces.ts";
 import { DaxDevice } from "./dax-device.ts";
+import { PAGE_SIZE } from "./operations.ts";
+
+/** Bytes of the device. */
+interface FrozenRange {
+  readonly start: number;
+  readonly length: number;
+}
 
 const known = new WeakMap<DaxDevice, RawFreeze>();
 
@@ -22,7 +30,7 @@ export class RawFreeze {
    */
   whenFrozen: (() => void) | undefined;
   readonly #device: DaxDevice;
-  #count = 0;
+  readonly #frozen: FrozenRange[] = [];
 
   private constructor(device: DaxDevice) {
     this.#device = device;
@@ -40,41 +48,53 @@ export class RawFreeze {
   }
 
   get frozen(): boolean {
-    return this.#count > 0;
+    return this.#frozen.length > 0;
   }
 
   /**
-   * Writes back what was stored, and takes the right to store away. Freezes nest. It costs what is
-   * dirty.
+   * Writes back what was stored, and takes the right to store away: of all of the device, or of
+   * `length` bytes from `start`, as for a partition of it. Freezes nest. It costs what is dirty.
    * @throws EBUSY when memory was handed out that may be stored to and cannot be taken back, EIO
    */
-  freeze(): void {
+  freeze(start = 0, length = Number.POSITIVE_INFINITY): void {
     const space = AddressSpaces.of(this.#device).get(RAW_INO);
-    const holder = space?.holderOf(0);
+    const holder = space?.holderOf(start, length);
     if (holder !== undefined) {
       const detail = `${holder}; unmap that first, or map it revocable`;
       throw new DaxError("EBUSY", { syscall: "freeze", path: this.#device.name, detail });
     }
-    space?.writeProtect();
-    space?.writeBack();
-    this.#count++;
+    const first = Math.floor(start / PAGE_SIZE);
+    const pages = Math.min(ALL_PAGES, Math.ceil((start + length) / PAGE_SIZE)) - first;
+    space?.writeProtect(first, pages);
+    space?.writeBack(first, pages);
+    this.#frozen.push({ start, length });
   }
 
-  /** Ends one freeze. @throws EINVAL when there is none */
-  thaw(): void {
-    if (this.#count === 0) {
-      const detail = "it is not frozen";
+  /** Ends one freeze of these bytes. @throws EINVAL when there is none */
+  thaw(start = 0, length = Number.POSITIVE_INFINITY): void {
+    const found = this.#frozen.findLastIndex(
+      (range) => range.start === start && range.length === length,
+    );
+    if (found < 0) {
+      const part = length === Number.POSITIVE_INFINITY ? "it is" : `bytes ${start}+${length} are`;
+      const detail = `${part} not frozen`;
       throw new DaxError("EINVAL", { syscall: "thaw", path: this.#device.name, detail });
     }
-    this.#count--;
+    this.#frozen.splice(found, 1);
   }
 
-  /** Every write fault passes here. @throws EAGAIN while the device is frozen */
-  pass(): void {
-    if (this.#count === 0) return;
+  /** Every write fault passes here. @throws EAGAIN while one of the bytes is frozen */
+  pass(start = 0, length = Number.POSITIVE_INFINITY): void {
+    if (this.#frozen.length === 0 || !this.#holds(start, length)) return;
     this.whenFrozen?.();
-    if (this.#count === 0) return;
+    if (!this.#holds(start, length)) return;
     const detail = "the device is frozen; the store waits for thaw";
     throw new DaxError("EAGAIN", { syscall: "store", path: this.#device.name, detail });
+  }
+
+  #holds(start: number, length: number): boolean {
+    return this.#frozen.some(
+      (range) => range.start < start + length && start < range.start + range.length,
+    );
   }
 }

@@ -220,7 +220,7 @@ export class RawMapping extends CheckedMemory {
       const detail = `${align} bytes at ${unit * align} lie in more than one range, or none`;
       throw new DaxError("EFAULT", { syscall: "fault", path: name, detail });
     }
-    if (write) RawFreeze.of(device).pass();
+    if (write) RawFreeze.of(device).pass(unit * align, align);
     this.#pages.map(unit, write);
   }
 

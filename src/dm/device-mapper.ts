@@ -12,6 +12,7 @@ import {
   type KnownDevice,
   numberText,
 } from "./device-directory.ts";
+import { namesOf } from "../block/device-users.ts";
 import { isShared } from "../dax/media-failures.ts";
 import { MappedDevice } from "./mapped-device.ts";
 import { TARGET_TYPES } from "./target-types.ts";
@@ -133,18 +134,12 @@ export class DeviceMapper {
    */
   remove(word: string, options: RemoveMappedOptions = {}): void {
     const device = this.get(word);
-    const holder = device.dax?.device.holder;
-    const users =
-      device.openCount + (device.dax?.device.users ?? 0) + (holder === undefined ? 0 : 1);
-    if (users > 0) {
+    const { users = 0, holder } = device.dax?.device ?? {};
+    if (device.openCount + users > 0 || holder !== undefined) {
       if (options.deferred !== true) {
-        const held = holder === undefined ? "" : `, held by ${holder.name}`;
-        const cause = `open count ${device.openCount}${held}; remove what stands on it first`;
-        throw refused(
-          "EBUSY",
-          device.name,
-          `device-mapper: remove ioctl on ${device.name}: ${cause}`,
-        );
+        const open = `open count ${device.openCount}${whoHas(device)}`;
+        const failed = `device-mapper: remove ioctl on ${device.name}: ${open}`;
+        throw refused("EBUSY", device.name, `${failed}; remove what stands on it first`);
       }
       device.deferred = true;
       return;
@@ -166,7 +161,7 @@ export class DeviceMapper {
       const { users = 0, holder } = device.dax?.device ?? {};
       const held = holder !== undefined && !isShared(holder);
       if (device.openCount === above.length && users === 0 && !held) continue;
-      const by = held ? `, held by ${holder.name}` : "";
+      const by = whoHas(device);
       const detail = `open count ${device.openCount}, ${above.length} of them mapped devices${by}`;
       throw refused("EBUSY", device.name, `${detail}; unmount and close it first`);
     }
@@ -262,6 +257,14 @@ export class DeviceMapper {
       throw refused("EBUSY", name, `${failed}: the number ${number} is taken`);
     }
   }
+}
+
+/** Who keeps a device in use, for a message. */
+function whoHas(device: MappedDevice): string {
+  const holder = device.dax?.device.holder;
+  const held = holder === undefined || isShared(holder) ? "" : `, held by ${holder.name}`;
+  const users = device.users();
+  return `${held}${users.length === 0 ? "" : `, in use by ${namesOf(users)}`}`;
 }
 
 function checkName(name: string): void {

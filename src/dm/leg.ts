@@ -4,30 +4,62 @@
  * @module
  */
 import type { BlockDevice, DeviceUser } from "../block/block-device.ts";
+import type { DeviceFreeze } from "../block/device-freeze.ts";
+import { reachesFilesystem } from "../block/device-users.ts";
 import type { DaxRange } from "../dax/iomap.ts";
-import { type FailureListener, type SharedUse, forget, listen } from "../dax/media-failures.ts";
+import { type FailureListener, forget, listen } from "../dax/media-failures.ts";
 import { type KnownDevice, numberText } from "./device-directory.ts";
 
-const MAPPER: SharedUse = { name: "device-mapper", uses: "all" };
+/** What the tables of a mapped device are to its legs. */
+export function tableUser(owner: { readonly name: string }, standing: DeviceFreeze): DeviceUser {
+  return {
+    get name() {
+      return `the mapped device ${owner.name}`;
+    },
+    use: "table",
+    freezing: { freeze: () => standing.freeze(), thaw: () => standing.thaw() },
+    above: () => standing.users.of(),
+  };
+}
+
+/**
+ * A filesystem on a mapped device uses what lies in its legs as well.
+ * @throws EBUSY naming a raw mapping there
+ */
+export function reachThrough(user: DeviceUser, legs: readonly BlockDevice[]): void {
+  if (!reachesFilesystem(user)) return;
+  const { name, syscall = "mount" } = user;
+  for (const leg of legs) leg.hold?.({ name, syscall, use: "through" })();
+}
 
 /** A device that a table has open. */
 export class Leg {
   readonly known: KnownDevice;
   readonly device: BlockDevice;
   readonly #listener: FailureListener;
+  readonly #user: DeviceUser;
   #dax: DaxRange | undefined;
   /** Ends the use of a device that wants to know who stands on it. */
   readonly #release: (() => void) | undefined;
   #closed = false;
 
-  /** @throws EBUSY when somebody has claimed the device's dax memory, ENXIO when it is gone */
+  /**
+   * @throws EBUSY when somebody has the device, or has claimed its dax memory; ENXIO when it is
+   *   gone
+   */
   constructor(known: KnownDevice, listener: FailureListener, user: DeviceUser) {
     this.known = known;
     this.device = known.device;
     this.#listener = listener;
+    this.#user = user;
     this.#dax = known.device.dax;
-    if (this.#dax !== undefined) listen(this.#dax.device, listener, MAPPER);
     this.#release = known.device.hold?.(user);
+    try {
+      if (this.#dax !== undefined) listen(this.#dax.device, listener, user);
+    } catch (error) {
+      this.#release?.();
+      throw error;
+    }
     known.opened?.(1);
   }
 
@@ -41,7 +73,7 @@ export class Leg {
     const now = this.device.dax;
     if (now?.device !== this.#dax?.device) {
       if (this.#dax !== undefined) forget(this.#dax.device, this.#listener);
-      if (now !== undefined) listen(now.device, this.#listener, MAPPER);
+      if (now !== undefined) listen(now.device, this.#listener, this.#user);
       this.#dax = now;
     }
     return now;

@@ -15,6 +15,7 @@ import {
   SECTOR_SIZE,
 } from "../block/block-device.ts";
 import { DeviceFreeze } from "../block/device-freeze.ts";
+import type { SectorRange } from "../block/device-users.ts";
 import type { DeviceNumber } from "../block/device-numbers.ts";
 import {
   checkBytes,
@@ -33,6 +34,7 @@ import { numberText } from "./device-directory.ts";
 import { passUp } from "./failure-routing.ts";
 import type { FailureListener } from "../dax/media-failures.ts";
 import { byteRun, part, runOf } from "./request-parts.ts";
+import { reachThrough, tableUser } from "./leg.ts";
 import type { Placed, Table } from "./table.ts";
 import { type LoadContext, loadTable } from "./table-loader.ts";
 import { splitArguments, type TableLine } from "./words.ts";
@@ -178,7 +180,7 @@ export class MappedDevice implements BlockDevice {
       readOnly,
       event: () => this.event(),
       failed: this.#failed,
-      user: this.#standing.asUser,
+      user: tableUser(this, this.#standing),
     });
     if (this.#losesDax(table)) {
       table.destroy();
@@ -263,26 +265,29 @@ export class MappedDevice implements BlockDevice {
   }
 
   /** Takes the device into use; the returned function ends that, once. @throws ENXIO */
-  open(): () => void {
+  open(name = "somebody who has it open"): () => void {
+    return this.hold({ name, use: "open" });
+  }
+
+  /** As {@link open}; `suspend` freezes a filesystem. @throws ENXIO, EBUSY naming who is there */
+  hold(user: DeviceUser, range?: SectorRange): () => void {
     this.#assertThere("open");
+    reachThrough(user, this.below);
+    const leave = this.#standing.users.hold(user, range);
+    if (user.use === "through") return leave;
     this.openCount++;
     let open = true;
     return () => {
       if (!open) return;
       open = false;
+      leave();
       this.openCount--;
       this.#options.closed();
     };
   }
 
-  /** As {@link open}, by a mounted filesystem; `suspend` freezes it. @throws ENXIO */
-  hold(user: DeviceUser): () => void {
-    const close = this.open();
-    const leave = this.#standing.hold(user);
-    return () => {
-      leave();
-      close();
-    };
+  users(range?: SectorRange): readonly DeviceUser[] {
+    return this.#standing.users.of(range);
   }
 
   /** Ends the device: its mapper has seen to it that nobody uses it. Idempotent. */

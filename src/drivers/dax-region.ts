@@ -8,6 +8,7 @@ import type { DaxHosts } from "../dax/hosts.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import type { Tracer } from "../lib/environment.ts";
 import { DaxError } from "../lib/errno.ts";
+import { givenText } from "../lib/given.ts";
 import type { DomainRange, Media } from "../media/media.ts";
 import type { ResourceTree } from "../platform/resources.ts";
 import { type DeviceRange, checkRanges, pagesOf, sizeOf } from "./dax-ranges.ts";
@@ -98,12 +99,9 @@ export class DaxRegion {
     return this.#devices.reduce((left, { size }) => left - size, this.span.length);
   }
 
-  /** A device by name. @throws ENXIO naming those there are */
+  /** A device by name. @throws ENXIO naming those there are, EINVAL for what is no name */
   device(name: string): DevDax {
-    const found = this.#devices.find((device) => device.name === name);
-    if (found !== undefined) return found;
-    const known = this.#devices.map((device) => device.name).join(", ");
-    throw this.refusal("ENXIO", "delete", `${name.slice(0, 64)} is none of ${known}`);
+    return this.#find("device", name);
   }
 
   /**
@@ -121,11 +119,11 @@ export class DaxRegion {
   /**
    * Ends a device. Number 0 stays, so that a region always has one.
    * @throws ENXIO for a name it has not, EBUSY for one that has a driver or memory, or number 0;
-   *   EINVAL when the region is static
+   *   EINVAL when the region is static, and for what is no name
    */
   delete(name: string): void {
     this.assertChangeable("delete");
-    const device = this.device(name);
+    const device = this.#find("delete", name);
     if (device.driver !== undefined || device.size > 0) {
       const why = device.driver === undefined ? `${device.size} bytes` : `driver ${device.driver}`;
       throw this.refusal("EBUSY", "delete", `${name} has ${why}; take that first`);
@@ -159,6 +157,17 @@ export class DaxRegion {
     detail: string,
   ): DaxError {
     return new DaxError(code, { syscall, path: `dax region ${this.id}`, detail });
+  }
+
+  #find(syscall: string, name: string): DevDax {
+    const found = this.#devices.find((device) => device.name === name);
+    if (found !== undefined) return found;
+    const known = this.#devices.map((device) => device.name).join(", ");
+    if (typeof name === "string") {
+      throw this.refusal("ENXIO", syscall, `${name.slice(0, 64)} is none of ${known}`);
+    }
+    const given = `given was ${givenText(name)}`;
+    throw this.refusal("EINVAL", syscall, `it takes the name of a device, of ${known}; ${given}`);
   }
 
   #add(ranges: readonly DeviceRange[]): DevDax {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { keepersOf } from "../block/device-users.ts";
 import { AddressSpaces } from "../dax/address-spaces.ts";
 import { DaxDevice } from "../dax/dax-device.ts";
 import { MediaRange } from "../dax/media-range.ts";
@@ -41,9 +42,20 @@ export interface BindOptions {
   readonly writeCache?: boolean;
 }
 
+/** How a device is resized. */
+export interface ResizeOptions {
+  /**
+   * Waits for who uses the device: called with him and the number of the attempt, try by try; the
+   * answer says whether to try again.
+   */
+  readonly whenBusy?: (user: string, attempt: number) => boolean;
+}
+
 /** What a driver made of a device. */
 interface Service {
   readonly driver: DaxDriver;
+  /** How it was bound. */
+  readonly options: BindOptions;
   /** Of drivers that have one. */
   readonly dax: DaxDevice | undefined;
   /** What mappings of `device_dax` go to: the same memory with its operations. */
@@ -107,30 +119,67 @@ export class DevDax {
   }
 
   /**
-   * Changes the size, as `dev_dax_resize` deals space out; nothing changes when it cannot.
+   * Changes the size, as `dev_dax_resize` deals space out; nothing changes when it cannot. Linux
+   * knows no other way than to unbind, resize and bind again. With `whenBusy` that is done here,
+   * once nobody uses or maps the device any more: what is under way has ended before the size
+   * changes, and nobody's mapping ends. Who held what the driver served looks it up anew.
    * @throws ENXIO when the region is gone, EINVAL for a static one or a size that is no multiple of
-   *   the alignment and of 2 MiB, EBUSY while a driver has it, ENOSPC
+   *   the alignment and of 2 MiB, EBUSY while a driver has it, or it is used and nobody waits;
+   *   ENOSPC; as `bind`, with the size changed
    */
-  resize(bytes: number): void {
+  resize(bytes: number, { whenBusy }: ResizeOptions = {}): void {
     this.region.assertChangeable("size");
     const unit = Math.max(this.#align, DAX_UNIT);
     if (!(Number.isSafeInteger(bytes) && bytes >= 0) || bytes % unit !== 0) {
       throw this.#refusal("EINVAL", "size", `${bytes} bytes are no multiple of ${unit}`);
     }
-    this.#assertUnbound("size");
-    const { size } = this;
-    if (bytes <= size) {
-      this.#ranges = shrunk(this.#ranges, size - bytes);
-      return;
+    if (whenBusy === undefined) this.#assertUnbound("size");
+    this.#resized(bytes);
+    if (whenBusy !== undefined) this.#waitIdle(whenBusy);
+    // Much may have happened meanwhile.
+    this.region.assertChangeable("size");
+    const ranges = this.#resized(bytes);
+    const { driver, options } = this.#service ?? {};
+    this.unbind();
+    this.#ranges = ranges;
+    if (driver !== undefined && bytes > 0) this.bind(driver, options);
+  }
+
+  /** @throws EBUSY when nobody waits any more for who uses it */
+  #waitIdle(whenBusy: NonNullable<ResizeOptions["whenBusy"]>): void {
+    for (let attempt = 1; ; attempt++) {
+      const { pages } = this.#service ?? {};
+      const space = pages === undefined ? undefined : AddressSpaces.of(pages).get(RAW_INO);
+      const [area] = space?.areas ?? [];
+      const user = area?.describe() ?? this.#user();
+      if (user === undefined) return;
+      if (whenBusy(user, attempt)) continue;
+      throw this.#refusal("EBUSY", "size", `${user}; nobody waits for it any more`);
     }
+  }
+
+  /** Who holds it, has raw bytes of it, or uses memory that it gives. */
+  #user(): string | undefined {
+    const { dax, pages, memory } = this.#service ?? {};
+    for (const device of [dax, pages]) {
+      const keepers = device === undefined ? undefined : keepersOf(device);
+      if (keepers !== undefined) return keepers;
+    }
+    const used = memory?.used ?? 0;
+    return used > 0 ? `${used} bytes of it are in use` : undefined;
+  }
+
+  /** The ranges that the device would have. */
+  #resized(bytes: number): readonly DeviceRange[] {
+    const unit = Math.max(this.#align, DAX_UNIT);
+    const { size } = this;
+    if (bytes <= size) return shrunk(this.#ranges, size - bytes);
     const { span } = this.region;
     const wider = grown(span, this.#others(), this.#ranges, bytes - size, unit);
-    if (wider === undefined) {
-      const left = this.region.availableSize;
-      const detail = `${bytes - size} bytes more; the region has ${left}, aligned or not`;
-      throw this.#refusal("ENOSPC", "size", detail);
-    }
-    this.#ranges = wider;
+    if (wider !== undefined) return wider;
+    const left = this.region.availableSize;
+    const detail = `${bytes - size} bytes more; the region has ${left}, aligned or not`;
+    throw this.#refusal("ENOSPC", "size", detail);
   }
 
   /**
@@ -231,14 +280,8 @@ export class DevDax {
 
   /** @throws EBUSY while somebody holds it, has raw bytes of it, or uses memory that it gives */
   assertIdle(syscall: string): void {
-    const { dax, pages, memory } = this.#service ?? {};
-    const users = (dax?.users ?? 0) + (pages?.users ?? 0);
-    if (users > 0 || dax?.holder !== undefined) {
-      const holder = dax?.holder === undefined ? "" : `, held by ${dax.holder.name}`;
-      throw this.#refusal("EBUSY", syscall, `${users} mappings or operations${holder}`);
-    }
-    const used = memory?.used ?? 0;
-    if (used > 0) throw this.#refusal("EBUSY", syscall, `${used} bytes of it are in use`);
+    const user = this.#user();
+    if (user !== undefined) throw this.#refusal("EBUSY", syscall, user);
   }
 
   #serveDax(driver: "device_dax" | "fsdev_dax", options: BindOptions): Service {
@@ -264,7 +307,7 @@ export class DevDax {
         this.#unclaim(claims);
       };
       const pages = isForFiles ? undefined : served;
-      return { driver, dax, pages, ranges, memory: undefined, release };
+      return { driver, options, dax, pages, ranges, memory: undefined, release };
     } catch (error) {
       this.#unclaim(claims);
       throw error;
@@ -284,6 +327,7 @@ export class DevDax {
     });
     return {
       driver: "kmem",
+      options: {},
       dax: undefined,
       pages: undefined,
       ranges: [],

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { keepersOf } from "../block/device-users.ts";
 import type { BlockDevice } from "../block/block-device.ts";
 import type { DeviceNumber, DeviceNumbers, KernelProfile } from "../block/device-numbers.ts";
 import { DiskPartitions, type WrapDevice } from "../block/disk-partitions.ts";
@@ -133,14 +134,10 @@ export class Pmem {
   }
 
   #assertUnused(): void {
-    const { holder, users, alive } = this.dax;
-    if (!alive || (holder === undefined && users === 0)) return;
-    const holding = holder === undefined ? "" : `, held by ${holder.name}`;
-    throw new DaxError("EBUSY", {
-      syscall: "remove",
-      path: this.name,
-      detail: `${users} mappings or operations${holding}; close them, or remove with whenIdle`,
-    });
+    const keepers = keepersOf(this.dax, this.disk.users?.());
+    if (keepers === undefined) return;
+    const detail = `${keepers}; close them, or remove with whenIdle`;
+    throw new DaxError("EBUSY", { syscall: "remove", path: this.name, detail });
   }
 
   #release(): void {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { keepersOf } from "../block/device-users.ts";
 import type { BlockDevice } from "../block/block-device.ts";
 import { DiskPartitions, type WrapDevice } from "../block/disk-partitions.ts";
 import { MediaDisk } from "../block/media-disk.ts";
@@ -76,12 +77,10 @@ export class RamDevice {
   /** Ends the disk. Idempotent. @throws EBUSY while it is in use */
   remove(): void {
     const { dax } = this;
-    if (dax.alive && (dax.users > 0 || dax.holder !== undefined)) {
-      throw new DaxError("EBUSY", {
-        syscall: "remove",
-        path: this.name,
-        detail: `${dax.users} mappings or operations; close them first`,
-      });
+    const keepers = keepersOf(dax, this.disk.users?.());
+    if (keepers !== undefined) {
+      const detail = `${keepers}; close them first`;
+      throw new DaxError("EBUSY", { syscall: "remove", path: this.name, detail });
     }
     this.#hosts?.unregister(this.name, dax);
     this.partitions.clear();

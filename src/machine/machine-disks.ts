@@ -6,8 +6,13 @@
 import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
 import type { DeviceNumber } from "../block/device-numbers.ts";
 import { type DeviceLookup, type KnownDevice, numberText } from "../dm/device-directory.ts";
+import { Partition } from "../block/partition.ts";
 import type { MappedDevice } from "../dm/mapped-device.ts";
+import type { Brd } from "../drivers/brd.ts";
+import type { Pmem } from "../drivers/pmem.ts";
+import type { DomainRange } from "../media/media.ts";
 import type { MachineDevice } from "./machine.ts";
+import type { Slot } from "./slot.ts";
 
 /** A disk or partition with what describes it. */
 type DescribedDisk = readonly [BlockDevice, (device: BlockDevice) => MachineDevice];
@@ -65,4 +70,72 @@ export function describeMappedDisk(device: MappedDevice): MachineDevice {
     file: undefined,
     targets: device.active?.placed.map(({ type }) => type.name) ?? [],
   };
+}
+
+/** What a machine says of a pmem disk. */
+export function describePmem(device: BlockDevice, slot: Slot, pmem: Pmem): MachineDevice {
+  return {
+    name: device.name,
+    kind: "pmem",
+    parent: undefined,
+    size: device.sectors * SECTOR_SIZE,
+    readOnly: device.readOnly,
+    number: pmem.number,
+    physicalStart: Number(slot.range.start),
+    writeCache: pmem.dax.writeCache,
+    domains: pmem.range.domains,
+    namespace: slot.region?.namespace.name,
+    backing: slot.backing?.kind ?? "ram",
+    file: slot.backing?.file,
+  };
+}
+
+/** What a machine says of a RAM disk. */
+export function describeRamDisk(device: BlockDevice, brd: Brd): MachineDevice {
+  const size = device.sectors * SECTOR_SIZE;
+  return {
+    name: device.name,
+    kind: "brd",
+    parent: undefined,
+    size,
+    readOnly: device.readOnly,
+    number: undefined,
+    physicalStart: undefined,
+    writeCache: brd.dax.writeCache,
+    domains: [{ start: 0, length: size, domain: "volatile" }],
+    namespace: undefined,
+    backing: "ram",
+    file: undefined,
+  };
+}
+
+/** What a machine says of a partition of `whole`. */
+export function describePartition(
+  device: BlockDevice,
+  whole: MachineDevice,
+  { partitions }: Pick<Pmem, "partitions">,
+  index: number,
+): MachineDevice {
+  const start = device instanceof Partition ? device.start * SECTOR_SIZE : 0;
+  const size = device.sectors * SECTOR_SIZE;
+  return {
+    ...whole,
+    name: device.name,
+    kind: "partition",
+    parent: whole.name,
+    size,
+    readOnly: device.readOnly,
+    number: partitions.number(index),
+    physicalStart: whole.physicalStart === undefined ? undefined : whole.physicalStart + start,
+    domains: clip(whole.domains, start, size),
+  };
+}
+
+function clip(domains: readonly DomainRange[], start: number, length: number): DomainRange[] {
+  return domains.flatMap((range) => {
+    const from = Math.max(range.start, start);
+    const to = Math.min(range.start + range.length, start + length);
+    if (from >= to) return [];
+    return [{ start: from - start, length: to - from, domain: range.domain }];
+  });
 }

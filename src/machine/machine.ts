@@ -4,9 +4,9 @@
  * @module
  */
 import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
+import { keepersOf } from "../block/device-users.ts";
 import type { DeviceNumber, DeviceNumbers } from "../block/device-numbers.ts";
 import { mapRaw } from "../block/raw-device.ts";
-import { Partition } from "../block/partition.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
 import type { RawMapOptions, RawMapping } from "../dax/raw-mapping.ts";
 import type { DaxHosts } from "../dax/hosts.ts";
@@ -19,6 +19,7 @@ import type { DevDax } from "../drivers/device-dax.ts";
 import type { Pmem, RemoveOptions } from "../drivers/pmem.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
+import { givenText } from "../lib/given.ts";
 import { closest } from "../lib/suggest.ts";
 import type { DomainRange } from "../media/media.ts";
 import type { ModelledMedia } from "../media/modelled.ts";
@@ -31,7 +32,14 @@ import type { ResourceTree } from "../platform/resources.ts";
 import type { Backing } from "./backing.ts";
 import type { DaxMode } from "./describe-special.ts";
 import type { MachineDescription } from "./describe.ts";
-import { MachineDisks, describeMappedDisk, mappedName } from "./machine-disks.ts";
+import {
+  MachineDisks,
+  describeMappedDisk,
+  describePartition,
+  describePmem,
+  describeRamDisk,
+  mappedName,
+} from "./machine-disks.ts";
 import type { DmDescription } from "./mapped.ts";
 import { type MemoryFailure, memoryFailure, scrubTargetsOf } from "./memory-failure.ts";
 import type { Slot } from "./slot.ts";
@@ -262,10 +270,16 @@ export class Machine {
 
   /**
    * Takes the memory of a disk for a user that stores and flushes by itself.
-   * @throws ENODEV, EOPNOTSUPP where it is not one run of memory that survives power loss, EBUSY
+   * @throws ENODEV; EOPNOTSUPP where it is not one run of memory that survives power loss, or no
+   *   disk; EBUSY; EINVAL for what is no name, or no holder
    */
   claim(name: string, holder: DaxHolder, options: ClaimOptions = {}): ClaimedRange {
-    const device = this.dax(name);
+    assertName("claim", name);
+    if (typeof (holder as DaxHolder | undefined)?.notifyFailure !== "function") {
+      const detail = `a holder has a name and notifyFailure; given was ${givenText(holder)}`;
+      throw new DaxError("EINVAL", { syscall: "claim", path: name, detail });
+    }
+    const device = this.hosts.find(name) ?? this.#refuseClaim(name);
     const pmem = this.slots.find((slot) => slot.pmem?.dax === device)?.pmem;
     const lost = pmem?.range.domains.find(({ domain }) => domain === "volatile");
     if (lost !== undefined) {
@@ -296,15 +310,13 @@ export class Machine {
     this.mapper.assertIdle();
     const pmems = this.slots.flatMap(({ pmem }) => pmem ?? []);
     const owners = [...pmems, ...ramDisks, ...special.daxOwners];
-    for (const { name, dax } of owners) {
+    for (const { name, dax, disk } of owners) {
       const held = dax.holder !== undefined && !isShared(dax.holder);
-      if (!dax.alive || (dax.users === 0 && !held)) continue;
-      const holder = dax.holder === undefined ? "" : `, held by ${dax.holder.name}`;
-      throw new DaxError("EBUSY", {
-        syscall: "shutdown",
-        path: name,
-        detail: `${dax.users} mappings or operations${holder}; unmount and close them first`,
-      });
+      const users = (disk.users?.() ?? []).filter(({ use }) => use !== "table");
+      const used = dax.users > 0 || users.some(({ use }) => use !== "raw");
+      if (!dax.alive || !(used || held)) continue;
+      const detail = `${keepersOf(dax, users)}; unmount and close them first`;
+      throw new DaxError("EBUSY", { syscall: "shutdown", path: name, detail });
     }
     special.assertIdle();
     this.#running = false;
@@ -355,6 +367,19 @@ export class Machine {
     yield* this.#parts.special.disks();
   }
 
+  /** @throws EOPNOTSUPP for a device that is there, and is none to be claimed; ENODEV */
+  #refuseClaim(name: string): never {
+    const special = this.#parts.special.daxDevices.find((device) => device.name === name);
+    const kind = special?.name ?? this.devices().find((device) => device.name === name)?.kind;
+    if (kind === undefined) throw unknown("claim", name, [...this.hosts.hosts()]);
+    const why =
+      special === undefined
+        ? `it is a device of kind ${kind}`
+        : `it is device-dax (driver ${special.driver ?? "none"}), whose ranges change hands`;
+    const detail = `${why}; claim a pmem device that is whole and persistent`;
+    throw new DaxError("EOPNOTSUPP", { syscall: "claim", path: name, detail });
+  }
+
   #slot(verb: string, name: string): Slot {
     const found = this.slots.find((slot) => slot.name === name || slot.pmem?.name === name);
     if (found !== undefined) return found;
@@ -371,72 +396,8 @@ export class Machine {
   }
 }
 
-function describePmem(device: BlockDevice, slot: Slot, pmem: Pmem): MachineDevice {
-  return {
-    name: device.name,
-    kind: "pmem",
-    parent: undefined,
-    size: device.sectors * SECTOR_SIZE,
-    readOnly: device.readOnly,
-    number: pmem.number,
-    physicalStart: Number(slot.range.start),
-    writeCache: pmem.dax.writeCache,
-    domains: pmem.range.domains,
-    namespace: slot.region?.namespace.name,
-    backing: slot.backing?.kind ?? "ram",
-    file: slot.backing?.file,
-  };
-}
-
-function describeRamDisk(device: BlockDevice, brd: Brd): MachineDevice {
-  const size = device.sectors * SECTOR_SIZE;
-  return {
-    name: device.name,
-    kind: "brd",
-    parent: undefined,
-    size,
-    readOnly: device.readOnly,
-    number: undefined,
-    physicalStart: undefined,
-    writeCache: brd.dax.writeCache,
-    domains: [{ start: 0, length: size, domain: "volatile" }],
-    namespace: undefined,
-    backing: "ram",
-    file: undefined,
-  };
-}
-
-function describePartition(
-  device: BlockDevice,
-  whole: MachineDevice,
-  { partitions }: Pick<Pmem, "partitions">,
-  index: number,
-): MachineDevice {
-  const start = device instanceof Partition ? device.start * SECTOR_SIZE : 0;
-  const size = device.sectors * SECTOR_SIZE;
-  return {
-    ...whole,
-    name: device.name,
-    kind: "partition",
-    parent: whole.name,
-    size,
-    readOnly: device.readOnly,
-    number: partitions.number(index),
-    physicalStart: whole.physicalStart === undefined ? undefined : whole.physicalStart + start,
-    domains: clip(whole.domains, start, size),
-  };
-}
-
-function clip(domains: readonly DomainRange[], start: number, length: number): DomainRange[] {
-  return domains.flatMap((range) => {
-    const from = Math.max(range.start, start);
-    const to = Math.min(range.start + range.length, start + length);
-    if (from >= to) return [];
-    return [{ start: from - start, length: to - from, domain: range.domain }];
-  });
-}
-
 function unknown(syscall: string, name: string, known: readonly string[]): DaxError {
+  assertName(syscall, name);
   const guess = closest(name.slice(0, 64), known);
   const advice = guess === undefined ? "" : `; did you mean ${guess}?`;
   const list = known.length === 0 ? "none" : known.slice(0, 16).join(", ");
@@ -445,4 +406,11 @@ function unknown(syscall: string, name: string, known: readonly string[]): DaxEr
     path: name.slice(0, 64),
     detail: `this machine has ${list}${advice}`,
   });
+}
+
+/** @throws EINVAL for what is no name */
+function assertName(syscall: string, name: unknown): void {
+  if (typeof name === "string") return;
+  const detail = `it takes the name of a device, such as "pmem0"; given was ${givenText(name)}`;
+  throw new DaxError("EINVAL", { syscall, detail });
 }

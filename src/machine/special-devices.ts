@@ -109,8 +109,12 @@ export class SpecialDevices {
   }
 
   /** Dax devices of disks, which somebody may hold or use. */
-  get daxOwners(): readonly { readonly name: string; readonly dax: DaxDevice }[] {
-    return this.#disks.map(({ disk, dax }) => ({ name: disk.name, dax }));
+  get daxOwners(): readonly {
+    readonly name: string;
+    readonly dax: DaxDevice;
+    readonly disk: BlockDevice;
+  }[] {
+    return this.#disks.map(({ disk, dax }) => ({ name: disk.name, dax, disk }));
   }
 
   /** Binds the devices that are bound to nothing as they were described. */

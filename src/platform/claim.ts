@@ -8,8 +8,10 @@
  *
  * @module
  */
+import { AddressSpaces } from "../dax/address-spaces.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
 import { type DaxHolder, type DaxSpan, PAGE_SIZE } from "../dax/operations.ts";
+import { RAW_INO } from "../dax/raw-freeze.ts";
 import { DaxError } from "../lib/errno.ts";
 import type { ResourceTree } from "./resources.ts";
 
@@ -44,8 +46,8 @@ export interface ClaimedRange {
 
 /**
  * Takes all of a device for `holder`.
- * @throws EBUSY when somebody has it, ENXIO when it was removed, EHWPOISON over poison, EOPNOTSUPP
- *   when it is not one run of persistent memory
+ * @throws EBUSY when somebody has it, or maps it raw; ENXIO when it was removed, EHWPOISON over
+ *   poison, EOPNOTSUPP when it is not one run of persistent memory
  */
 export function claimRange(
   device: DaxDevice,
@@ -53,6 +55,7 @@ export function claimRange(
   holder: DaxHolder,
   options: ClaimOptions = {},
 ): ClaimedRange {
+  assertUnmapped(device);
   device.claim(holder);
   try {
     const spans = translateAll(device, options.contiguous ?? false);
@@ -73,6 +76,14 @@ export function claimRange(
     device.release(holder);
     throw error;
   }
+}
+
+/** Who maps the device raw may store to it at any time. */
+function assertUnmapped(device: DaxDevice): void {
+  const [area] = AddressSpaces.of(device).get(RAW_INO)?.areas ?? [];
+  if (area === undefined) return;
+  const detail = `there is a ${area.describe()}; unmap that first`;
+  throw new DaxError("EBUSY", { syscall: "claim", path: device.name, detail });
 }
 
 function translateAll(device: DaxDevice, contiguous: boolean): DaxSpan[] {

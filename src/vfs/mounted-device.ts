@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { BlockDevice, DeviceUser, Standstill } from "../block/block-device.ts";
 import { ALL_PAGES } from "../dax/address-space.ts";
 import { AddressSpaces } from "../dax/address-spaces.ts";
 import type { DaxRange } from "../dax/iomap.ts";
@@ -15,7 +16,6 @@ import {
   noteFailure,
 } from "../dax/media-failures.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
-import { useRange } from "../dax/range-users.ts";
 import { isDaxError } from "../lib/errno.ts";
 import { mountsOf } from "./filesystem-mounts.ts";
 import type { Filesystem } from "./filesystem.ts";
@@ -24,12 +24,25 @@ import type { Mount } from "./mounts.ts";
 /** Told of what failed of one filesystem. */
 export type FilesystemFailureListener = (failure: MediaFailure) => void;
 
-/** One filesystem that is mounted somewhere. */
-class Standing {
+/** What stands on a device: of a filesystem that is to be, for that has to look at it first. */
+export interface StandingOptions {
+  /** `ext4` */
+  readonly type: string;
+  readonly write: boolean;
+}
+
+/** A filesystem that has a device in use: one that is being mounted, or is. */
+export class Standing implements DeviceUser {
+  readonly use: "read" | "write";
   readonly listeners = new Set<FilesystemFailureListener>();
-  readonly #filesystem: Filesystem;
-  readonly #name: string;
+  /** What the filesystem calls itself. */
+  label = "";
+  readonly #device: BlockDevice;
   readonly #range: DaxRange | undefined;
+  #type: string;
+  #filesystem: Filesystem | undefined;
+  #holds = 0;
+  #leave: (() => void) | undefined;
   readonly #listener: FailureListener = (_device, start, length, reason) => {
     const { start: first = 0, length: size = 0 } = this.#range ?? {};
     const from = Math.max(start, first);
@@ -37,26 +50,79 @@ class Standing {
     if (run > 0) this.#failed(from - first, run, reason);
   };
 
-  constructor(filesystem: Filesystem) {
+  constructor(device: BlockDevice, { type, write }: StandingOptions) {
+    this.use = write ? "write" : "read";
+    this.#device = device;
+    this.#type = type;
+    this.#range = device.dax;
+  }
+
+  /** `ext4 on pmem0p1, labelled "data", mounted at /a` */
+  get name(): string {
+    const label = this.label === "" ? "" : `, labelled ${JSON.stringify(this.label)}`;
+    const mounts = this.#filesystem === undefined ? [] : [...mountsOf(this.#filesystem)];
+    const places = mounts.map(({ path }) => path).join(" and ");
+    return `${this.#plain}${label}${places === "" ? "" : `, mounted at ${places}`}`;
+  }
+
+  get freezing(): Standstill | undefined {
+    return this.#filesystem?.freezing;
+  }
+
+  /**
+   * It uses the device until the returned function is called; that may be called again.
+   * @throws EBUSY when somebody has the device in another way, ENXIO when it is gone
+   */
+  hold(): () => void {
+    if (this.#holds === 0) this.#leave = this.#join();
+    this.#holds++;
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      this.#holds--;
+      if (this.#holds === 0) this.#leave?.();
+    };
+  }
+
+  /** From now on it is this filesystem that stands there. */
+  carry(filesystem: Filesystem): void {
+    this.#type = filesystem.type;
     this.#filesystem = filesystem;
-    this.#name = `${filesystem.type} on ${filesystem.device.name}`;
-    this.#range = filesystem.device.dax;
+    known.set(filesystem, this);
+  }
+
+  get #plain(): string {
+    return `${this.#type} on ${this.#device.name}`;
   }
 
   /** @throws EBUSY, ENXIO */
-  begin(): void {
-    const use = { name: this.#name, uses: "range" } as const;
-    if (this.#range !== undefined) listen(this.#range.device, this.#listener, use);
-  }
-
-  end(): void {
-    if (this.#range !== undefined) forget(this.#range.device, this.#listener);
+  #join(): () => void {
+    const undo: (() => void)[] = [];
+    const leave = (): void => {
+      for (const step of undo.toReversed()) step();
+    };
+    const dax = this.#range?.device;
+    try {
+      const release = this.#device.hold?.(this);
+      if (release !== undefined) undo.push(release);
+      dax?.enter();
+      undo.push(() => dax?.exit());
+      if (dax !== undefined) listen(dax, this.#listener, this);
+      undo.push(() => {
+        if (dax !== undefined) forget(dax, this.#listener);
+      });
+    } catch (error) {
+      leave();
+      throw error;
+    }
+    return leave;
   }
 
   #failed(start: number, length: number, reason: MediaFailure["reason"]): void {
     const gone = reason === "pre-remove";
-    const owners = gone ? [] : (this.#filesystem.ownersOf?.(start, length) ?? []);
-    const failure: MediaFailure = { reason, by: this.#name, start, length, owners };
+    const owners = gone ? [] : (this.#filesystem?.ownersOf?.(start, length) ?? []);
+    const failure: MediaFailure = { reason, by: this.#plain, start, length, owners };
     noteFailure(failure);
     if (gone) this.#tearDown();
     else this.#poisoned(failure);
@@ -65,21 +131,25 @@ class Standing {
 
   /** Who has mapped the file asks again at the next access, and is told then. */
   #poisoned({ owners }: MediaFailure): void {
-    const spaces = AddressSpaces.of(this.#filesystem);
+    const filesystem = this.#filesystem;
+    if (filesystem === undefined) return;
+    const spaces = AddressSpaces.of(filesystem);
     for (const { kind, ino, offset = 0, length } of owners) {
       if (kind !== "file" || ino === undefined) continue;
       const first = Math.floor(offset / PAGE_SIZE);
       spaces.get(ino)?.unmap(first, Math.ceil((offset + length) / PAGE_SIZE) - first);
     }
-    this.#filesystem.failed?.(owners);
+    filesystem.failed?.(owners);
   }
 
   /** What was stored is brought home, and then nobody reaches the memory any more. */
   #tearDown(): void {
-    const reason = `${this.#filesystem.device.name} was removed`;
-    const spaces = AddressSpaces.of(this.#filesystem);
+    const filesystem = this.#filesystem;
+    if (filesystem === undefined) return;
+    const reason = `${filesystem.device.name} was removed`;
+    const spaces = AddressSpaces.of(filesystem);
     quietly(() => spaces.writeBack());
-    quietly(() => this.#filesystem.shutDown?.(reason));
+    quietly(() => filesystem.shutDown?.(reason));
     for (const space of Array.from(spaces)) {
       // Of memory that cannot be taken back the device waits for the end.
       quietly(() => space.revoke(reason));
@@ -90,43 +160,29 @@ class Standing {
 
 const known = new WeakMap<Filesystem, Standing>();
 
+/** Of one that did not say so itself: whether it is written shows in its root. */
 function standingOf(filesystem: Filesystem): Standing {
-  const standing = known.get(filesystem) ?? new Standing(filesystem);
-  known.set(filesystem, standing);
+  const found = known.get(filesystem);
+  if (found !== undefined) return found;
+  const { device, type, root } = filesystem;
+  const standing = new Standing(device, { type, write: root.writing !== undefined });
+  standing.carry(filesystem);
   return standing;
 }
 
 /**
  * A mount begins to use the device: removing that answers EBUSY, or waits, until the returned
  * function is called.
- * @throws ENXIO when it is gone, EBUSY when it is claimed, or mapped raw
+ * @throws ENXIO when it is gone, EBUSY when somebody has it in another way
  */
 export function joinDevice(filesystem: Filesystem, mount: Mount): () => void {
-  const { device } = filesystem;
+  const release = standingOf(filesystem).hold();
   const mounts = mountsOf(filesystem);
-  const { dax } = device;
-  const undo: (() => void)[] = [];
-  const leave = (): void => {
-    for (const step of undo.toReversed()) step();
+  mounts.add(mount);
+  return () => {
+    mounts.delete(mount);
+    release();
   };
-  try {
-    dax?.device.enter();
-    undo.push(() => dax?.device.exit());
-    if (dax !== undefined) undo.push(useRange(dax, "filesystem", device.name));
-    const standing = standingOf(filesystem);
-    if (mounts.size === 0) standing.begin();
-    mounts.add(mount);
-    undo.push(() => {
-      mounts.delete(mount);
-      if (mounts.size === 0) standing.end();
-    });
-    const release = device.hold?.(filesystem);
-    if (release !== undefined) undo.push(release);
-  } catch (error) {
-    leave();
-    throw error;
-  }
-  return leave;
 }
 
 /**

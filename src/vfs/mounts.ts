@@ -78,6 +78,11 @@ export class Mount {
     this.root = { inode: filesystem.root, mount: this, parent: at?.parent, name: at?.name ?? "" };
   }
 
+  /** Where it is, as an absolute path. */
+  get path(): string {
+    return pathOf(this.root);
+  }
+
   /** False from the moment it is unmounted. */
   get live(): boolean {
     return this.#live;

@@ -358,6 +358,22 @@ describe("names and numbers", () => {
     expect(numbers.assign(1, 1).minor).toBe(2);
   });
 
+  test("a table is not read anew while a partition is mounted, or a leg", () => {
+    const disk = diskOf(gptImage(2048, [{ index: 1, first: 64, last: 127 }]));
+    const partitions = new DiskPartitions(disk);
+    partitions.rescan();
+    const first = partitions.devices.get(1);
+    for (const use of ["read", "write", "table"] as const) {
+      const leave = first?.hold?.({ name: `somebody on ${first.name}`, use });
+      expect(() => partitions.rescan()).toThrow(/EBUSY.*in use by somebody on/u);
+      expect(partitions.devices.get(1)).toBe(first);
+      leave?.();
+    }
+    first?.hold?.({ name: "a client", use: "open" });
+    partitions.rescan();
+    expect(partitions.devices.get(1)).not.toBe(first);
+  });
+
   test("[2.102] the partitions of a disk get theirs, and give them back", () => {
     const numbers = new DeviceNumbers("v4.1", 252);
     const entries = [1, 15, 16, 200].map((index) => ({ index, first: 64, last: 64 }));

@@ -348,6 +348,79 @@ describe("drivers", () => {
     expect(device.size).toBe(UNIT);
   });
 
+  test.each(["fsdev_dax", "device_dax"] as const)(
+    "[1.7] a resize of %s waits for what is in flight, while it is asked to",
+    (driver) => {
+      const region = emptyRegion(8 * UNIT);
+      const device = region.device("dax0.0");
+      device.resize(4 * UNIT);
+      device.bind(driver, { writeCache: false });
+      const before = device.dax;
+      before?.enter();
+      before?.enter();
+      const asked: [string, number][] = [];
+      const end = (user: string, attempt: number): boolean => {
+        asked.push([user, attempt]);
+        expect([device.size, before?.alive]).toEqual([4 * UNIT, true]);
+        if (attempt > 1) before?.exit();
+        return true;
+      };
+      device.resize(UNIT, { whenBusy: end });
+      expect(asked).toEqual([
+        ["2 mappings or operations", 1],
+        ["2 mappings or operations", 2],
+        ["1 mappings or operations", 3],
+      ]);
+      expect([device.size, device.driver, before?.alive]).toEqual([UNIT, driver, false]);
+      expect([device.dax?.pages, device.dax?.writeCache]).toEqual([UNIT / PAGE_SIZE, false]);
+      device.resize(2 * UNIT, { whenBusy: () => false });
+      expect(device.dax?.pages).toBe((2 * UNIT) / PAGE_SIZE);
+    },
+  );
+
+  test("[1.7] nobody waits for ever, and what is used stays as it is", () => {
+    const region = emptyRegion(8 * UNIT);
+    const device = region.device("dax0.0");
+    device.resize(4 * UNIT);
+    device.bind("device_dax");
+    const mapping = device.open().map({ access: "write" });
+    const giveUp = (_user: string, attempt: number): boolean => attempt < 3;
+    const call = (): void => device.resize(UNIT, { whenBusy: giveUp });
+    expect(codeOf(call)).toBe("EBUSY");
+    expect(call).toThrow("raw mapping of dax0.0; nobody waits for it any more");
+    mapping.setUint8(3 * UNIT, 1);
+    expect(codeOf(() => device.resize(100 * UNIT, { whenBusy: () => true }))).toBe("ENOSPC");
+    expect(codeOf(() => device.resize(1, { whenBusy: () => true }))).toBe("EINVAL");
+    expect(codeOf(() => device.resize(100 * UNIT))).toBe("EBUSY");
+    device.resize(UNIT, {
+      whenBusy: () => {
+        mapping.unmap();
+        return true;
+      },
+    });
+    const again = device.open().map();
+    expect(again.length).toBe(UNIT);
+    again.unmap();
+    device.resize(0, { whenBusy: () => false });
+    expect(device.driver).toBeUndefined();
+  });
+
+  test("[1.7] what happens while a resize waits counts", () => {
+    const region = emptyRegion(8 * UNIT);
+    const device = region.device("dax0.0");
+    device.resize(4 * UNIT);
+    device.bind("fsdev_dax");
+    const { dax } = device;
+    dax?.enter();
+    const whenBusy = (): boolean => {
+      region.create().resize(4 * UNIT);
+      dax?.exit();
+      return true;
+    };
+    expect(codeOf(() => device.resize(8 * UNIT, { whenBusy }))).toBe("ENOSPC");
+    expect([device.size, device.driver, dax?.alive]).toEqual([4 * UNIT, "fsdev_dax", true]);
+  });
+
   test("unbinding kills what was served, and is EBUSY while it is used", () => {
     const { device, dax } = fsdevOf([[0, 0, 8]]);
     dax.enter();

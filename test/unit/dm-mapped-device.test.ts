@@ -96,7 +96,11 @@ describe("suspension", () => {
     const device = mapper.create("x", "0 64 linear a 0");
     const calls: string[] = [];
     const freeze = () => calls.push("freeze");
-    const leave = device.hold({ freezing: { freeze, thaw: () => calls.push("thaw") } });
+    const leave = device.hold({
+      name: "data",
+      use: "read",
+      freezing: { freeze, thaw: () => calls.push("thaw") },
+    });
     device.suspend();
     expect(codeOf(() => sectorOf(device))).toBe("EAGAIN");
     expect(codeOf(() => device.write(0, new Uint8Array(512)))).toBe("EAGAIN");
@@ -116,8 +120,16 @@ describe("suspension", () => {
     const device = rams().mapper.create("x", "0 64 linear a 0");
     const calls: string[] = [];
     const freeze = () => calls.push("freeze");
-    device.hold({ freezing: { freeze, thaw: () => calls.push("thaw") } });
-    const leave = device.hold({ freezing: { freeze: busy, thaw: () => calls.push("wrong") } });
+    device.hold({
+      name: "data",
+      use: "read",
+      freezing: { freeze, thaw: () => calls.push("thaw") },
+    });
+    const leave = device.hold({
+      name: "other",
+      use: "read",
+      freezing: { freeze: busy, thaw: () => calls.push("wrong") },
+    });
     expect(codeOf(() => device.suspend())).toBe("EBUSY");
     expect([device.suspended, calls]).toEqual([false, ["freeze", "thaw"]]);
     leave();

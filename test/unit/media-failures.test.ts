@@ -188,10 +188,11 @@ describe("[1.18] [1.19] [1.20] [1.21] teardown", () => {
     file.close();
     tree.close();
     machine.dax("pmem0").claim(holder);
-    const filesystem = ext.mount(machine.disk("pmem0"), {}, environment);
-    expect(codeOf(() => new FileTree(filesystem))).toBe("EBUSY");
+    const mount = (write: boolean) => ext.mount(machine.disk("pmem0"), { write }, environment);
+    expect(() => mount(false)).toThrow("its memory is held by cache");
+    expect(codeOf(() => mount(true))).toBe("EBUSY");
     machine.dax("pmem0").release(holder);
-    new FileTree(filesystem).close();
+    new FileTree(mount(true)).close();
     machine.shutdown();
   });
 });

@@ -1,5 +1,6 @@
 /** Devices mapped without a filesystem: disks, partitions, device-dax. */
 import { describe, expect, test } from "vitest";
+import { freezeDevice, thawDevice } from "../../src/block/device-freeze.ts";
 import { Partition } from "../../src/block/partition.ts";
 import { mapRaw } from "../../src/block/raw-device.ts";
 import { AddressSpaces } from "../../src/dax/address-spaces.ts";
@@ -121,13 +122,15 @@ describe("[1.11] raw mappings and filesystems exclude each other", () => {
     const second = new Partition(disk, { name: "pmem0p2", start: 8 + sectors, sectors: 64 });
     first.write(0, image);
     const tree = mounted(first);
-    expect(() => mapRaw(first)).toThrow("in use by a filesystem (pmem0p1)");
+    expect(() => mapRaw(first)).toThrow(
+      'in use by ext2 on pmem0p1, labelled "ext2-1k", mounted at /;',
+    );
     expect(codeOf(() => mapRaw(first))).toBe("EBUSY");
     expect(codeOf(() => mapRaw(disk))).toBe("EBUSY");
     mapRaw(second).unmap();
     tree.close();
     const mapping = mapRaw(disk);
-    expect(() => mounted(first)).toThrow("in use by a raw mapping (pmem0)");
+    expect(() => mounted(first)).toThrow("in use by a raw mapping of pmem0;");
     expect(codeOf(() => mounted(first))).toBe("EBUSY");
     mapping.unmap();
     mounted(first).close();
@@ -193,6 +196,44 @@ describe("[1.8] [1.13] freezing a device", () => {
     one.setUint8(0, 2);
     expect([one.getUint8(0), space?.dirty, freeze.frozen]).toEqual([2, 1, false]);
     expect(codeOf(() => freeze.thaw())).toBe("EINVAL");
+  });
+
+  test("of a partition leaves raw mappings of its neighbours alone", () => {
+    const { disk } = pmemOf(BYTES).pmem;
+    const sectors = BYTES / 1024;
+    const first = new Partition(disk, { name: "pmem0p1", start: 0, sectors });
+    const second = new Partition(disk, { name: "pmem0p2", start: sectors, sectors });
+    const [own, beside, whole] = [first, second, disk].map((device) =>
+      mapRaw(device, { access: "write" }),
+    ) as [RawMapping, RawMapping, RawMapping];
+    // Handed out, and of no partition that is frozen.
+    expect(beside.bytes.length).toBe(BYTES / 2);
+    whole.setUint8(PAGE_SIZE, 1);
+    whole.setUint8(BYTES - 1, 1);
+    freezeDevice(first);
+    for (const store of [
+      () => own.setUint8(0, 1),
+      () => whole.setUint8(PAGE_SIZE, 2),
+      () => whole.setUint8(BYTES / 2 - 1, 2),
+      () => whole.copyIn(BYTES / 2 - 1, new Uint8Array(2)),
+    ]) {
+      expect(codeOf(store)).toBe("EAGAIN");
+    }
+    beside.setUint8(0, 3);
+    whole.setUint8(BYTES - 1, 2);
+    expect(codeOf(() => freezeDevice(second))).toBe("EBUSY");
+    const outer = RawFreeze.of(first.dax?.device as never);
+    expect(codeOf(() => outer.thaw())).toBe("EINVAL");
+    expect(codeOf(() => freezeDevice(disk))).toBe("EBUSY");
+    beside.unmap();
+    freezeDevice(disk);
+    thawDevice(first);
+    expect(codeOf(() => own.setUint8(0, 1))).toBe("EAGAIN");
+    thawDevice(disk);
+    own.setUint8(0, 4);
+    expect([whole.getUint8(0), whole.getUint8(PAGE_SIZE), whole.getUint8(BYTES / 2)]).toEqual([
+      4, 1, 3,
+    ]);
   });
 
   test("is refused while bytes that may be stored to cannot be taken back", () => {

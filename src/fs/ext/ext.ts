@@ -4,17 +4,19 @@
  *
  * @module
  */
-import { assertUsable } from "../../dax/range-users.ts";
 import type { BlockDevice } from "../../block/block-device.ts";
 import { Buffers } from "../../block/buffers.ts";
+import { holdAlone } from "../../block/device-users.ts";
 import type { Environment } from "../../lib/environment.ts";
 import { isDaxError } from "../../lib/errno.ts";
+import { Standing } from "../../vfs/mounted-device.ts";
 import type { FilesystemType, Finding } from "../../vfs/filesystem.ts";
 import { checkExt } from "./check.ts";
 import { daxPolicyFor } from "./dax-policy.ts";
 import { ExtFilesystem } from "./filesystem.ts";
 import type { DaxPolicy } from "./inode.ts";
 import { type MountedParts, mountForWriting, recoverForWriting } from "./mount-writing.ts";
+import { labelOf } from "./name-bytes.ts";
 import { recover } from "./recovery.ts";
 import { SharedReads } from "./shared-reads.ts";
 import { probeSuperblock, readSuperblock, readSuperblockToRecover } from "./superblock.ts";
@@ -46,24 +48,35 @@ export const ext: FilesystemType<ExtMountOptions> = {
 
   /**
    * Mounts for reading unless told to `write`: then nothing is ever written to the device, and a
-   * dirty journal is replayed in memory. A mount for writing replays it on the device, deletes what
-   * an earlier mount left to be deleted, and is to be unmounted.
+   * dirty journal is replayed in memory. A mount for writing replays it on the device, and deletes
+   * what an earlier mount left to be deleted. Until it is unmounted the device is in use: others
+   * may mount it too, where all of them only read.
    * @throws EUCLEAN, EBADMSG for a damaged image, ENOTSUP for a feature that is not read, or not
    *   kept right by writing; EINVAL for an option that cannot be granted, EROFS for a device that
-   *   cannot be written, EBUSY while the device is mapped raw, EIO
+   *   cannot be written, EBUSY while the device is mounted and one of both mounts writes, mapped
+   *   raw, or a leg of a mapped device; EIO
    */
   mount(device: BlockDevice, options: ExtMountOptions, environment: Environment): ExtFilesystem {
     const { minixdf = false, write = false, dax = "inode" } = options;
-    if (write) checkDax(device, options);
+    const standing = new Standing(device, { type: "ext4", write });
     // Before a journal is replayed: somebody may have the bytes in his hands.
-    if (device.dax !== undefined) assertUsable(device.dax, "filesystem", device.name);
-    const open = write ? mountForWriting : mountForReading;
-    const { volume, writing } = open(device, options, environment);
-    const daxPolicy = daxPolicyFor(device, volume.superblock, dax);
-    const filesystem = new ExtFilesystem(volume, { daxPolicy, minixdf, writing });
-    const { type } = filesystem;
-    environment.trace.event("ext.mount", { device: device.name, type, dax: daxPolicy });
-    return filesystem;
+    const leaveDevice = standing.hold();
+    try {
+      if (write) checkDax(device, options);
+      const open = write ? mountForWriting : mountForReading;
+      const { volume, writing } = open(device, options, environment);
+      const daxPolicy = daxPolicyFor(device, volume.superblock, dax);
+      const behaviour = { daxPolicy, minixdf, writing, leaveDevice };
+      const filesystem = new ExtFilesystem(volume, behaviour);
+      standing.carry(filesystem);
+      standing.label = labelOf(volume.superblock);
+      const { type } = filesystem;
+      environment.trace.event("ext.mount", { device: device.name, type, dax: daxPolicy });
+      return filesystem;
+    } catch (error) {
+      leaveDevice();
+      throw error;
+    }
   },
 
   check(device: BlockDevice, env: Environment): Iterable<Finding> {
@@ -81,8 +94,10 @@ export function recoverExt(
   options: ExtMountOptions,
   environment: Environment,
 ): void {
-  checkDax(device, options);
-  recoverForWriting(device, options, environment);
+  holdAlone(device, "mount", () => {
+    checkDax(device, options);
+    recoverForWriting(device, options, environment);
+  });
 }
 
 /** Before anything is written; a mount asks again, as the journal may hold another superblock. */

@@ -27,6 +27,8 @@ export interface Behaviour {
   readonly minixdf: boolean;
   /** What changes it, where it is mounted for that. */
   readonly writing?: ExtWriting | undefined;
+  /** Called when it is unmounted: somebody else may have the device. */
+  readonly leaveDevice: () => void;
 }
 
 /** The mounted filesystem; its parts are read when they are asked for. */
@@ -41,14 +43,16 @@ export class ExtFilesystem implements InodeOwner {
   readonly #minixdf: boolean;
   #statfs: Statfs | undefined;
   readonly #inodes: InodeCache;
+  readonly #leaveDevice: () => void;
 
   /** Reads the root. @throws EUCLEAN, EBADMSG, EIO */
-  constructor(volume: Volume, { daxPolicy, minixdf, writing }: Behaviour) {
+  constructor(volume: Volume, { daxPolicy, minixdf, writing, leaveDevice }: Behaviour) {
     this.type = typeName(volume.superblock);
     this.device = volume.device;
     this.volume = volume;
     this.daxPolicy = daxPolicy;
     this.#minixdf = minixdf;
+    this.#leaveDevice = leaveDevice;
     this.writing = writing;
     this.freezing = new Freezing(this, {
       quiesce: () => writing?.quiesce(),
@@ -131,6 +135,7 @@ export class ExtFilesystem implements InodeOwner {
       this.writing?.close();
     } finally {
       this.#inodes.clear();
+      this.#leaveDevice();
       this.volume.trace.event("ext.unmount", { device: this.device.name });
     }
   }

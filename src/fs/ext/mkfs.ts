@@ -16,9 +16,9 @@ import {
   EXT4_SUPERBLOCK_OFFSET,
   Ext4SuperBlock as SB,
 } from "../../format/ext-superblock.ts";
+import { holdAlone } from "../../block/device-users.ts";
 import type { Environment } from "../../lib/environment.ts";
 import { DaxError } from "../../lib/errno.ts";
-import { decodeUtf8 } from "../../lib/utf8.ts";
 import { formatUuid } from "../../lib/uuid.ts";
 import { type Features, typeName } from "./features.ts";
 import { groupStart, inodeTableBlocks, superGroups } from "./geometry.ts";
@@ -33,6 +33,7 @@ import { settle } from "./mkfs-settle.ts";
 import type { Space } from "./mkfs-space.ts";
 import { SuperblockMaker, type Totals, identify } from "./mkfs-super.ts";
 import { type Tables, headOf, placeTables } from "./mkfs-tables.ts";
+import { labelOf } from "./name-bytes.ts";
 import type { Superblock } from "./superblock.ts";
 
 /** What a plan comes to, for people and programs. */
@@ -147,7 +148,7 @@ export class ExtPlan {
     return {
       type: typeName(sb),
       uuid: formatUuid(sb.uuid),
-      label: cutName(sb.volumeName),
+      label: labelOf(sb),
       blockSize: sb.blockSize,
       clusterSize: sb.clusterSize,
       inodeSize: sb.inodeSize,
@@ -166,9 +167,14 @@ export class ExtPlan {
 
   /**
    * Writes it. Nothing before the last store is a filesystem; after it, all of it is there.
-   * @throws EIO, EROFS, ENOSPC when the device is smaller than the plan
+   * @throws EBUSY while somebody has the device, ENOSPC when it is smaller than the plan, EROFS,
+   *   with nothing written; EIO
    */
   write(device: BlockDevice): void {
+    holdAlone(device, "mkfs", () => this.#write(device));
+  }
+
+  #write(device: BlockDevice): void {
     if (device.sectors * SECTOR_SIZE < this.bytes) {
       const detail = `it has ${device.sectors * SECTOR_SIZE} bytes, the filesystem ${this.bytes}`;
       throw new DaxError("ENOSPC", { syscall: "mkfs", path: device.name, detail });
@@ -279,12 +285,6 @@ export class ExtPlan {
     }
     return bytes;
   }
-}
-
-/** The name that fitted. */
-function cutName(name: Uint8Array): string {
-  const length = name.indexOf(0);
-  return decodeUtf8(length === -1 ? name : name.subarray(0, length));
 }
 
 /** A filesystem too small for a journal goes without, and large files of its own have a flag. */
@@ -429,7 +429,8 @@ export function planExt(
 /**
  * Makes an empty filesystem on a device. The same options, size and environment give the same
  * bytes; whatever was there is lost.
- * @throws EINVAL, ENOSPC with nothing written; EROFS, EIO
+ * @throws EINVAL, ENOSPC, EBUSY while it is mounted or otherwise in use, with nothing written;
+ *   EROFS, EIO
  */
 export function makeExt(
   device: BlockDevice,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { encodeUtf8 } from "../../lib/utf8.ts";
+import { decodeUtf8, encodeUtf8 } from "../../lib/utf8.ts";
 
 let lastName = "";
 let lastBytes: Uint8Array = new Uint8Array(0);
@@ -15,4 +15,10 @@ export function encodeName(name: string): Uint8Array {
     lastName = name;
   }
   return lastBytes;
+}
+
+/** A filesystem's label, which ends at a zero if it is short. */
+export function labelOf({ volumeName }: { readonly volumeName: Uint8Array }): string {
+  const length = volumeName.indexOf(0);
+  return decodeUtf8(length === -1 ? volumeName : volumeName.subarray(0, length));
 }

@@ -12,6 +12,7 @@
  */
 import { type BlockDevice, SECTOR_SIZE } from "../../block/block-device.ts";
 import { Buffers } from "../../block/buffers.ts";
+import { holdAlone } from "../../block/device-users.ts";
 import {
   EXT4_ERROR_FS,
   EXT4_FEATURE_COMPAT_HAS_JOURNAL,
@@ -105,7 +106,8 @@ export function planResizeExt(
  * Lets a filesystem that is not mounted grow; one that has the size already is left as it is.
  * @throws EINVAL for a size that it cannot have or that is smaller, ENOSPC for more than the device
  *   has, EUCLEAN for one that is to be checked first, ENOTSUP for features that would not be kept
- *   right, EBUSY while another machine has it, EROFS, all with nothing written; EBADMSG, EIO
+ *   right, EBUSY while it is in use here or another machine has it, EROFS, all with nothing
+ *   written; EBADMSG, EIO
  */
 export function resizeExt(
   device: BlockDevice,
@@ -115,6 +117,14 @@ export function resizeExt(
   if (device.readOnly) {
     throw new DaxError("EROFS", { syscall: "resize", detail: `${device.name} is read-only` });
   }
+  return holdAlone(device, "resize", () => resizeAlone(device, options, environment));
+}
+
+function resizeAlone(
+  device: BlockDevice,
+  options: ResizeExtOptions,
+  environment: Environment,
+): ResizeSummary {
   const superblock = readSuperblock(device);
   const summary = planResizeExt(device, options);
   // What a resize does not touch may be counted: quotas.

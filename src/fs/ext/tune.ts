@@ -9,6 +9,7 @@
  */
 import { type BlockDevice, SECTOR_SIZE } from "../../block/block-device.ts";
 import { Buffers } from "../../block/buffers.ts";
+import { holdAlone } from "../../block/device-users.ts";
 import {
   EXT4_FEATURE_INCOMPAT_MMP,
   EXT4_FEATURE_INCOMPAT_RECOVER,
@@ -37,8 +38,9 @@ export type TuneMount = Pick<MultiMountOptions, "nodename" | "wait">;
  * Changes what `options` say, and nothing when they change nothing. Nobody may have the filesystem
  * mounted.
  * @throws EINVAL for options that make no sense, ENOTSUP for what is not changed here and for
- *   features that are not read, EROFS, EBUSY for a multi-mount claim, EUCLEAN for a journal that
- *   has to be replayed or a superblock that is damaged, EBADMSG: all with nothing written; EIO
+ *   features that are not read, EROFS, EBUSY while the device is in use or for a multi-mount claim,
+ *   EUCLEAN for a journal that has to be replayed or a superblock that is damaged, EBADMSG: all
+ *   with nothing written; EIO
  */
 export function tuneExt(
   device: BlockDevice,
@@ -54,13 +56,16 @@ export function tuneExt(
   const tuned = new TunedSuperblock(bytesOf(device), superblock, environment);
   tuned.apply(options);
   const multiMount = hasIncompat(superblock, EXT4_FEATURE_INCOMPAT_MMP);
-  if (options.clearMultiMount === true) forceClaim(superblock, device, options, environment);
-  if (tuned.changed) {
+  const forced = options.clearMultiMount === true;
+  if (!forced && !tuned.changed) return summaryOf(tuned);
+  holdAlone(device, "tune", () => {
+    if (forced) forceClaim(superblock, device, options, environment);
+    if (!tuned.changed) return;
     const after = parsedAfter(tuned, device);
     const guard = multiMount ? claim(superblock, device, environment, mount) : undefined;
     write(device, superblock, after, tuned);
     guard?.release();
-  }
+  });
   return summaryOf(tuned);
 }
 

@@ -52,7 +52,7 @@ export class MappedExports implements ExportDirectory {
       name: device.name,
       description: `mapped device: ${[...new Set(kinds)].join(", ")}`,
       store: new BlockStore(device),
-      onAttach: () => void closes.push(device.open()),
+      onAttach: () => void closes.push(device.open("an NBD client")),
       onDetach: () => {
         closes.pop()?.();
         this.#closed();

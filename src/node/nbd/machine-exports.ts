@@ -72,8 +72,17 @@ export async function serveMachine(
 
 function exportOf(machine: Machine, described: ExportDescription): NbdExport {
   const { device, name, description, readOnly } = described;
-  const store = new BlockStore(machine.disk(device), { readOnly });
-  return { name, ...(description === undefined ? {} : { description }), store };
+  const disk = machine.disk(device);
+  const store = new BlockStore(disk, { readOnly });
+  const client = { name: `an NBD client of export ${JSON.stringify(name)}`, use: "open" } as const;
+  const closes: (() => void)[] = [];
+  return {
+    name,
+    ...(description === undefined ? {} : { description }),
+    store,
+    onAttach: () => void closes.push(disk.hold?.(client) ?? (() => {})),
+    onDetach: () => closes.pop()?.(),
+  };
 }
 
 /**
