@@ -268,15 +268,20 @@ export class Mapping extends CheckedMemory implements MountUser {
     this.#made = { stop, generation: inode.mapGeneration };
   }
 
-  /** MAP_SYNC needs a device on which flushing is enough. */
+  /** MAP_SYNC needs pages that are the media, on a device on which flushing is enough. */
   #assertSync(): void {
-    const device = this.inode.filesystem.device.dax?.device;
+    const { device } = this.inode.filesystem;
+    const refuse = (detail: string): never => {
+      this.#raw.close();
+      throw new DaxError("EOPNOTSUPP", { syscall: "mmap", path: this.path, detail });
+    };
+    const dax = device.dax?.device;
+    if (dax === undefined) return refuse(`MAP_SYNC wants dax, and ${device.name} has none`);
+    if (!dax.synchronous) refuse(`MAP_SYNC: ${dax.name} has no flush that makes durable`);
     const runs = this.#options.lazy === true ? [] : this.#raw.runs;
-    const isMemory = device !== undefined && runs.every(({ memory }) => memory !== undefined);
-    if (isMemory && device.synchronous) return;
-    this.#raw.close();
-    const detail = `${device?.name ?? "a part of the range"} has no flush that makes durable`;
-    throw new DaxError("EOPNOTSUPP", { syscall: "mmap", path: this.path, detail });
+    // Poison is met by whoever loads it.
+    const copied = runs.find((run) => run.device === undefined);
+    if (copied !== undefined) refuse(`MAP_SYNC: ${copied.absence?.detail ?? "no memory"}`);
   }
 
   #populate(write: boolean): void {
