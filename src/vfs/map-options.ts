@@ -48,15 +48,35 @@ export interface MapOptions {
   readonly huge?: boolean;
 }
 
-const WORDS = { access: ["read", "write"], populate: ["read", "write"] } as const;
+const READ_OR_WRITE: ReadonlySet<unknown> = new Set(["read", "write"]);
+const KINDS: Readonly<Record<keyof MapOptions, "number" | "boolean" | "word">> = {
+  offset: "number",
+  length: "number",
+  revocable: "boolean",
+  access: "word",
+  sync: "boolean",
+  lazy: "boolean",
+  private: "boolean",
+  populate: "word",
+  huge: "boolean",
+};
 
-/** Words of callers without types. @throws EINVAL for one that is none */
-export function assertMapWords(path: string, options: MapOptions): void {
-  for (const key of ["access", "populate"] as const) {
-    const given: string | undefined = options[key];
-    if (given === undefined || WORDS[key].some((word) => word === given)) continue;
-    const detail = `${key}: "${given}"; there is ${WORDS[key].join(", ")}`;
+/** Options of callers without types. @throws EINVAL for one that is none, or of another type */
+export function assertMapOptions(path: string, options: unknown): asserts options is MapOptions {
+  const refuse = (detail: string): never => {
     throw new DaxError("EINVAL", { syscall: "mmap", path, detail });
+  };
+  if (typeof options !== "object" || options === null) refuse(`options: ${String(options)}`);
+  for (const [key, given] of Object.entries(options as object)) {
+    if (given === undefined) continue;
+    if (!Object.hasOwn(KINDS, key)) {
+      refuse(`${key}: no such option; there are ${Object.keys(KINDS).join(", ")}`);
+    }
+    const kind = KINDS[key as keyof MapOptions];
+    const words = kind === "word" ? "there is read, write" : `it is a ${kind}`;
+    const fits = kind === "word" ? READ_OR_WRITE.has(given) : typeof given === kind;
+    if (!fits)
+      refuse(`${key}: ${typeof given === "string" ? `"${given}"` : String(given)}; ${words}`);
   }
 }
 

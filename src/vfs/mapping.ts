@@ -25,7 +25,7 @@ import { DaxError } from "../lib/errno.ts";
 import { inCall, writingOf } from "./calls.ts";
 import type { FileRun } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
-import { type MapOptions, type MappedFile, assertMapWords } from "./map-options.ts";
+import type { MapOptions, MappedFile } from "./map-options.ts";
 import { makePages } from "./mapped-pages.ts";
 import type { Mount, MountUser } from "./mounts.ts";
 import { RawDoor } from "./raw-door.ts";
@@ -61,7 +61,6 @@ export class Mapping extends CheckedMemory implements MountUser {
     const { inode, mount, path } = file;
     const { size, filesystem, ino } = inode;
     const { offset = 0, length = size - offset, revocable = false } = options;
-    assertMapWords(path, options);
     if (!isRange(offset, length) || offset + length > size) {
       const detail = `bytes ${offset}+${length} of a file of ${size}; map at least one byte inside`;
       throw new DaxError("EINVAL", { syscall: "mmap", path, detail });

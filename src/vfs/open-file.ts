@@ -17,7 +17,7 @@ import {
   changedBy,
   cutFrom,
 } from "./layout-changes.ts";
-import type { MapOptions, MappedFile } from "./map-options.ts";
+import { type MapOptions, type MappedFile, assertMapOptions } from "./map-options.ts";
 import { Mapping } from "./mapping.ts";
 import { isDirectory } from "./modes.ts";
 import { type Location, type Mount, type MountUser, pathOf } from "./mounts.ts";
@@ -306,10 +306,12 @@ export class OpenFile implements MountUser {
   map(options: MapOptions = {}): Mapping {
     this.#assertUsable("mmap");
     if (this.isDirectory) throw this.#error("EISDIR", "mmap");
+    const { path } = this;
+    assertMapOptions(path, options);
     const writes = options.access === "write" && options.private !== true;
     if (!this.#reads || (writes && this.#writing === undefined))
       throw this.#error("EACCES", "mmap");
-    const file: MappedFile = { inode: this.inode, mount: this.mount, path: this.path };
+    const file: MappedFile = { inode: this.inode, mount: this.mount, path };
     return inCall(this.#context("mmap"), () => {
       if (writes) assertMayCut(this.inode.writing);
       this.mount.accessed(this.inode);

@@ -301,11 +301,20 @@ test("poison under a store is a typed error", () => {
   mapping.setUint8(0, 1);
 });
 
-test("words that are none are refused", () => {
+test.each<[string, unknown, string]>([
+  ["nothing", null, "options: null"],
+  ["a word", "write", "options: write"],
+  ["an access that is none", { access: "sometimes" }, 'access: "sometimes"; there is read, write'],
+  ["a populate that is none", { access: "write", populate: true }, "populate: true; there is"],
+  ["an option that is none", { acess: "write" }, "acess: no such option; there are offset"],
+  ["a flag by a word", { sync: "yes" }, 'sync: "yes"; it is a boolean'],
+  ["a length by a word", { length: 10n }, "length: 10; it is a number"],
+])("options that are none are refused: %s", (_, options, words) => {
   const { file } = mapped(4);
-  const none = "sometimes" as "read";
-  expect(codeOf(() => file.map({ access: none }))).toBe("EINVAL");
-  expect(codeOf(() => file.map({ access: "write", populate: none }))).toBe("EINVAL");
+  const call = () => file.map(options as MapOptions);
+  expect(codeOf(call)).toBe("EINVAL");
+  expect(call).toThrow(words);
+  file.map({ offset: undefined, access: "write" } as object);
 });
 
 test.each([false, true])("a file that was cut and grows has blocks for bytes: lazy %s", (lazy) => {
