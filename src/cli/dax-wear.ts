@@ -9,10 +9,15 @@ import type { DaxInvocation } from "./commands/dax.ts";
 import { table } from "./text-table.ts";
 
 const WRITES = 1000;
+/** It takes a minute, and says no more than a thousand do. */
+const MOST_WRITES = 1_000_000;
 
 /** Does the work in both ways and prints what each range went through. @throws UsageError */
 export function showWear({ values, json, out }: DaxInvocation): void {
   const { writes = WRITES, map = "mem", caching = "write-back" } = values;
+  if (writes < 1 || writes > MOST_WRITES) {
+    throw new UsageError(`'--writes ${writes}': give 1 to ${MOST_WRITES}`);
+  }
   if (map === "none") throw new UsageError("'--map none' has no descriptors to wear anything");
   if (caching !== "write-back" && caching !== "write-through") {
     throw new UsageError("wear is counted for '--caching' write-back and write-through");

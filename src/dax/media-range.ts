@@ -59,6 +59,8 @@ export class MediaRange {
   readonly start: number;
   readonly length: number;
   readonly domains: readonly DomainRange[];
+  /** How bytes are mapped, where that is not write-back; a later entry before an earlier one. */
+  readonly caching: readonly CachedRange[];
   /** The domain of every byte; undefined for a mixed range. */
   readonly domain: PersistenceDomain | undefined;
   /** Whether some byte needs its cache line written back. */
@@ -89,7 +91,8 @@ export class MediaRange {
     this.domains = within(options.domains ?? media.domains, start, length);
     const first = this.domains[0];
     this.domain = this.domains.length === 1 ? first?.domain : undefined;
-    this.#ways = waysOf(this.domains, clippedCaching(media.caching ?? [], start, length));
+    this.caching = clippedCaching(media.caching ?? [], start, length);
+    this.#ways = waysOf(this.domains, this.caching);
     this.#way = this.#ways.length === 1 ? this.#ways[0]?.way : undefined;
     this.hasCache = this.#ways.some(({ way }) => way === "flush");
     this.needsFence = this.#ways.some(({ way }) => way !== "nothing");

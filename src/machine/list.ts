@@ -144,6 +144,7 @@ class Lister {
       size: this.#size(Number(region.length)),
       sector_size: 512,
       ...(pmem === undefined ? { state: "disabled" } : { blockdev: pmem.name }),
+      ...cachingOf(slot),
       ...this.#badBlocks(slot),
     };
   }
@@ -168,6 +169,17 @@ class Lister {
     if (this.#options.human !== true) return value;
     return value === 0 ? "0" : `0x${value.toString(16)}`;
   }
+}
+
+/** How it is mapped, where that is not write-back, which is all that ndctl knows. */
+function cachingOf({ pmem }: Slot): { caching?: Json } {
+  const ways = pmem?.range.caching ?? [];
+  const [first] = ways;
+  if (first === undefined) return {};
+  if (ways.length === 1 && first.length === pmem?.range.length) return { caching: first.caching };
+  return {
+    caching: ways.map(({ start, length, caching }) => ({ offset: start, length, type: caching })),
+  };
 }
 
 /** Modules are what the NFIT describes; what an e820 map marks has none. */

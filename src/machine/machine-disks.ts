@@ -10,7 +10,7 @@ import { Partition } from "../block/partition.ts";
 import type { MappedDevice } from "../dm/mapped-device.ts";
 import type { Brd } from "../drivers/brd.ts";
 import type { Pmem } from "../drivers/pmem.ts";
-import type { DomainRange } from "../media/media.ts";
+import type { ByteRange, CachedRange } from "../media/media.ts";
 import type { MachineDevice } from "./machine.ts";
 import type { Slot } from "./slot.ts";
 
@@ -84,6 +84,7 @@ export function describePmem(device: BlockDevice, slot: Slot, pmem: Pmem): Machi
     physicalStart: Number(slot.range.start),
     writeCache: pmem.dax.writeCache,
     domains: pmem.range.domains,
+    ...mappedAs(pmem.range.caching),
     namespace: slot.region?.namespace.name,
     backing: slot.backing?.kind ?? "ram",
     file: slot.backing?.file,
@@ -128,14 +129,21 @@ export function describePartition(
     number: partitions.number(index),
     physicalStart: whole.physicalStart === undefined ? undefined : whole.physicalStart + start,
     domains: clip(whole.domains, start, size),
+    ...mappedAs(clip(whole.caching ?? [], start, size)),
   };
 }
 
-function clip(domains: readonly DomainRange[], start: number, length: number): DomainRange[] {
-  return domains.flatMap((range) => {
+/** How a device is mapped, where that is not write-back. */
+export function mappedAs(caching: readonly CachedRange[]): Pick<MachineDevice, "caching"> {
+  return caching.every((range) => range.caching === "write-back") ? {} : { caching };
+}
+
+function clip<T extends ByteRange>(ranges: readonly T[], start: number, length: number): T[] {
+  const inside: T[] = [];
+  for (const range of ranges) {
     const from = Math.max(range.start, start);
     const to = Math.min(range.start + range.length, start + length);
-    if (from >= to) return [];
-    return [{ start: from - start, length: to - from, domain: range.domain }];
-  });
+    if (from < to) inside.push({ ...range, start: from - start, length: to - from });
+  }
+  return inside;
 }

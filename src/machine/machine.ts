@@ -21,7 +21,7 @@ import type { Environment } from "../lib/environment.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import { givenText } from "../lib/given.ts";
 import { closest } from "../lib/suggest.ts";
-import type { DomainRange } from "../media/media.ts";
+import type { CachedRange, DomainRange } from "../media/media.ts";
 import type { ModelledMedia } from "../media/modelled.ts";
 import { AddressRangeScrub } from "../platform/address-range-scrub.ts";
 import { type ClaimOptions, type ClaimedRange, claimRange } from "../platform/claim.ts";
@@ -80,6 +80,8 @@ export interface MachineDevice {
   readonly writeCache: boolean;
   /** In bytes of the device. */
   readonly domains: readonly DomainRange[];
+  /** Ranges that are not mapped write-back, a later one before an earlier; absent: none. */
+  readonly caching?: readonly CachedRange[];
   readonly namespace: string | undefined;
   readonly backing: "ram" | "file" | "modelled" | "mapped";
   readonly file: string | undefined;

@@ -5,6 +5,7 @@
  * @module
  */
 import type { E820Entry } from "../format/e820.ts";
+import type { Caching } from "../media/media.ts";
 import { RamMedia } from "../media/ram.ts";
 import {
   type RegionIds,
@@ -26,7 +27,10 @@ const MEMORY: Pick<Backing, "domains" | "domain" | "kind" | "file" | "modelled">
   modelled: undefined,
 };
 
-/** Linux 4.1: a platform device for each type 12 entry. */
+/**
+ * Linux 4.1: a platform device for each type 12 entry, mapped uncached, since that kernel cannot
+ * write caches back.
+ */
 export function platformDevices(
   { legacyPmem }: MachineDescription,
   memoryMap: readonly E820Entry[],
@@ -36,7 +40,7 @@ export function platformDevices(
 ): Slot[] {
   if (!legacyPmem) return [];
   return reachable(memoryMap, context).map((range, i) => {
-    const find = backingFinder(range, placed, backings);
+    const find = backingFinder(range, placed, backings, "uncached");
     return new Slot(`pmem.${i}`, range, undefined, context, find);
   });
 }
@@ -118,6 +122,7 @@ function backingFinder(
   range: AddressRange,
   placed: readonly PlacedBacking[],
   backings: Backing[],
+  caching: Caching = "write-back",
 ): () => { readonly backing: Backing; readonly offset: number } {
   let fresh: Backing | undefined;
   return () => {
@@ -126,7 +131,8 @@ function backingFinder(
     if (fresh === undefined) {
       const length = Number(range.length);
       const domains = [{ start: 0, length, domain: "adr" }] as const;
-      fresh = { ...MEMORY, media: new RamMedia(length, { domains }), length };
+      const ways = caching === "write-back" ? [] : [{ start: 0, length, caching }];
+      fresh = { ...MEMORY, media: new RamMedia(length, { domains, caching: ways }), length };
       backings.push(fresh);
     }
     return { backing: fresh, offset: 0 };

@@ -14,6 +14,7 @@ import type { DaxDriver, DevDax } from "../drivers/device-dax.ts";
 import { memoryBlockSize } from "../drivers/kmem.ts";
 import type { Tracer } from "../lib/environment.ts";
 import { type DaxError, isDaxError } from "../lib/errno.ts";
+import type { CachedRange } from "../media/media.ts";
 import { RamMedia } from "../media/ram.ts";
 import type { AddressRange, ResourceTree } from "../platform/resources.ts";
 import type { Backing, PlacedBacking } from "./backing.ts";
@@ -23,6 +24,7 @@ import type {
   DcssblkDescription,
   SpecialDescription,
 } from "./describe-special.ts";
+import { mappedAs } from "./machine-disks.ts";
 import type { MachineDevice } from "./machine.ts";
 import { DescriptionError } from "./shape.ts";
 
@@ -221,12 +223,19 @@ export class SpecialDevices {
           : served.flatMap(({ pgoff, memory }) =>
               memory.domains.map((range) => ({ ...range, start: range.start + pgoff * 4096 })),
             ),
+      ...(driver === "kmem" ? {} : mappedAs(cachingOf(served))),
       namespace: undefined,
       backing: backing?.kind ?? "ram",
       file: backing?.file,
       ...(driver === undefined ? {} : { mode: DAX_MODES[driver] }),
     };
   }
+}
+
+function cachingOf(served: DevDax["served"]): CachedRange[] {
+  return served.flatMap(({ pgoff, memory }) =>
+    memory.caching.map((range) => ({ ...range, start: range.start + pgoff * 4096 })),
+  );
 }
 
 function makeBank({ start, length }: AddressRange, index: number, context: SpecialContext) {

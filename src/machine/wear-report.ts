@@ -10,6 +10,7 @@ import { createPmem } from "../drivers/pmem.ts";
 import { PFN_INFO_RESERVE } from "../format/pfn.ts";
 import { ext } from "../fs/ext/ext.ts";
 import { makeExt } from "../fs/ext/mkfs.ts";
+import { DaxError } from "../lib/errno.ts";
 import { seededEnvironment } from "../lib/environment.ts";
 import { type WearOfRange, type WearOptions, WearMedia } from "../media/wear-media.ts";
 import { planPageMap } from "../platform/pfn-layout.ts";
@@ -42,8 +43,14 @@ export interface WearReport {
   readonly ranges: readonly WornRange[];
 }
 
-/** Does the work in both ways, each on media of its own. @throws as `planPageMap` */
+/**
+ * Does the work in both ways, each on media of its own.
+ * @throws EINVAL for a number of writes that is none, and as `planPageMap`
+ */
 export function reportWear(work: WearWork): WearReport[] {
+  if (!Number.isSafeInteger(work.writes) || work.writes < 0) {
+    throw new DaxError("EINVAL", { syscall: "wear", detail: `${work.writes} writes` });
+  }
   return [wornBy("page-cache", work), wornBy("dax", work)];
 }
 

@@ -35,6 +35,13 @@ describe("daxkit dax plan", () => {
     [["dax", "plan", "--size", "1G", "--align", "3M"], /EINVAL.*alignment of 3145728/u],
     [["dax", "plan", "--size", "1G", "--map", "dev", "--caching", "uncached"], /EOPNOTSUPP/u],
     [["dax", "plan", "--size", "0"], /EINVAL.*at least a page/u],
+    [["dax", "plan", "--size", "1G", "--writes", "5"], /'--writes' is not for 'plan'/u],
+    [["dax", "capabilities", "--size", "1G"], /'--size' is not for .*takes --profile/u],
+    [["dax", "capabilities", "--map", "dev"], /'--map' is not for 'capabilities'/u],
+    [["dax", "wear", "--size", "1G"], /'--size' is not for 'wear'/u],
+    [["dax", "wear", "--profile", "v4.1"], /'--profile' is not for 'wear'/u],
+    [["dax", "wear", "--writes", "0"], /give 1 to 1000000/u],
+    [["dax", "wear", "--writes", "9999999999"], /give 1 to 1000000/u],
   ])("refuses %j", async (line, words) => {
     const { status, stderr } = await runLine(line);
     expect(status).toBe(2);

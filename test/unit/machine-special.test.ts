@@ -5,7 +5,7 @@ import { describe, expect, test } from "vitest";
 import { bootMachine } from "../../src/machine/boot.ts";
 import { daxctlList } from "../../src/machine/daxctl-list.ts";
 import type { MachineInput } from "../../src/machine/input.ts";
-import { listText } from "../../src/machine/list.ts";
+import { listText, ndctlList } from "../../src/machine/list.ts";
 import { parseMachineText } from "../../src/node/machine-file.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
 
@@ -177,4 +177,35 @@ describe("what cannot be", () => {
     ]);
     expect(machine.devices().map(({ name }) => name)).toEqual(["ram0", "dax0.0"]);
   });
+});
+
+test("[2.49] [2.75] listings say how memory is mapped, where that is not write-back", () => {
+  const slices = [{ caching: "uncached", length: "2M" }, { domain: "adr" }] as const;
+  const machine = bootMachine({
+    pmem: [
+      { size: "4M" },
+      { size: "4M", caching: "write-through" },
+      { size: "4M", domains: slices },
+    ],
+    dax: { size: "4M", caching: "write-combining" },
+  });
+  const listed = ndctlList(machine) as { dev: string; caching?: unknown }[];
+  expect(listed.map(({ caching }) => caching)).toEqual([
+    undefined,
+    "write-through",
+    [{ offset: 0, length: 2 * MIB, type: "uncached" }],
+  ]);
+  expect(machine.devices().map(({ name, caching }) => [name, caching])).toEqual([
+    ["pmem1", undefined],
+    ["pmem2", [{ start: 0, length: 4 * MIB, caching: "write-through" }]],
+    ["pmem3", [{ start: 0, length: 2 * MIB, caching: "uncached" }]],
+    ["dax0.0", [{ start: 0, length: 4 * MIB, caching: "write-combining" }]],
+  ]);
+  machine.shutdown();
+  // Linux 4.1 maps all of it uncached.
+  const old = bootMachine({ profile: "v4.1", memmap: "4M!4G" });
+  expect(old.devices().map(({ caching }) => caching)).toEqual([
+    [{ start: 0, length: 4 * MIB, caching: "uncached" }],
+  ]);
+  old.shutdown();
 });

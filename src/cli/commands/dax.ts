@@ -46,6 +46,13 @@ const OPTIONS = {
 /** A running `daxkit dax`. */
 export type DaxInvocation = Invocation<typeof OPTIONS>;
 
+/** Which options an action goes by; another one is refused, since nothing would come of it. */
+const TAKES: Readonly<Record<string, readonly (keyof typeof OPTIONS)[]>> = {
+  capabilities: ["profile"],
+  plan: ["size", "map", "align", "base", "media", "memory", "caching"],
+  wear: ["map", "writes", "caching"],
+};
+
 const ACTIONS: Readonly<Record<string, (invocation: DaxInvocation) => Promise<void>>> = {
   capabilities: async (invocation) =>
     (await import("../dax-capabilities.ts")).showCapabilities(invocation),
@@ -84,7 +91,17 @@ export const dax = command({
     if (action === undefined) {
       throw new UsageError(`no action '${name}'; there are ${Object.keys(ACTIONS).join(", ")}`);
     }
+    refuseOthers(name, invocation);
     await traced(invocation.values.trace, () => action(invocation));
     return STATUS_OK;
   },
 });
+
+function refuseOthers(action: string, { values }: DaxInvocation): void {
+  const takes = TAKES[action] ?? [];
+  for (const option of Object.keys(OPTIONS) as (keyof typeof OPTIONS)[]) {
+    if (option === "trace" || takes.includes(option) || values[option] === undefined) continue;
+    const all = takes.map((each) => `--${each}`).join(", ");
+    throw new UsageError(`'--${option}' is not for '${action}', which takes ${all}`);
+  }
+}

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { MachineDevice } from "../../machine/machine.ts";
 import type { Resource } from "../../platform/resources.ts";
 import { STATUS_OK, command } from "../command.ts";
 import { MACHINE_OPERAND, MACHINE_OPTIONS, withMachine } from "../machines.ts";
@@ -25,20 +26,32 @@ export const iomem = command({
     const { values, json, out } = invocation;
     const { unprivileged } = values;
     return withMachine(invocation, (machine) => {
-      if (json) out.json(machine.resources.root.children.map((node) => record(node, unprivileged)));
-      else out.text(machine.iomem({ privileged: !unprivileged }));
+      if (json) {
+        const disks = machine.devices().filter(({ parent }) => parent === undefined);
+        const mapped = new Map(disks.map((each) => [each.namespace, each.caching]));
+        const nodes = machine.resources.root.children;
+        out.json(nodes.map((node) => record(node, unprivileged, mapped)));
+      } else out.text(machine.iomem({ privileged: !unprivileged }));
       return STATUS_OK;
     });
   },
 });
 
-function record(node: Resource, hidden: boolean): Record<string, unknown> {
+/** A resource; `mapped` says of namespaces what of them is not mapped write-back. */
+function record(
+  node: Resource,
+  hidden: boolean,
+  mapped: ReadonlyMap<string | undefined, MachineDevice["caching"]>,
+): Record<string, unknown> {
   const { name, start, last, children } = node;
   const address = (value: bigint): string => `0x${(hidden ? 0n : value).toString(16)}`;
   return {
     name,
     start: address(start),
     last: address(last),
-    ...(children.length > 0 ? { children: children.map((each) => record(each, hidden)) } : {}),
+    ...(mapped.get(name) === undefined ? {} : { caching: mapped.get(name) }),
+    ...(children.length > 0
+      ? { children: children.map((each) => record(each, hidden, mapped)) }
+      : {}),
   };
 }

@@ -149,6 +149,12 @@ const SURVIVES = {
   volatile: "keeps nothing",
 } as const;
 
+/** The ways in which it is mapped, in the order of its memory; none where all is write-back. */
+function waysOf({ caching = [] }: MachineDevice): string {
+  const ways = new Set(caching.map((range) => range.caching));
+  return ways.size === 0 ? "" : `mapped ${[...ways].join(", ")}`;
+}
+
 function wordsOf(device: MachineDevice): string {
   const { domains, physicalStart, namespace, readOnly, file, mode, targets = [] } = device;
   const kinds = [...new Set(domains.map(({ domain }) => domain))];
@@ -158,6 +164,7 @@ function wordsOf(device: MachineDevice): string {
     ...(kinds.length === 0
       ? []
       : [kinds.map((domain) => `${domain}: ${SURVIVES[domain]}`).join(", ")]),
+    ...(waysOf(device) === "" ? [] : [waysOf(device)]),
     ...(physicalStart === undefined ? [] : [`at 0x${physicalStart.toString(16)}`]),
     ...(namespace === undefined ? [] : [namespace]),
     ...(readOnly ? ["read-only"] : []),
