@@ -71,6 +71,11 @@ function wayTo(
   return way;
 }
 
+/** Whether a device is another one, a partition of it, or a wrapping. */
+export function isOf(device: BlockDevice | undefined, whole: BlockDevice): boolean {
+  return device !== undefined && (device === whole || isOf(innerOf(device), whole));
+}
+
 function belowOf(device: BlockDevice): readonly BlockDevice[] {
   if (isStacked(device)) return device.below;
   const inner = innerOf(device);

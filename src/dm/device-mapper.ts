@@ -14,6 +14,8 @@ import {
 } from "./device-directory.ts";
 import { namesOf } from "../block/device-users.ts";
 import { isShared } from "../dax/media-failures.ts";
+import { isOf } from "./below.ts";
+import { MappedPartitions } from "./mapped-partitions.ts";
 import { MappedDevice } from "./mapped-device.ts";
 import { TARGET_TYPES } from "./target-types.ts";
 import { parseTable, type TableLine } from "./words.ts";
@@ -58,6 +60,7 @@ export class DeviceMapper {
   readonly #options: DeviceMapperOptions;
   readonly #environment: Environment;
   readonly #own: DeviceDirectory;
+  readonly #partitions = new MappedPartitions();
   readonly #devices = new Map<string, MappedDevice>();
 
   constructor(options: DeviceMapperOptions = {}) {
@@ -108,7 +111,7 @@ export class DeviceMapper {
       dax,
       closed: () => this.#removeDeferred(),
       context: {
-        devices: { find: (word) => this.#lookup(word) },
+        devices: { find: (word) => this.lookup(word) },
         all: () => this.#devices.values(),
         types: TARGET_TYPES,
         environment: this.#environment,
@@ -156,8 +159,9 @@ export class DeviceMapper {
    */
   assertIdle(): void {
     const tables = this.devices.flatMap(({ active, inactive }) => [active, inactive]);
+    const legs = tables.flatMap((table) => table?.legs ?? []);
     for (const device of this.devices) {
-      const above = tables.filter((table) => table?.legs.some((leg) => leg.device === device));
+      const above = legs.filter((leg) => isOf(leg.device, device));
       const { users = 0, holder } = device.dax?.device ?? {};
       const held = holder !== undefined && !isShared(holder);
       if (device.openCount === above.length && users === 0 && !held) continue;
@@ -213,6 +217,14 @@ export class DeviceMapper {
     }
     device.uuid = uuid;
     if (device.active !== undefined) device.event();
+  }
+
+  /**
+   * A device that a table may name, by path, name or number: of the mapper, of what it was given,
+   * or a partition of a mapped device. @throws as `MappedPartitions.find`
+   */
+  lookup(word: string): KnownDevice | undefined {
+    return this.#lookup(word) ?? this.#partitions.find(this.devices, word);
   }
 
   #lookup(word: string): KnownDevice | undefined {

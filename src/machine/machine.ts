@@ -236,11 +236,14 @@ export class Machine {
     throw new DaxError("EFAULT", { syscall: "memory_failure", detail });
   }
 
-  /** A disk, a partition or `mapper/NAME`. @throws ENODEV naming those there are */
+  /** A disk, `mapper/NAME`, or a partition of one (`mapper/NAMEp1`). @throws ENODEV naming them */
   disk(name: string): BlockDevice {
+    assertName("disk", name);
     for (const [device] of this.#disks()) if (device.name === name) return device;
     const mapped = this.mapper.devices.find((device) => mappedName(device) === name);
     if (mapped !== undefined) return mapped;
+    const partition = name.startsWith("mapper/") ? this.mapper.lookup(`/dev/${name}`) : undefined;
+    if (partition !== undefined) return partition.device;
     const known = this.devices().map((device) => device.name);
     throw unknown("disk", name, known);
   }
