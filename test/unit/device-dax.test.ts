@@ -384,8 +384,7 @@ describe("drivers", () => {
     device.resize(4 * UNIT);
     device.bind("device_dax");
     const mapping = device.open().map({ access: "write" });
-    const giveUp = (_user: string, attempt: number): boolean => attempt < 3;
-    const call = (): void => device.resize(UNIT, { whenBusy: giveUp });
+    const call = (): void => device.resize(UNIT, { whenBusy: (_user, attempt) => attempt < 3 });
     expect(codeOf(call)).toBe("EBUSY");
     expect(call).toThrow("raw mapping of dax0.0; nobody waits for it any more");
     mapping.setUint8(3 * UNIT, 1);

@@ -80,7 +80,7 @@ function exportOf(machine: Machine, described: ExportDescription): NbdExport {
     name,
     ...(description === undefined ? {} : { description }),
     store,
-    onAttach: () => void closes.push(disk.hold?.(client) ?? (() => {})),
+    onAttach: () => void closes.push(disk.hold?.({ ...client }) ?? (() => {})),
     onDetach: () => closes.pop()?.(),
   };
 }
