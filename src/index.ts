@@ -149,7 +149,7 @@ export { dmsetup } from "./dm/dmsetup.ts";
 export type { DmsetupResult } from "./dm/dmsetup.ts";
 export type { DmsetupInput } from "./dm/dmsetup-ioctl.ts";
 export { MappedDevice } from "./dm/mapped-device.ts";
-export type { SuspendOptions } from "./dm/mapped-device.ts";
+export type { SuspendOptions } from "./dm/mapped-options.ts";
 export { formatTable, parseTable } from "./dm/words.ts";
 export type { TableLine } from "./dm/words.ts";
 export { createBrd } from "./drivers/brd.ts";

@@ -9,6 +9,7 @@
 import { isShared } from "../dax/media-failures.ts";
 import { RawFreeze } from "../dax/raw-freeze.ts";
 import { DaxError } from "../lib/errno.ts";
+import { forEvery } from "../lib/for-every.ts";
 import type { BlockDevice, DeviceUser } from "./block-device.ts";
 import { DeviceUsers } from "./device-users.ts";
 
@@ -47,7 +48,8 @@ export class DeviceFreeze {
       for (const step of undo.splice(0)) step();
       // Who has gone meanwhile is not thawed.
       const there = frozen.splice(0).filter((user) => this.users.has(user));
-      for (const user of there) user.freezing?.thaw("device");
+      const [error] = forEvery(there, (user) => user.freezing?.thaw("device"));
+      if (error !== undefined) throw error;
     };
     try {
       for (const user of filesystems ? this.users.of() : []) {
@@ -73,7 +75,10 @@ export class DeviceFreeze {
     this.#thaws.push(thaw);
   }
 
-  /** Ends the last freeze. @throws EINVAL when there is none; EIO of a filesystem */
+  /**
+   * Ends the last freeze, for all of them.
+   * @throws EINVAL when there is none; EIO of a filesystem that cannot be changed any more
+   */
   thaw(): void {
     const thaw = this.#thaws.pop();
     if (thaw === undefined) {

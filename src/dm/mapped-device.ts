@@ -28,39 +28,19 @@ import {
 import type { DaxDevice } from "../dax/dax-device.ts";
 import type { DaxRange } from "../dax/iomap.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
-import { DaxError } from "../lib/errno.ts";
+import { DaxError, isDaxError } from "../lib/errno.ts";
+import { surely } from "../lib/for-every.ts";
 import { routedDax, routesChange } from "./dax-routing.ts";
 import { numberText } from "./device-directory.ts";
 import { passUp } from "./failure-routing.ts";
 import type { FailureListener } from "../dax/media-failures.ts";
+import type { MappedOptions, SuspendOptions } from "./mapped-options.ts";
+import { sendMessage } from "./message.ts";
 import { byteRun, part, runOf } from "./request-parts.ts";
 import { reachThrough, tableUser } from "./leg.ts";
-import type { Placed, Table } from "./table.ts";
-import { type LoadContext, loadTable } from "./table-loader.ts";
-import { splitArguments, type TableLine } from "./words.ts";
-
-/** What a mapped device is made of; {@link DeviceMapper} makes them. */
-export interface MappedOptions {
-  readonly name: string;
-  readonly uuid: string;
-  readonly number: DeviceNumber;
-  /** Never offers dax, whatever its legs do. */
-  readonly dax: "auto" | "never";
-  /** A user has closed the device. */
-  readonly closed: () => void;
-  readonly context: Omit<
-    LoadContext,
-    "owner" | "number" | "readOnly" | "event" | "failed" | "user"
-  >;
-}
-
-/** How a device is suspended. */
-export interface SuspendOptions {
-  /** Targets need not wait for requests that are under way. */
-  readonly noflush?: boolean;
-  /** A mounted filesystem is not frozen. */
-  readonly nolockfs?: boolean;
-}
+import type { Table } from "./table.ts";
+import { loadTable } from "./table-loader.ts";
+import type { TableLine } from "./words.ts";
 
 /** Empty limits, of a device without a table. */
 const NO_LIMITS: QueueLimits = { logicalBlockSize: 512, physicalBlockSize: 512 };
@@ -205,33 +185,42 @@ export class MappedDevice implements BlockDevice {
 
   /**
    * Stops requests: first mounted filesystems and raw mappings are frozen, then the targets bring
-   * home what they hold. A device that is suspended stays so.
-   * @throws EBUSY, EIO when one of them cannot stand still: then nothing is suspended
+   * home what they hold. As in Linux a target that cannot keeps nobody from standing still: its
+   * status tells. A device that is suspended stays so.
+   * @throws EBUSY, EIO when a filesystem or a mapping cannot stand still: then nothing is suspended
    */
   suspend({ nolockfs = false }: SuspendOptions = {}): void {
     this.#assertThere("suspend");
     if (this.#suspended) return;
     this.#standing.freeze(!nolockfs);
-    for (const { target } of this.#placed()) target.presuspend?.();
+    this.#active?.presuspend();
     this.#suspended = true;
     routesChange();
-    for (const { target } of this.#placed()) target.postsuspend?.();
+    this.#active?.postsuspend();
   }
 
   /**
-   * Makes a loaded table the live one, and lets requests through.
-   * @throws what a target throws that cannot go on: then the device stays suspended
+   * Makes a loaded table the live one, and lets requests through. A filesystem that then fails, for
+   * the new table has no room for it, fails by itself, as in Linux.
+   * @throws what a target throws that cannot go on. A new table waits then in its slot again, and
+   *   the old one goes on as before; a device without another table stays suspended
    */
   resume(options: SuspendOptions = {}): void {
     this.#assertThere("resume");
-    if (this.#inactive !== undefined) this.#swap(this.#inactive, options);
+    const [wasSuspended, old, next] = [this.#suspended, this.#active, this.#inactive];
+    if (next !== undefined) {
+      if (!wasSuspended) this.suspend(options);
+      this.#activate(next, undefined);
+    }
     if (!this.#suspended) return;
-    for (const { target } of this.#placed()) target.preresume?.();
-    for (const { target } of this.#placed()) target.resume?.();
-    this.#suspended = false;
-    routesChange();
-    this.#standing.thaw();
-    this.#tell();
+    try {
+      this.#active?.preresume();
+    } catch (error) {
+      if (next !== undefined) this.#goBack(old, next, wasSuspended);
+      throw error;
+    }
+    if (next !== undefined) old?.destroy();
+    this.#goOn();
   }
 
   /**
@@ -240,28 +229,7 @@ export class MappedDevice implements BlockDevice {
    */
   message(sector: number, text: string): string | undefined {
     this.#assertThere("message");
-    const words = splitArguments(text);
-    const refuse = (error: string, cause: string): never => {
-      const detail = `device-mapper: ioctl: ${error}; ${cause}`;
-      throw new DaxError("EINVAL", { syscall: "message", path: this.name, detail });
-    };
-    if (words.length === 0) refuse("Empty message received.", "a message has at least one word");
-    const [first = ""] = words;
-    if (first.startsWith("@")) {
-      refuse(`Unsupported message sent to DM core: ${first}`, "no device here takes it");
-    }
-    const table = this.#active;
-    if (
-      table === undefined ||
-      !(Number.isInteger(sector) && sector >= 0 && sector < table.sectors)
-    ) {
-      return refuse("Target message sector outside device.", `sector ${sector} of ${this.sectors}`);
-    }
-    const { target, type } = table.at(sector);
-    if (target.message === undefined) {
-      return refuse("Target type does not support messages", `${type.name} at sector ${sector}`);
-    }
-    return target.message(words);
+    return sendMessage(this, sector, text);
   }
 
   /** Takes the device into use; the returned function ends that, once. @throws ENXIO */
@@ -296,11 +264,15 @@ export class MappedDevice implements BlockDevice {
     this.#removed = true;
     routesChange();
     this.#dax?.kill();
-    if (!this.#suspended) for (const { target } of this.#placed()) target.presuspend?.();
-    if (!this.#suspended) for (const { target } of this.#placed()) target.postsuspend?.();
-    this.#inactive?.destroy();
-    this.#active?.destroy();
+    const [active, inactive] = [this.#active, this.#inactive];
+    const steps = [
+      () => this.#suspended || active?.presuspend(),
+      () => this.#suspended || active?.postsuspend(),
+      () => inactive?.destroy(),
+      () => active?.destroy(),
+    ];
     [this.#active, this.#inactive] = [undefined, undefined];
+    surely(steps, (step) => void step());
     this.#tell();
   }
 
@@ -403,18 +375,35 @@ export class MappedDevice implements BlockDevice {
     for (const watcher of Array.from(this.#watchers)) watcher();
   }
 
-  #placed(): readonly Placed[] {
-    return this.#active?.placed ?? [];
+  #activate(table: Table | undefined, inactive: Table | undefined): void {
+    this.#active = table;
+    this.#inactive = inactive;
+    if (table !== undefined) this.#bindDax(table);
+    routesChange();
   }
 
-  #swap(table: Table, options: SuspendOptions): void {
-    if (!this.#suspended) this.suspend(options);
-    const old = this.#active;
-    this.#active = table;
-    this.#inactive = undefined;
-    this.#bindDax(table);
+  /** The new table cannot be used: everything is as it was before it was tried. */
+  #goBack(old: Table | undefined, next: Table, wasSuspended: boolean): void {
+    next.postsuspend();
+    this.#activate(old, next);
+    if (wasSuspended) return;
+    try {
+      old?.preresume();
+    } catch (error) {
+      // What suspending did not find out: now neither of them can be used.
+      if (!isDaxError(error)) throw error;
+      return;
+    }
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    this.#active?.resume();
+    this.#suspended = false;
     routesChange();
-    old?.destroy();
+    // Who stands on it has said what is wrong, and refuses to be written to.
+    surely([this.#standing], (standing) => standing.thaw());
+    this.#tell();
   }
 
   /** One dax device for the whole life: whoever holds it sees the routes change. */

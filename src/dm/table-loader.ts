@@ -7,6 +7,7 @@
 import { type BlockDevice, type DeviceUser, SECTOR_SIZE } from "../block/block-device.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError, type ErrnoCode, isDaxError } from "../lib/errno.ts";
+import { surely } from "../lib/for-every.ts";
 import { assertNoLoop } from "./below.ts";
 import type { DeviceLookup, KnownDevice } from "./device-directory.ts";
 import { Leg } from "./leg.ts";
@@ -51,8 +52,8 @@ export function loadTable(lines: readonly TableLine[], context: LoadContext): Ta
     checkAreas(placed, context);
     return new Table(placed, legs, context.readOnly);
   } catch (error) {
-    for (const { target } of placed) target.destroy?.();
-    for (const leg of legs) leg.close();
+    surely(placed, ({ target }) => target.destroy?.());
+    surely(legs, (leg) => leg.close());
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "../block/block-
 import type { DaxDevice } from "../dax/dax-device.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { assert } from "../lib/errno.ts";
+import { surely } from "../lib/for-every.ts";
 import type { Leg } from "./leg.ts";
 import type { DaxRoute, Target, TargetType } from "./target.ts";
 
@@ -92,10 +93,34 @@ export class Table {
     return this.placed[this.index(sector)] as Placed;
   }
 
+  /** No new requests come after this. */
+  presuspend(): void {
+    surely(this.placed, ({ target }) => target.presuspend?.());
+  }
+
+  /** Requests have ended: every target brings home what it holds. */
+  postsuspend(): void {
+    surely(this.placed, ({ target }) => target.postsuspend?.());
+  }
+
+  /** Before the first request, and after each suspension. @throws what makes a target unusable */
+  preresume(): void {
+    for (const { target } of this.placed) target.preresume?.();
+  }
+
+  resume(): void {
+    for (const { target } of this.placed) target.resume?.();
+  }
+
   /** Ends all targets and closes all devices. */
   destroy(): void {
-    for (const { target } of this.placed) target.destroy?.();
-    for (const leg of this.legs) leg.close();
+    const ends = this.placed.map(
+      ({ target }) =>
+        () =>
+          target.destroy?.(),
+    );
+    const closes = this.legs.map((leg) => () => leg.close());
+    surely([...ends, ...closes], (end) => end());
   }
 }
 

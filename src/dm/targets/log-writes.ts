@@ -50,10 +50,19 @@ class LogWritesTarget implements Target {
     this.#name = name;
   }
 
-  /** The log begins when the table is used for the first time. */
-  preresume(): void {
+  /**
+   * The log begins when the table is used for the first time, and the one before it has ended its
+   * own. Without it requests go on, and the status tells.
+   */
+  resume(): void {
+    if (this.#log !== undefined || this.#disabled) return;
     const { logicalBlockSize: sectorSize } = this.#leg.device.limits;
-    this.#log ??= new LogWriter(sinkOf(this.#logLeg.device), { sectorSize });
+    try {
+      this.#log = new LogWriter(sinkOf(this.#logLeg.device), { sectorSize });
+    } catch (error) {
+      if (!isDaxError(error)) throw error;
+      this.#disabled = true;
+    }
   }
 
   read(sector: number, target: Uint8Array): void {
