@@ -11,7 +11,9 @@
  * @module
  */
 import { DaxError, isDaxError } from "../lib/errno.ts";
+import type { Range } from "../lib/range-set.ts";
 import type { DaxDevice } from "./dax-device.ts";
+import type { FaultedFile } from "./fault-backing.ts";
 import { type FaultCounters, newFaultCounters } from "./fault-counters.ts";
 import { pagesOf } from "./frames.ts";
 import { MappingEntries } from "./mapping-entries.ts";
@@ -20,6 +22,8 @@ import { PagePins } from "./page-pins.ts";
 import { SharedLock, type Steps, runToEnd } from "./steps.ts";
 import { persistRange, writeBackRange } from "./writeback.ts";
 
+/** What no file says of its mapping. */
+const NO_GENERATION = -1;
 /** As many pages as any file may have. */
 export const ALL_PAGES = Math.floor(Number.MAX_SAFE_INTEGER / PAGE_SIZE);
 
@@ -55,6 +59,12 @@ export interface Area {
  * the first store to one afterwards is a fault; after `unmap` the first load is one, too.
  */
 export type StandStill = "write-protect" | "unmap";
+
+/** The first page that bytes touch, and how many. */
+export function pagesAround(start: number, length: number): [first: number, pages: number] {
+  const first = Math.floor(start / PAGE_SIZE);
+  return [first, Math.ceil((start + length) / PAGE_SIZE) - first];
+}
 
 /** What an address space belongs to. */
 export interface AddressSpaceOptions {
@@ -201,18 +211,28 @@ export class AddressSpace {
 
   /**
    * Whoever changed the file may not have gone through here: a write that got blocks, a commit of
-   * what had waited. Where the file says that its bytes may lie elsewhere, all pages are mapped
+   * what had waited. Where the file says that its bytes may lie elsewhere, their pages are mapped
    * anew; what is dirty stays so.
    */
-  follow(generation: number | undefined): void {
-    if (generation === this.#generation) return;
-    this.#generation = generation;
-    this.unmap();
+  follow(file: FaultedFile): void {
+    const { mapGeneration } = file;
+    if (mapGeneration === this.#generation) return;
+    const changes = this.#changes(file);
+    this.#generation = mapGeneration;
+    if (changes === undefined) this.unmap();
+    else for (const { start, length } of changes) this.unmap(...pagesAround(start, length));
   }
 
   /** The mapping of the file has changed, and all pages that this is about are unmapped. */
-  settle(generation: number | undefined): void {
-    this.#generation = generation;
+  settle(file: FaultedFile): void {
+    // What has changed until now is not asked for again.
+    this.#changes(file);
+    this.#generation = file.mapGeneration;
+  }
+
+  /** Which bytes lie elsewhere than was known; undefined: any may. */
+  #changes(file: FaultedFile): Iterable<Range> | undefined {
+    return file.mapChangesSince?.(this.#generation ?? NO_GENERATION);
   }
 
   /**

@@ -5,6 +5,7 @@
  * @module
  */
 import { DaxError, isDaxError } from "../lib/errno.ts";
+import type { Range } from "../lib/range-set.ts";
 import type { DaxDevice } from "./dax-device.ts";
 import type { FallbackReason } from "./fault-counters.ts";
 import { PMD_PAGES, type PageOrder, pagesOf } from "./frames.ts";
@@ -15,6 +16,11 @@ import { PAGE_SIZE } from "./operations.ts";
 export interface FaultedFile extends Iomappable {
   /** Another number whenever bytes may lie elsewhere than before. */
   readonly mapGeneration?: number | undefined;
+  /**
+   * The bytes that may lie elsewhere than when it said `generation`. Undefined, or absent: it does
+   * not know, so all may. Who asks has it noted from here on: a second one hears that all may.
+   */
+  mapChangesSince?(generation: number): Iterable<Range> | undefined;
 }
 
 /** Memory of a device. */

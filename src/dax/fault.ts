@@ -83,7 +83,7 @@ export function* handleFault(area: FaultArea, index: number, write: boolean): St
   for (;;) {
     yield* space.layout.share();
     try {
-      space.follow(area.file.mapGeneration);
+      space.follow(area.file);
       const result = yield* oneFault(area, index, write);
       if (result !== "again") return result;
     } finally {
@@ -191,8 +191,8 @@ function ask({ space, file }: FaultArea, { index, order, write }: Request): Page
   const backing = backingOf(file, index, order, write);
   if (backing.kind !== "memory" || !backing.fresh) return backing;
   space.counters.majorFaults++;
-  if (backing.spread) space.follow(file.mapGeneration);
-  else space.settle(file.mapGeneration);
+  if (backing.spread) space.follow(file);
+  else space.settle(file);
   return backing;
 }
 

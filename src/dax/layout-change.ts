@@ -54,10 +54,10 @@ export function* changingLayout(
       if (holder === undefined) {
         if (!cuts) yield* space.writingBack(first, stop - first);
         yield;
-        space.follow(file.mapGeneration);
+        space.follow(file);
         body();
         yield* space.removing(gone, stop - gone, cuts);
-        space.settle(file.mapGeneration);
+        space.settle(file);
         return;
       }
     } finally {

@@ -183,7 +183,7 @@ export class MappedArea implements Area, FaultArea {
   #walk(index: number, write: boolean): boolean {
     const last = this.#last;
     const { space, table } = this;
-    space.follow(this.file.mapGeneration);
+    space.follow(this.file);
     if (last.index === index && this.#changes === table.changes && (last.writable || !write)) {
       return true;
     }

@@ -28,7 +28,7 @@ export function* populating(
 ): Steps<void> {
   const { table, space, file } = area;
   for (let index = first; index < stop;) {
-    space.follow(file.mapGeneration);
+    space.follow(file);
     const run = write ? 0 : table.zerosFrom(index) || (yield* mapZeros(area, index, stop));
     if (run === 0) {
       const isThere = table.resolve(index, SCRATCH) && (SCRATCH.writable || !write);
@@ -45,7 +45,7 @@ function* mapZeros(area: FaultArea, index: number, stop: number): Steps<number> 
   if (!hugeZero || index % PMD_PAGES !== 0) return 0;
   yield* layout.share();
   try {
-    space.follow(file.mapGeneration);
+    space.follow(file);
     if (whyNotHuge(area, index, false) !== undefined) return 0;
     const last = Math.min(area.first + area.pages, stop, Math.ceil(file.size / PAGE_SIZE));
     const free = entries.freeFrom(index, Math.max(0, last - index));

@@ -10,6 +10,7 @@ import type { BlockDevice } from "../block/block-device.ts";
 import type { Iomappable } from "../dax/iomap.ts";
 import type { BytesOwner } from "../dax/media-failures.ts";
 import type { Environment, Timespec } from "../lib/environment.ts";
+import type { Range } from "../lib/range-set.ts";
 import type { Freezing } from "./freezing.ts";
 import type { InodeWriting } from "./writing.ts";
 
@@ -128,6 +129,8 @@ export interface Inode extends Iomappable {
    * keeps what `iomapBegin` answered asks again then. Undefined where nothing changes.
    */
   readonly mapGeneration?: number | undefined;
+  /** The bytes that this is about, as `FaultedFile.mapChangesSince`; undefined: all of them. */
+  mapChangesSince?(generation: number): Iterable<Range> | undefined;
   /**
    * Directories: another number whenever names were added or removed. Undefined where nothing
    * changes, or where whoever changes names tells the caches himself.

@@ -13,7 +13,7 @@
  *
  * @module
  */
-import type { AddressSpace } from "../dax/address-space.ts";
+import { type AddressSpace, pagesAround } from "../dax/address-space.ts";
 import { AddressSpaces } from "../dax/address-spaces.ts";
 import { CheckedMemory } from "../dax/checked-memory.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
@@ -376,12 +376,6 @@ function readByCall(inode: Inode, target: Uint8Array, from: number): void {
     if (count > 0) done += count;
     else done += target.fill(0, done).length;
   }
-}
-
-/** The first page that bytes touch, and how many. */
-function pagesAround(from: number, length: number): [first: number, pages: number] {
-  const first = Math.floor(from / PAGE_SIZE);
-  return [first, Math.ceil((from + length) / PAGE_SIZE) - first];
 }
 
 function isRange(offset: number, length: number): boolean {

@@ -85,15 +85,17 @@ function fillStep(
   });
   contents.join(handle);
   zero(block, count);
-  map.clear();
   let spread = false;
-  if (unwritten) {
+  if (!unwritten) map.put(first, block, count);
+  else {
     const range = [first, first + count] as const;
     const around = (start: number, blocks: number): void => {
       spread = true;
       zero(start, blocks);
     };
     const done = convertBlocks(editor, handle, record, range, "written", { zero: around });
+    if (spread) map.clear();
+    else map.forget(first, count);
     if (done === first) {
       const detail = `a change of inode ${record.ino} does not fit into the journal`;
       throw new DaxError("ENOSPC", { syscall: "mmap", detail });

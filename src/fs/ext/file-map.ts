@@ -5,11 +5,13 @@
  * @module
  */
 import type { Iomap } from "../../dax/iomap.ts";
+import type { Range } from "../../lib/range-set.ts";
 import { EXT4_EXTENTS_FL } from "../../format/ext-inode.ts";
 import { blockMapSegment } from "./block-map.ts";
 import { extentSegment } from "./extents.ts";
 import { nextGeneration } from "./generation.ts";
 import { type InodeRecord, MAX_LOGICAL_BLOCKS } from "./inode-record.ts";
+import { MapChanges } from "./map-changes.ts";
 import { HOLE, type Segment, UNWRITTEN } from "./runs.ts";
 import type { Volume } from "./volume.ts";
 
@@ -53,6 +55,7 @@ export class FileMap {
   #last: Segment | undefined;
   #runs = 0;
   #generation = nextGeneration();
+  readonly #changes = new MapChanges();
 
   constructor(volume: Volume, record: InodeRecord) {
     this.#volume = volume;
@@ -85,9 +88,18 @@ export class FileMap {
     return this.#generation;
   }
 
+  /**
+   * Which bytes may lie elsewhere than at that generation, for one who follows; undefined when that
+   * is not known: any of them.
+   */
+  changesSince(generation: number): readonly Range[] | undefined {
+    return this.#changes.take(generation, this.#generation);
+  }
+
   /** The mapping has changed everywhere: forgets everything that was decoded. */
   clear(): void {
     this.#generation = nextGeneration();
+    this.#changes.all();
     this.unload();
   }
 
@@ -100,8 +112,14 @@ export class FileMap {
 
   /** Forgets what was decoded about `count` blocks from `logical`: their mapping has changed. */
   forget(logical: number, count: number): void {
-    this.#generation = nextGeneration();
+    this.#changed(logical, count);
     this.#drop(logical, count);
+  }
+
+  #changed(logical: number, count: number): void {
+    const { blockSize } = this.#volume.buffers;
+    this.#generation = nextGeneration();
+    this.#changes.add(logical * blockSize, count * blockSize);
   }
 
   #drop(logical: number, count: number): void {
@@ -120,15 +138,15 @@ export class FileMap {
 
   /** `count` blocks from `logical` are mapped from `physical` on now, written. */
   put(logical: number, physical: number, count: number): void {
-    this.#generation = nextGeneration();
+    this.#changed(logical, count);
     const segment = this.#segments[this.#place(logical) - 1];
     if (segment === undefined || logical + count > segment.limit || segment.runs > MOST_KNOWN) {
-      this.forget(logical, count);
+      this.#drop(logical, count);
       return;
     }
     const before = segment.runs;
     if (!segment.put(logical, physical, count)) {
-      this.forget(logical, count);
+      this.#drop(logical, count);
       return;
     }
     const more = segment.runs - before;

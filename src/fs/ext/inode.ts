@@ -14,6 +14,7 @@ import {
 } from "../../format/ext-inode.ts";
 import { EXT4_NAME_LEN } from "../../format/ext-directory.ts";
 import { DaxError } from "../../lib/errno.ts";
+import type { Range } from "../../lib/range-set.ts";
 import { decodeUtf8 } from "../../lib/utf8.ts";
 import type { Attributes, DirectoryEntry, Filesystem, Inode } from "../../vfs/filesystem.ts";
 import type { InodeWriting } from "../../vfs/writing.ts";
@@ -90,6 +91,11 @@ export class ExtInode implements Inode {
 
   get mapGeneration(): number {
     return this.state.map.generation;
+  }
+
+  /** What this is about; undefined where the map is known anew. */
+  mapChangesSince(generation: number): Iterable<Range> | undefined {
+    return this.state.map.changesSince(generation);
   }
 
   get namesGeneration(): number {
