@@ -289,7 +289,7 @@ function copyOnWrite(area: FaultArea, index: number): "mapped" {
 
 function assertInFile({ file }: FaultArea, index: number): void {
   if (index < Math.ceil(file.size / PAGE_SIZE)) return;
-  const detail = `truncated to ${file.size} bytes under the mapping; Linux sends SIGBUS`;
+  const detail = `the file ends at byte ${file.size}; Linux sends SIGBUS`;
   throw new DaxError("EFAULT", { detail });
 }
 

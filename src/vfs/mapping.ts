@@ -53,7 +53,8 @@ export class Mapping extends CheckedMemory implements MountUser {
   #reason = "";
 
   /**
-   * @throws EINVAL for an empty range or one that leaves the file; EROFS, ENOSPC for one to be
+   * What lies behind the end of the file may be mapped before it is there.
+   * @throws EINVAL for an empty range; EROFS, ENOSPC for one to be
    *   written; EOPNOTSUPP for `sync` where a flush does not make durable; EUCLEAN, ENXIO
    */
   constructor(file: MappedFile, options: MapOptions = {}) {
@@ -61,8 +62,8 @@ export class Mapping extends CheckedMemory implements MountUser {
     const { inode, mount, path } = file;
     const { size, filesystem, ino } = inode;
     const { offset = 0, length = size - offset, revocable = false } = options;
-    if (!isRange(offset, length) || offset + length > size) {
-      const detail = `bytes ${offset}+${length} of a file of ${size}; map at least one byte inside`;
+    if (!isRange(offset, length)) {
+      const detail = `bytes ${offset}+${length} of a file of ${size}; map at least one byte`;
       throw new DaxError("EINVAL", { syscall: "mmap", path, detail });
     }
     this.path = path;
@@ -143,7 +144,7 @@ export class Mapping extends CheckedMemory implements MountUser {
   /** Fills all of `target` from byte `at`. @throws EINVAL past the end, EFAULT, ENXIO, EHWPOISON */
   override copyOut(at: number, target: Uint8Array): void {
     if (this.#state !== "mapped") this.#assertMapped("load");
-    this.#assertInside(at, target.length);
+    this.#assertInside("load", at, target.length);
     try {
       this.#area.load(this.offset + at, target);
     } catch (error) {
@@ -161,7 +162,7 @@ export class Mapping extends CheckedMemory implements MountUser {
       const detail = "the mapping is read-only; map it with access: write";
       throw new DaxError("EACCES", { syscall: "store", path: this.path, detail });
     }
-    this.#assertInside(at, source.length);
+    this.#assertInside("store", at, source.length);
     try {
       this.#area.store(this.offset + at, source);
     } catch (error) {
@@ -283,19 +284,20 @@ export class Mapping extends CheckedMemory implements MountUser {
     if (copied !== undefined) refuse(`MAP_SYNC: ${copied.absence?.detail ?? "no memory"}`);
   }
 
-  #populate(write: boolean): void {
+  #populate(write: boolean, length = this.length): void {
     if (write && this.#writing !== undefined) {
       // All blocks are asked for at once, which is sooner done, or sooner refused, than by pages.
       this.inode.filesystem.freezing?.pass("mlock");
       this.#make();
     }
-    this.#area.populate(this.offset, this.length, write && this.isWritable);
+    this.#area.populate(this.offset, length, write && this.isWritable);
   }
 
-  /** Of a new mapping, which ends where that fails. */
+  /** Of a new mapping, which ends where that fails; what lies behind the file is passed over. */
   #populateFirst(write: boolean): void {
+    const inside = Math.min(this.length, this.inode.size - this.offset);
     try {
-      this.#populate(write);
+      if (inside > 0) this.#populate(write, inside);
     } catch (error) {
       this.unmap();
       throw error;
@@ -351,20 +353,20 @@ export class Mapping extends CheckedMemory implements MountUser {
     });
   }
 
-  #assertInside(at: number, length: number): void {
+  #assertInside(syscall: "load" | "store", at: number, length: number): void {
     const { path } = this;
     if (!(at >= 0 && Number.isSafeInteger(at)) || at + length > this.length) {
       const detail = `bytes ${at}+${length} of a mapping of ${this.length}`;
-      throw new DaxError("EINVAL", { syscall: "load", path, detail });
+      throw new DaxError("EINVAL", { syscall, path, detail });
     }
-    this.#assertInFile("load", this.offset + at + length);
+    this.#assertInFile(syscall, this.offset + at + length);
   }
 
   #assertInFile(syscall: string, end: number): void {
     const { path } = this;
     const { size } = this.inode;
     if (end <= size || end <= Math.ceil(size / PAGE_SIZE) * PAGE_SIZE) return;
-    const detail = `truncated to ${size} bytes under the mapping; Linux sends SIGBUS`;
+    const detail = `the file ends at byte ${size}; Linux sends SIGBUS`;
     throw new DaxError("EFAULT", { syscall, path, detail });
   }
 }

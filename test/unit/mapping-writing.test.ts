@@ -177,6 +177,33 @@ test("MAP_SYNC with a bad page: the others are there, and that one says what it 
   tree.close({ revoke: true });
 });
 
+test.each<MapOptions>([{}, { lazy: true }, { sync: true }, { populate: "write" }])(
+  "what is not there yet is mapped, and met when it is: %j",
+  (options) => {
+    const { file, map, tree } = mapped(3);
+    file.truncate(0);
+    const mapping = map({ length: 8 * PAGE, ...options });
+    expect(mapping.length).toBe(8 * PAGE);
+    expect(() => mapping.getUint8(0)).toThrow(/^EFAULT.*load.*the file ends at byte 0/u);
+    expect(() => mapping.setUint8(0, 1)).toThrow(/^EFAULT.*store/u);
+    expect(codeOf(() => mapping.bytes)).toBe("EFAULT");
+    mapping.flush();
+    file.truncate(PAGE + 100);
+    mapping.setUint8(PAGE + 7, 8);
+    // The page of the end is there as a whole; what is stored behind the end is nobody's.
+    mapping.setUint8(PAGE + 200, 9);
+    expect(codeOf(() => mapping.getUint8(2 * PAGE))).toBe("EFAULT");
+    mapping.flush();
+    file.truncate(8 * PAGE);
+    expect([mapping.getUint8(PAGE + 7), mapping.getUint8(PAGE + 200)]).toEqual([8, 0]);
+    expect(contents(file)[PAGE + 7]).toBe(8);
+    mapping.setUint8(8 * PAGE - 1, 3);
+    mapping.unmap();
+    expect(contents(file)[8 * PAGE - 1]).toBe(3);
+    tree.close({ revoke: true });
+  },
+);
+
 test("a mapping to be read refuses stores, and so does a file that is open to be read", () => {
   const { file, tree } = mapped(1);
   const mapping = file.map();
