@@ -48,6 +48,11 @@ export interface FaultOptions {
    * a filesystem on pmem. `all` unless given.
    */
   readonly reach?: "all" | "metadata";
+  /**
+   * Told of each failure before its caller is: a harness stops its writers here, since what they go
+   * on to do to a device that fails looks like corruption, and is none.
+   */
+  readonly onFailure?: (failed: FaultOperation, sector: number, sectors: number) => void;
 }
 
 /** A rule at work. */
@@ -67,6 +72,7 @@ export class FaultyDevice implements BlockDevice {
   readonly metadataBySector = true;
   readonly inner: BlockDevice;
   readonly #prng: Prng;
+  readonly #onFailure: FaultOptions["onFailure"];
   #rules: ArmedRule[] = [];
   #failed = 0;
 
@@ -78,6 +84,7 @@ export class FaultyDevice implements BlockDevice {
     this.readOnly = inner.readOnly;
     this.dax = options.reach === "metadata" ? inner.dax : undefined;
     this.#prng = new Prng(options.seed ?? 0);
+    this.#onFailure = options.onFailure;
     this.arm(options.rules ?? []);
   }
 
@@ -161,6 +168,7 @@ export class FaultyDevice implements BlockDevice {
       if (armed.failed >= times || !this.#hits(probability)) continue;
       armed.failed++;
       this.#failed++;
+      this.#onFailure?.(operation, sector, sectors);
       throw new DaxError("EIO", {
         syscall: operation,
         path: this.name,

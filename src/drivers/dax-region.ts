@@ -13,7 +13,7 @@ import type { DomainRange, Media } from "../media/media.ts";
 import type { ResourceTree } from "../platform/resources.ts";
 import { type DeviceRange, checkRanges, pagesOf, sizeOf } from "./dax-ranges.ts";
 import { DAX_UNIT, type PhysicalRange, checkAlignment } from "./dax-space.ts";
-import { DevDax } from "./device-dax.ts";
+import { type DaxDriver, DevDax } from "./device-dax.ts";
 
 /** How a region is made. */
 export interface DaxRegionOptions {
@@ -39,6 +39,8 @@ export interface DaxRegionOptions {
   readonly targetNode?: number;
   /** Bytes of a block of system RAM; 128 MiB unless given. */
   readonly memoryBlock?: number;
+  /** Drivers that there are; all unless given. */
+  readonly drivers?: readonly DaxDriver[];
   /** Where drivers claim addresses. */
   readonly resources?: ResourceTree;
   /** Where dax devices of drivers that filesystems use can be looked up. */

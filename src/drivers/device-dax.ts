@@ -235,8 +235,9 @@ export class DevDax {
    */
   bind(driver: DaxDriver, options: BindOptions = {}): void {
     if (!this.region.alive) throw this.#refusal("ENXIO", "bind", "its region was removed");
-    if (!DRIVERS.includes(driver)) {
-      const there = `there is ${DRIVERS.join(", ")}`;
+    const { drivers = DRIVERS } = this.region.options;
+    if (!DRIVERS.includes(driver) || !drivers.includes(driver)) {
+      const there = `there is ${drivers.join(", ")}`;
       throw this.#refusal("EINVAL", "bind", `no driver "${driver as string}"; ${there}`);
     }
     this.#assertUnbound("bind");

@@ -109,6 +109,7 @@ function boot(
       hosts: context.hosts,
       trace: environment.trace,
       ramEnd: ramEndOf(memoryMap),
+      drivers: ["device_dax", ...(description.fsdev ? (["fsdev_dax"] as const) : []), "kmem"],
       backings,
     }),
     backings,

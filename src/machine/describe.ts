@@ -90,6 +90,8 @@ export interface MachineDescription {
   readonly legacyPmem: boolean;
   /** Whether disks may be mapped without a filesystem. */
   readonly rawMappings: boolean;
+  /** Whether device-dax may serve filesystems: the kernel's CONFIG_DEV_DAX_FSDEV. */
+  readonly fsdev: boolean;
   /** Whether type 6 counts as type 12, which some old firmware meant by it. */
   readonly treat6AsPram: boolean;
   /** Whether devices attach at boot, or when `Machine.probe` is called: a driver loaded late. */
@@ -142,6 +144,7 @@ const machine = object({
   ...MAPPED_KEY,
   legacyPmem: flag,
   rawMappings: flag,
+  fsdev: flag,
   treat6AsPram: flag,
   probe: oneOf("boot", "late"),
   ...SERVED_KEYS,
@@ -174,6 +177,7 @@ export function describeMachine(input: unknown): MachineDescription {
     dm: readMapped(given.dm),
     legacyPmem: given.legacyPmem ?? true,
     rawMappings: given.rawMappings ?? true,
+    fsdev: given.fsdev ?? true,
     treat6AsPram: given.treat6AsPram ?? false,
     probe: given.probe ?? "boot",
     ...readServed(given),

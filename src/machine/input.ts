@@ -165,6 +165,8 @@ export interface MachineInput {
   readonly legacyPmem?: boolean;
   /** Whether disks may be mapped without a filesystem; true unless given. */
   readonly rawMappings?: boolean;
+  /** Whether device-dax may serve filesystems; true unless given. */
+  readonly fsdev?: boolean;
   /** Whether type 6 counts as type 12; false unless given. */
   readonly treat6AsPram?: boolean;
   /** Whether devices attach at boot, or when `probe` is called. */

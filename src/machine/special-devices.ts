@@ -41,6 +41,8 @@ export interface SpecialContext {
   readonly resources: ResourceTree;
   readonly hosts: DaxHosts;
   readonly trace: Tracer;
+  /** Drivers of device-dax that there are. */
+  readonly drivers: readonly DaxDriver[];
   /** Where ordinary memory ends. */
   readonly ramEnd: number;
   /** Media to close at the end. */
@@ -169,7 +171,7 @@ export class SpecialDevices {
     described: DaxRegionDescription,
     { start, length, backing }: PlacedBacking,
     soft: readonly (AddressRange & { readonly id: number })[],
-    { resources, hosts, trace, ramEnd }: SpecialContext,
+    { resources, hosts, trace, ramEnd, drivers }: SpecialContext,
     index: number,
   ): DaxRegion {
     const found = soft.find((range) => range.start === start && range.length === length);
@@ -186,6 +188,7 @@ export class SpecialDevices {
       ...(backing.domains === undefined ? {} : { domains: backing.domains }),
       targetNode: described.targetNode,
       memoryBlock: memoryBlockSize(ramEnd),
+      drivers,
       resources,
       hosts,
       trace,

@@ -24,7 +24,7 @@ function* recorded(from: string, count: number): Generator<readonly [string[], s
 }
 
 describe("daxkit dmsetup", () => {
-  test("[4.2] prints what dmsetup prints, run after run", async () => {
+  test("prints what dmsetup prints, run after run", async () => {
     const place = new MapperPlace();
     place.ok("create", "lin", "--table", "0 100 linear A 8\n100 50 linear B 0");
     place.ok("load", "lin", "--table", "0 200 linear A 0");
@@ -139,7 +139,7 @@ describe("daxkit dmsetup", () => {
     expect(place.ok("wait", "v", "0")).toBe("");
   });
 
-  test("[4.11] a killed mapper loses nothing that was flushed, and is told of", async () => {
+  test("a killed mapper loses nothing that was flushed, and is told of", async () => {
     const place = new MapperPlace();
     const table = "0 32768 writecache s A B 4096 0";
     place.ok("create", "top", "--uuid", "U", "--notable");

@@ -81,7 +81,7 @@ function row(name: string): string {
 }
 
 describe("dmsetup", () => {
-  test("[4.2] prints what dmsetup prints, and fails as it does", () => {
+  test("prints what dmsetup prints, and fails as it does", () => {
     const box = machine();
     expect(replay(section("linear"), box)).toBeGreaterThan(55);
     const errors = section("errors").filter(isKnown);

@@ -233,7 +233,7 @@ function pagesOf({ dax }: MappedDevice): Uint8Array {
 }
 
 describe("[X7] random stacks", () => {
-  test.each([1, 2, 3, 4, 5])("of %d levels hold what a flat device would", (levels) => {
+  test.each([1, 2, 3, 4, 5])("[4.2] of %d levels hold what a flat device would", (levels) => {
     let dax = 0;
     for (let seed = 0; seed < 12; seed++) {
       const prng = new Prng(100 * levels + seed);

@@ -6,7 +6,9 @@ import { describe, expect, test } from "vitest";
 import { FaultyDevice } from "../../src/block/fault-injection.ts";
 import { Partition } from "../../src/block/partition.ts";
 import * as daxkit from "../../src/index.ts";
+import { createAxonram } from "../../src/drivers/axonram.ts";
 import { createBrd } from "../../src/drivers/brd.ts";
+import { createDcssblk } from "../../src/drivers/dcssblk.ts";
 import { createPmem } from "../../src/drivers/pmem.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
@@ -20,6 +22,7 @@ import { FileTree } from "../../src/vfs/file-tree.ts";
 import { pmemOf } from "../support/block-devices.ts";
 import { noise } from "../support/bytes.ts";
 import { emptyImage } from "../support/ext-cut-work.ts";
+import { LineMedia } from "../support/line-media.ts";
 import { mappedOf, ramDisk } from "../support/mapped.ts";
 import { refusal } from "../support/refusal.ts";
 
@@ -63,6 +66,50 @@ function legs() {
   };
 }
 
+describe("drivers", () => {
+  const place = { start: 0, length: PAGE, physicalStart: 0 };
+
+  test("[0.45] volatile memory is copied to by plain stores, whoever copies", () => {
+    const segment = { type: "SW", ...place } as const;
+    const devices = [
+      (media: LineMedia) => createBrd({ name: "ram0", media, size: PAGE }).dax,
+      (media: LineMedia) => createAxonram({ name: "axonram0", media, ...place }).dax,
+      (media: LineMedia) => createDcssblk({ name: "dcss0", media, segments: [segment] }).dax,
+    ];
+    for (const make of devices) {
+      const media = new LineMedia(PAGE);
+      make(media).copyFromIter(0, 1, [noise(1, 3000), noise(2, 64)]);
+      expect([media.around, media.flushed]).toEqual([[], []]);
+    }
+    // The same copy by pmem goes around the cache, which shows that it would be seen.
+    const media = new LineMedia(PAGE);
+    createPmem({ name: "pmem0", media, ...place }).dax.copyFromIter(0, 1, [noise(1, 3000)]);
+    expect(media.around).toHaveLength(1);
+  });
+
+  test("[2.61] a transfer is a copy, and done when the call returns", () => {
+    const { pmem } = pmemOf(4 * PAGE);
+    const source = noise(1, PAGE);
+    pmem.disk.write(8, source);
+    source.fill(0);
+    const target = new Uint8Array(PAGE);
+    pmem.disk.read(8, target);
+    expect(target).toEqual(noise(1, PAGE));
+    const { memory, start } = pmem.dax.directAccess(1, 1);
+    expect(copyOf(memory, start, PAGE)).toEqual(noise(1, PAGE));
+    memory.setUint8(start, 99);
+    expect(target[0]).toBe(noise(1, 1)[0]);
+  });
+
+  test("[2.110] callers take of a translation what they need", () => {
+    const { dax } = pmemOf(8 * PAGE).pmem;
+    const { pfn } = dax.directAccess(3, 2);
+    const { memory, start } = dax.directAccess(3, 2);
+    const { pages } = dax.directAccess(3, 100);
+    expect([pfn, start, pages, memory.byteLength]).toEqual([2 ** 20 + 3, 3 * PAGE, 5, 8 * PAGE]);
+  });
+});
+
 describe("stacked devices", () => {
   test("[0.8] copies and flushes go to whoever has the bytes", () => {
     const { A, B } = legs();
@@ -79,13 +126,21 @@ describe("stacked devices", () => {
     );
   });
 
-  test("[0.35] linear and striped have dax, error has none and answers EIO", () => {
+  test("[0.35] linear and striped have dax, error and snapshots have none", () => {
     const { A, B } = legs();
     const disks = { A: A.disk, B: B.disk };
     expect(mappedOf("0 64 linear A 0", disks).dax).toBeDefined();
     expect(mappedOf("0 128 striped 2 8 A 0 B 0", disks).dax).toBeDefined();
     const error = mappedOf("0 64 error", { C: ramDisk("C", 64) });
     expect(error.dax).toBe(undefined);
+    // A snapshot's bytes lie wherever they were copied to: no dax, though its legs have it.
+    const snapshot = mappedOf("0 64 snapshot A B N 8", disks);
+    expect([snapshot.dax, snapshot.daxReason]).toEqual([
+      undefined,
+      expect.stringMatching(/cannot be turned into a copy/u),
+    ]);
+    const origin = mappedOf("0 64 snapshot-origin A", disks);
+    expect(origin.dax).toBe(undefined);
     expect(refusal(() => error.read(0, new Uint8Array(512))).code).toBe("EIO");
   });
 });

@@ -27,6 +27,7 @@ test("an empty description is a machine", () => {
     dm: [],
     legacyPmem: true,
     rawMappings: true,
+    fsdev: true,
     treat6AsPram: false,
     probe: "boot",
   });

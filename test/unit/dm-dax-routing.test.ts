@@ -175,7 +175,7 @@ describe("claimed memory", () => {
   );
   const holder = { name: "cache", notifyFailure: () => {} };
 
-  test("[4.3] [4.11] [4.12] is flushed by address, line by line, below two levels", () => {
+  test("[4.3] [4.12] is flushed by address, line by line, below two levels", () => {
     const stack = stackOf(["0 200 linear q 16", "0 128 linear /dev/mapper/l0 64"]);
     const claim = claimRange(stack.top, tree, holder);
     expect([claim.start, claim.length]).toEqual([0x10_0000 + 10 * PAGE_SIZE, WHOLE * PAGE_SIZE]);

@@ -289,7 +289,7 @@ describe("dax", () => {
     ["0 64 striped 2 16 p 0 q 0", undefined],
     ["0 64 striped 2 4 p 0 q 0", "striped at 0: chunks of 4 sectors are not whole pages"],
     ["0 64 striped 2 16 p 0 r 0", "striped at 0: r offers no dax"],
-  ])("of %j: %j is in the way", (table, reason) => {
+  ])("[4.10] of %j: %j is in the way", (table, reason) => {
     const device = open(legs()).mapper.create("x", table);
     expect(device.daxReason).toBe(reason);
     expect(device.dax === undefined).toBe(reason !== undefined);

@@ -3,10 +3,12 @@ import { describe, expect, test } from "vitest";
 import { FaultyDevice } from "../../src/block/fault-injection.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
 import type { MappedDevice } from "../../src/dm/mapped-device.ts";
+import { createPmem } from "../../src/drivers/pmem.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { Prng } from "../../src/lib/prng.ts";
 import { pmemOf } from "../support/block-devices.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
+import { LineMedia } from "../support/line-media.ts";
 import { mapperOver, ramDisk } from "../support/mapped.ts";
 
 const SECTORS = 512;
@@ -137,6 +139,25 @@ test("memory needs dax, and time to be durable by itself", () => {
   expect(() => mapper.create("x", table)).toThrow(
     "writecache: Unable to map persistent memory for cache (-EOPNOTSUPP); b offers no dax",
   );
+});
+
+test("[4.11] on memory a block of 512 bytes costs its own lines, and those of its record", () => {
+  const media = new LineMedia(1 << 16, { nonTemporal: false });
+  const place = { start: 0, length: media.size, physicalStart: 0 };
+  const { disk, dax } = createPmem({ name: "b", media, ...place });
+  const { mapper } = mapperOver({ a: ramDisk("a", SECTORS), b: disk });
+  const device = mapper.create("x", `0 ${SECTORS} writecache p a b 512 0`);
+  media.flushed.length = 0;
+  const before = dax.counters.flushedLines;
+  device.write(9, noise(1, 512));
+  device.flush();
+  const lines = media.flushed.map(({ length }) => Math.ceil(length / 64));
+  // Eight lines of data, and what says where they belong: never a page, never the whole device.
+  expect(Math.max(...lines)).toBe(8);
+  expect(lines.filter((count) => count === 8)).toHaveLength(1);
+  expect(dax.counters.flushedLines - before).toBeLessThanOrEqual(8 + 4);
+  expect(media.fences).toBeGreaterThan(0);
+  expect(same(media.durable, media.contents(0, media.size))).toBe(true);
 });
 
 /** What becomes of a cache in which a word was changed. */

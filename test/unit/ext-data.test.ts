@@ -92,7 +92,7 @@ describe("space and limits", () => {
     ["extents, 1k", EXT4_1K, (2 ** 32 - 1) * 1024],
     ["extents without huge_file", { ...EXT4, features: "^huge_file" }, 2 ** 41 - 4096],
     ["a block map, 1k", EXT3, (12 + 256 + 256 ** 2 + 256 ** 3) * 1024],
-  ] as const)("[2.70] the largest file: %s", (_, options, most) => {
+  ] as const)("the largest file: %s", (_, options, most) => {
     const all = mounted(options);
     const writing = writingOf(all.file);
     expect(codeOf(() => writing.write(Uint8Array.of(1), most))).toBe("EFBIG");

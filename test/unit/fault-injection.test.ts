@@ -106,6 +106,21 @@ describe("which requests fail", () => {
   });
 });
 
+/** What a writer to a partition meets: at most 30 writes, or up to the first that fails. */
+function failuresOf(stops: boolean): readonly unknown[][] {
+  const told: unknown[][] = [];
+  const disk = pmemOf(SECTORS * 512).pmem.disk;
+  const device = new FaultyDevice(
+    new Partition(disk, { name: "pmem0p1", start: 64, sectors: 64 }),
+    { rules: [{ operations: ["write"], skip: 7 }], onFailure: (...what) => void told.push(what) },
+  );
+  for (let at = 0; at < 30; at++) {
+    if (stops && told.length > 0) break;
+    codeOf(() => device.write(at, noise(at, 512)));
+  }
+  return told;
+}
+
 describe("where failures stand", () => {
   test("[2.69] [2.71] a partition fails without its disk, and with it", () => {
     const { pmem } = pmemOf(SECTORS * 512);
@@ -123,6 +138,11 @@ describe("where failures stand", () => {
     expect(codeOf(() => second.read(2, sector))).toBe("EIO");
     expect(codeOf(() => second.read(3, sector))).toBe(undefined);
     expect(first.name).toBe("pmem0p1");
+  });
+
+  test("[2.70] a harness is told of the first failure, and stops its writers", () => {
+    expect(failuresOf(true)).toEqual([["write", 7, 1]]);
+    expect(failuresOf(false)).toHaveLength(23);
   });
 
   test("[2.74] [2.77] with reach metadata, metadata fails and file data does not", () => {

@@ -58,7 +58,7 @@ function* punch({ space, file }: Faulting, page: number, pages = 1): Steps<void>
   yield* changingLayout(space, file, range, "fail", () => file.punch(page, pages));
 }
 
-test("two stores to one hole: one page, which both may store to", () => {
+test("[0.27] two stores to one hole: one page, which both may store to", () => {
   const orders = everyOrder(() => {
     const all = fresh();
     const areas = [all.map(), all.map()] as const;
@@ -88,7 +88,7 @@ test("a load and a store of one hole: nobody is left with zeros", () => {
   });
 });
 
-test("[2.33] fsync against a store: what it has not written back is dirty", () => {
+test("[0.27] fsync against a store: what it has not written back is dirty", () => {
   everyOrder(() => {
     const all = fresh();
     const area = all.map();

@@ -1,5 +1,6 @@
 /** Device-dax memory as memory of the machine. */
 import { describe, expect, test } from "vitest";
+import { attachPageMap } from "../../src/dax/pages.ts";
 import { createBrd } from "../../src/drivers/brd.ts";
 import { memoryBlockSize } from "../../src/drivers/kmem.ts";
 import type { DevDax } from "../../src/drivers/device-dax.ts";
@@ -77,6 +78,22 @@ describe("[2.46] [2.56] a range becomes system RAM", () => {
     other.bind("kmem");
     expect(other.memory?.size).toBe(128 * MIB);
   });
+});
+
+test("[2.54] pages of a device and pages of RAM are never one", () => {
+  const device = memoryOf(256 * MIB);
+  device.bind("fsdev_dax");
+  const { dax } = device;
+  if (dax === undefined) throw new Error("no dax");
+  const map = attachPageMap(dax);
+  expect(map.state(3)).toMatchObject({ pfn: BASE / 4096 + 3, references: 1 });
+  expect(device.memory).toBe(undefined);
+  device.unbind();
+  device.bind("kmem");
+  // The same addresses as RAM: the device is gone, and nobody finds a page of it any more.
+  expect([device.dax, codeOf(() => dax.directAccess(3, 1))]).toEqual([undefined, "ENXIO"]);
+  const piece = device.memory?.take(4096);
+  expect([piece?.length, piece?.domain]).toEqual([4096, "volatile"]);
 });
 
 describe("memory in use", () => {

@@ -88,7 +88,7 @@ describe("the example", () => {
     expect(daxctlList(bootMachine({}), { regions: true })).toBeUndefined();
   });
 
-  test("[3.4] a device that serves filesystems is a disk while it does", () => {
+  test("a device that serves filesystems is a disk while it does", () => {
     const machine = exampleMachine();
     machine.disk("dax0.1").write(8, noise(1, 512));
     const device = machine.devDax("dax0.1");
@@ -208,4 +208,27 @@ test("[2.49] [2.75] listings say how memory is mapped, where that is not write-b
     [{ start: 0, length: 4 * MIB, caching: "uncached" }],
   ]);
   old.shutdown();
+});
+
+test("[3.4] without its driver no device-dax serves a filesystem, and the rest works", () => {
+  const devices = [{ size: "4M", align: "4K", mode: "fsdev" }, { size: "4M" }] as const;
+  const [on, off] = [true, false].map((fsdev) =>
+    bootMachine({ dax: { size: "8M", devices }, ...(fsdev ? {} : { fsdev }) }),
+  );
+  expect(codeOf(() => on?.disk("dax0.0"))).toBe(undefined);
+  expect(on?.unmapped).toEqual([]);
+  expect(codeOf(() => off?.disk("dax0.0"))).toBe("ENODEV");
+  expect(off?.unmapped.map(({ error }) => error.detail)).toEqual([
+    'no driver "fsdev_dax"; there is device_dax, kmem',
+  ]);
+  expect(codeOf(() => off?.devDax("dax0.0").bind("fsdev_dax"))).toBe("EINVAL");
+  off?.devDax("dax0.0").bind("device_dax");
+  for (const name of ["dax0.0", "dax0.1"]) {
+    const mapping = off?.map(name, { access: "write" });
+    mapping?.setUint32(4, 7, true);
+    expect(mapping?.getUint32(4, true)).toBe(7);
+    mapping?.unmap();
+  }
+  on?.shutdown();
+  off?.shutdown();
 });

@@ -17,6 +17,7 @@ import {
   isSameFutex,
   peek,
   spliceFrom,
+  spliceTo,
   vmsplice,
 } from "../../src/vfs/page-calls.ts";
 import { pinPages } from "../../src/vfs/user-pages.ts";
@@ -45,7 +46,7 @@ function pageOf(file: OpenFile, index: number): number {
   return (extent!.addr ?? 0) / PAGE + index;
 }
 
-describe("[2.15] [2.54] descriptors of a device's pages", () => {
+describe("[2.15] descriptors of a device's pages", () => {
   test("[2.44] are made anew, whatever lay where they are put", () => {
     const { dax } = pmemOf(4 * PAGE).pmem;
     const bytes = new Uint8Array(4 * 64).fill(0xff);
@@ -163,7 +164,22 @@ describe("calls that hand pages around", () => {
     file.truncate(0);
   });
 
-  test("[2.17] [2.31] splice copies to pages of its own: what is stored later is not in it", () => {
+  test("[2.22] [2.32] without pages a gift is refused whole, and a send copies", () => {
+    const { file } = stage(false);
+    const pipe = new Pipe();
+    const error = refusal(() => vmsplice(file.map(), 0, 2 * PAGE, pipe));
+    expect([error.code, pipe.length]).toEqual(["EFAULT", 0]);
+    expect(error.message).toMatch(/no page descriptors/u);
+    expect(spliceFrom(file, 0, 2 * PAGE, pipe)).toBe(2 * PAGE);
+    expect(pipe.copied).toBe(2 * PAGE);
+    const second = stage(false).file;
+    expect(spliceTo(pipe, second, PAGE)).toBe(2 * PAGE);
+    const bytes = new Uint8Array(2 * PAGE);
+    second.pread(bytes, PAGE);
+    expect(bytes).toEqual(noise(1, 8 * PAGE).subarray(0, 2 * PAGE));
+  });
+
+  test("[2.17] splice copies to pages of its own: what is stored later is not in it", () => {
     const { file } = stage(true);
     const pipe = new Pipe();
     expect(spliceFrom(file, 7 * PAGE + 1, 2 * PAGE, pipe)).toBe(PAGE - 1);
@@ -245,7 +261,35 @@ describe("[X3] [1.24] what works in which mode is found by trying", () => {
     expect(modern[api]).toBe(row);
   });
 
-  test("[2.6] [2.16] [2.23] [2.34] Linux 4.1 refuses, with a reason", () => {
+  test("[2.31] [2.24] no way to splice or send costs more by dax than from the page cache", () => {
+    const rows = daxCapabilities().filter(({ api }) => /splice (?:to|from)|send/u.test(api));
+    expect(rows).toHaveLength(3);
+    for (const { cells: row } of rows) {
+      const most = row["page-cache"]?.copies ?? -1;
+      expect(row["page-less"]?.copies).toBeLessThanOrEqual(most);
+      expect(row["page-backed"]?.copies).toBeLessThanOrEqual(most);
+    }
+  });
+
+  test("[2.6] Linux 4.1 refuses page-less memory to direct I/O, futexes and debuggers", () => {
+    const refused = daxCapabilities("v4.1").filter((row) => row.cells["page-less"]?.code);
+    expect(refused.map(({ api, cells: row }) => [api, row["page-less"]?.code])).toEqual([
+      ["MAP_POPULATE", "EFAULT"],
+      ["mlock", "EFAULT"],
+      ["load after truncation, locked", "EFAULT"],
+      ["vmsplice of a mapping", "EFAULT"],
+      ["O_DIRECT from a disk to a mapping", "EFAULT"],
+      ["O_DIRECT from a mapping to a disk", "EFAULT"],
+      ["pin for one transfer", "EFAULT"],
+      ["pin for RDMA", "EFAULT"],
+      ["truncate under a pin", "EFAULT"],
+      ["futex in two mappings", "EFAULT"],
+      ["ptrace", "EFAULT"],
+    ]);
+    for (const { cells: row } of refused) expect(row["page-less"]?.why).toBeTruthy();
+  });
+
+  test("[2.16] [2.23] [2.34] Linux 4.1 refuses, with a reason", () => {
     const old = cells("v4.1");
     expect(old["vmsplice of a mapping"]).toBe("1 EFAULT");
     expect(old["mmap with MAP_SYNC"]).toBe(undefined);

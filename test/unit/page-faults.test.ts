@@ -94,7 +94,7 @@ const range = (page: number, pages: number) => ({
   cuts: false,
 });
 
-test("[0.27] poison is met by the fault, and by an access to a page that is mapped", () => {
+test("poison is met by the fault, and by an access to a page that is mapped", () => {
   const { file, map } = faulting(4);
   const area = map();
   store(area, 0);
@@ -111,7 +111,7 @@ function huge(pages = 3 * PMD): Faulting {
 }
 
 describe("huge pages", () => {
-  test("2 MiB are one entry, one fault, one flush", () => {
+  test("[2.21] 2 MiB are one entry, one fault, one flush", () => {
     const { file, space, map } = huge();
     const area = map({ huge: true });
     store(area, PMD + 5);

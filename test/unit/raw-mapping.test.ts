@@ -7,6 +7,7 @@ import { AddressSpaces } from "../../src/dax/address-spaces.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
 import { RAW_INO, RawFreeze } from "../../src/dax/raw-freeze.ts";
 import type { RawMapping } from "../../src/dax/raw-mapping.ts";
+import { runToEnd } from "../../src/dax/steps.ts";
 import { parseTable } from "../../src/dm/words.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
@@ -15,6 +16,7 @@ import { pmemOf } from "../support/block-devices.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
 import { BASE, MIB, emptyRegion, staticDevice } from "../support/dax-regions.ts";
 import { fixtureImage } from "../support/ext-images.ts";
+import { faulting } from "../support/faulting-file.ts";
 import { mappedOf } from "../support/mapped.ts";
 
 const BYTES = 16 * PAGE_SIZE;
@@ -55,7 +57,7 @@ describe("[1.1] [4.12] a disk", () => {
     expect(codeOf(() => mapping.getUint8(0))).toBe("EFAULT");
   });
 
-  test("[1.4] a range, access and alignment that cannot be are refused", () => {
+  test("a range, access and alignment that cannot be are refused", () => {
     const { disk } = pmemOf(BYTES).pmem;
     for (const options of [
       { offset: 100 },
@@ -78,6 +80,21 @@ describe("[1.1] [4.12] a disk", () => {
     expect(long.getUint8(BYTES - 1)).toBe(0);
     expect(codeOf(() => long.getUint8(BYTES))).toBe("EFAULT");
     expect(codeOf(() => long.bytes)).toBe("EFAULT");
+  });
+
+  test("[1.4] is touched while a layout changes, which a file's mapping waits for", () => {
+    const { disk, dax } = pmemOf(BYTES).pmem;
+    const mapping = mapRaw(disk, { access: "write" });
+    const space = AddressSpaces.of(dax).get(RAW_INO)!;
+    const file = faulting(2);
+    const area = file.map();
+    for (const each of [space, file.space]) runToEnd(each.layout.take());
+    mapping.setUint32(8, 77);
+    expect(mapping.getUint32(8)).toBe(77);
+    expect(() => area.store(0, Uint8Array.of(1))).toThrow("waits for a page");
+    for (const each of [space, file.space]) each.layout.release();
+    area.store(0, Uint8Array.of(1));
+    mapping.unmap();
   });
 
   test("poison is met where it lies", () => {
