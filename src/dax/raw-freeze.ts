@@ -67,6 +67,7 @@ export class RawFreeze {
     const pages = Math.min(ALL_PAGES, Math.ceil((start + length) / PAGE_SIZE)) - first;
     space?.writeProtect(first, pages);
     space?.writeBack(first, pages);
+    for (const area of space?.areasOver(start, length) ?? []) area.takeBack?.();
     this.#frozen.push({ start, length });
   }
 

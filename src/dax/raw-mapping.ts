@@ -320,6 +320,9 @@ export class RawMapping extends CheckedMemory {
       writeProtect: (first, pages) => this.#pages.protect(first, pages),
       unmap: (first, pages) => this.#pages.unmap(first, pages),
       writeBack: (first, pages) => this.#writeBackDoor(first, pages),
+      takeBack: () => {
+        if (this.isWritable && this.#door?.stitched !== undefined) this.#closeDoor();
+      },
       detach: (reason) => this.#detach(reason),
     };
   }

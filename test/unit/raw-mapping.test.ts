@@ -1,5 +1,8 @@
 /** Devices mapped without a filesystem: disks, partitions, device-dax. */
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { freezeDevice, thawDevice } from "../../src/block/device-freeze.ts";
 import { Partition } from "../../src/block/partition.ts";
 import { mapRaw } from "../../src/block/raw-device.ts";
@@ -9,8 +12,10 @@ import { RAW_INO, RawFreeze } from "../../src/dax/raw-freeze.ts";
 import type { RawMapping } from "../../src/dax/raw-mapping.ts";
 import { runToEnd } from "../../src/dax/steps.ts";
 import { parseTable } from "../../src/dm/words.ts";
+import { createPmem } from "../../src/drivers/pmem.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
+import { openFileMedia } from "../../src/node/file-media.ts";
 import { FileTree } from "../../src/vfs/file-tree.ts";
 import { pmemOf } from "../support/block-devices.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
@@ -251,6 +256,34 @@ describe("[1.8] [1.13] freezing a device", () => {
     expect([whole.getUint8(0), whole.getUint8(PAGE_SIZE), whole.getUint8(BYTES / 2)]).toEqual([
       4, 1, 3,
     ]);
+  });
+
+  test("[1.13] detaches bytes that can be taken back, and there are none until it thaws", () => {
+    const folder = mkdtempSync(join(tmpdir(), "daxkit-raw-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const media = openFileMedia(join(folder, "disk"), { create: BYTES });
+    const { disk } = createPmem({
+      name: "pmem0",
+      media,
+      start: 0,
+      length: BYTES,
+      physicalStart: 0,
+    });
+    const second = new Partition(disk, { name: "pmem0p2", start: 64, sectors: 64 });
+    const mapping = mapRaw(disk, { access: "write", revocable: true, length: 64 * 512 });
+    const reader = mapRaw(disk, { revocable: true });
+    const { bytes } = mapping;
+    bytes[0] = 1;
+    freezeDevice(second);
+    expect(bytes.length).toBe(64 * 512);
+    freezeDevice(disk);
+    expect([bytes.length, reader.bytes[0], mapping.getUint8(0)]).toEqual([0, 1, 1]);
+    expect(codeOf(() => mapping.bytes)).toBe("EAGAIN");
+    thawDevice(disk);
+    mapping.bytes[0] = 2;
+    expect(reader.bytes[0]).toBe(2);
+    for (const one of [mapping, reader]) one.unmap();
+    media.close();
   });
 
   test("is refused while bytes that may be stored to cannot be taken back", () => {
