@@ -6,17 +6,17 @@
  *
  * @module
  */
+import type { Range } from "../lib/range-set.ts";
 import type { DaxDevice } from "./dax-device.ts";
 import type { DaxHolder } from "./operations.ts";
 
 /** Memory cannot be read any more, or the whole device is about to go. */
 export type FailureReason = "poison" | "pre-remove";
 
-/** Told that `length` bytes at byte `start` of a dax device are gone. */
+/** Told of bytes of a dax device that are gone: at least one run, in their order. */
 export type FailureListener = (
   device: DaxDevice,
-  start: number,
-  length: number,
+  ranges: readonly Range[],
   reason: FailureReason,
 ) => void;
 
@@ -42,6 +42,8 @@ export interface MediaFailure {
   /** Bytes of what `by` names. */
   readonly start: number;
   readonly length: number;
+  /** The bytes that failed, in their order, where that is not all of them. */
+  readonly ranges?: readonly Range[];
   /** Filesystems: what these bytes were, in their order. Empty elsewhere. */
   readonly owners: readonly BytesOwner[];
 }
@@ -66,10 +68,15 @@ class SharedHolder implements DaxHolder {
     return [...new Set(Array.from(this.listeners.values(), ({ who }) => who.name))].join(" and ");
   }
 
-  notifyFailure(offset: number, length: number, reason: FailureReason): void {
+  notifyFailure(
+    start: number,
+    length: number,
+    reason: FailureReason,
+    ranges: readonly Range[] = [{ start, length }],
+  ): void {
     // A listener may well close its leg.
     const listeners = Array.from(this.listeners.keys());
-    for (const listener of listeners) listener(this.#device, offset, length, reason);
+    for (const listener of listeners) listener(this.#device, ranges, reason);
   }
 }
 
@@ -109,6 +116,16 @@ export function forget(device: DaxDevice, listener: FailureListener): void {
   if (holder.listeners.size > 0) return;
   device.release(holder);
   HOLDERS.delete(device);
+}
+
+/** Runs that follow each other, as one description of what failed. */
+export function placeOf(
+  ranges: readonly [Range, ...Range[]],
+): Pick<MediaFailure, "start" | "length" | "ranges"> {
+  const [{ start }] = ranges;
+  const last = ranges.at(-1) as Range;
+  const length = last.start + last.length - start;
+  return { start, length, ...(ranges.length > 1 ? { ranges } : {}) };
 }
 
 let heard: MediaFailure[] | undefined;

@@ -5,6 +5,7 @@
  * @module
  */
 import type { Memory } from "../lib/memory.ts";
+import type { Range } from "../lib/range-set.ts";
 import type { Hole, Stitched } from "../media/media.ts";
 
 /** Bytes in a page; `pgoff` and `pages` everywhere count these. */
@@ -70,8 +71,14 @@ export interface DaxOperations {
 export interface DaxHolder {
   readonly name: string;
   /**
-   * `length` bytes at `offset` of the device are gone. A device about to be removed passes its
-   * whole range with reason `pre-remove`.
+   * `length` bytes at `offset` of the device are gone; of these only `ranges`, where they are not
+   * all of them. A device about to be removed passes its whole range with reason `pre-remove`, and
+   * one that loses a leg everything from the first to the last byte that lay there.
    */
-  notifyFailure(offset: number, length: number, reason: "poison" | "pre-remove"): void;
+  notifyFailure(
+    offset: number,
+    length: number,
+    reason: "poison" | "pre-remove",
+    ranges?: readonly Range[],
+  ): void;
 }

@@ -7,6 +7,7 @@
 import type { DaxDevice } from "../dax/dax-device.ts";
 import type { Environment } from "../lib/environment.ts";
 import type { ErrnoCode } from "../lib/errno.ts";
+import type { Range } from "../lib/range-set.ts";
 import type { Leg } from "./leg.ts";
 
 /** A run of sectors of a leg that a target uses. */
@@ -29,8 +30,11 @@ export interface DaxPlace {
 export interface DaxRoute {
   /** Fills `place` for byte `at`; `run` may reach beyond the target. */
   locate(at: number, place: DaxPlace): void;
-  /** Which bytes of the target `length` bytes at byte `start` of a leg's dax memory are. */
-  trace(device: DaxDevice, start: number, length: number, found: FoundRange): void;
+  /**
+   * Which bytes of the target a range of a leg's dax memory is. Where these are more than `most`
+   * runs for a leg, one that has all of them.
+   */
+  trace(device: DaxDevice, range: Range, most: number, found: FoundRange): void;
   /** Lines of the range were written back, or written around the cache. */
   flushed?(at: number, length: number): void;
   /** All legs were fenced. */

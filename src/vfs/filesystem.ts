@@ -54,10 +54,11 @@ export interface Filesystem {
    */
   tick?(): void;
   /**
-   * What `length` bytes at byte `start` of the device hold, in their order and without gaps; what
-   * cannot be read is passed over. It may look at every inode. Absent where nobody can say.
+   * What `length` bytes at byte `start` of the device hold, in their order and without gaps; or
+   * those of them that lie in `ranges`. What cannot be read is passed over. It may look at every
+   * inode. Absent where nobody can say.
    */
-  ownersOf?(start: number, length: number): readonly BytesOwner[];
+  ownersOf?(start: number, length: number, ranges?: readonly Range[]): readonly BytesOwner[];
   /** Memory failed: who syncs one of these files hears of it, once. */
   failed?(owners: readonly BytesOwner[]): void;
   /**

@@ -14,9 +14,11 @@ import {
   forget,
   listen,
   noteFailure,
+  placeOf,
 } from "../dax/media-failures.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { isDaxError } from "../lib/errno.ts";
+import type { Range } from "../lib/range-set.ts";
 import { mountsOf } from "./filesystem-mounts.ts";
 import type { Filesystem } from "./filesystem.ts";
 import type { Mount } from "./mounts.ts";
@@ -43,11 +45,17 @@ export class Standing implements DeviceUser {
   #filesystem: Filesystem | undefined;
   #holds = 0;
   #leave: (() => void) | undefined;
-  readonly #listener: FailureListener = (_device, start, length, reason) => {
+  #gone = false;
+  readonly #listener: FailureListener = (_device, ranges, reason) => {
     const { start: first = 0, length: size = 0 } = this.#range ?? {};
-    const from = Math.max(start, first);
-    const run = Math.min(start + length, first + size) - from;
-    if (run > 0) this.#failed(from - first, run, reason);
+    const own: Range[] = [];
+    for (const { start, length } of ranges) {
+      const from = Math.max(start, first);
+      const run = Math.min(start + length, first + size) - from;
+      if (run > 0) own.push({ start: from - first, length: run });
+    }
+    const [one, ...more] = own;
+    if (one !== undefined) this.#failed([one, ...more], reason);
   };
 
   constructor(device: BlockDevice, { type, write }: StandingOptions) {
@@ -119,10 +127,15 @@ export class Standing implements DeviceUser {
     return leave;
   }
 
-  #failed(start: number, length: number, reason: MediaFailure["reason"]): void {
+  /** What stands on several devices has gone with the first of them. */
+  #failed(ranges: readonly [Range, ...Range[]], reason: MediaFailure["reason"]): void {
+    if (this.#gone) return;
     const gone = reason === "pre-remove";
-    const owners = gone ? [] : (this.#filesystem?.ownersOf?.(start, length) ?? []);
-    const failure: MediaFailure = { reason, by: this.#plain, start, length, owners };
+    this.#gone = gone;
+    const place = placeOf(ranges);
+    const { start, length } = place;
+    const owners = gone ? [] : (this.#filesystem?.ownersOf?.(start, length, ranges) ?? []);
+    const failure: MediaFailure = { reason, by: this.#plain, ...place, owners };
     noteFailure(failure);
     if (gone) this.#tearDown();
     else this.#poisoned(failure);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { DaxDevice } from "../../src/dax/dax-device.ts";
 import { DaxDisk } from "../../src/block/dax-disk.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
-import { PAGE_SIZE } from "../../src/dax/operations.ts";
+import { type DaxHolder, PAGE_SIZE } from "../../src/dax/operations.ts";
 import { copyOf } from "../../src/lib/memory.ts";
 import { claimRange } from "../../src/platform/claim.ts";
 import { ResourceTree } from "../../src/platform/resources.ts";
@@ -146,7 +146,8 @@ describe.each(Object.entries(TABLES))("[X7] through %s", (_, tables) => {
   test("a failure of a page of a leg is told at its page above, and at no other", () => {
     const stack = stackOf(tables);
     const told: number[] = [];
-    const note = (at: number, length: number): void => {
+    const note: DaxHolder["notifyFailure"] = (at, length, _reason, ranges): void => {
+      expect(ranges).toBe(undefined);
       for (let page = at / PAGE_SIZE; page < (at + length) / PAGE_SIZE; page++) told.push(page);
     };
     stack.top.claim({ name: "fs", notifyFailure: note });

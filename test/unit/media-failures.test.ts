@@ -181,6 +181,67 @@ describe("[1.18] [1.19] [1.20] [1.21] teardown", () => {
     machine.shutdown();
   });
 
+  test("[X7] stripes that fail or go are told once, and name what lay on them alone", () => {
+    const machine = bootMachine({ pmem: [{ size: "16M" }, { size: "16M" }] });
+    const device = machine.mapper.create("x", "0 65536 striped 2 8 pmem0 0 pmem1 0");
+    makeExt(device, { type: "ext4", blockSize: PAGE }, environment);
+    const filesystem = ext.mount(device, { write: true }, environment);
+    const tree = new FileTree(filesystem);
+    const file = tree.open("/f", { create: true, access: "readwrite" });
+    file.write(noise(1, 8 * PAGE));
+    tree.sync();
+    const addr = [...file.extents()][0]?.addr ?? Number.NaN;
+    const heard: unknown[] = [];
+    onFailure(filesystem, (failure) => heard.push(failure));
+    // Each leg has every other page of it.
+    const leg = machine.slots[(addr / PAGE) % 2 === 0 ? 0 : 1];
+    const [first, own] = [Math.ceil(addr / PAGE / 2) * PAGE, addr % (2 * PAGE) === 0 ? 0 : 1];
+    const at = own === 0 ? first : first - PAGE;
+    const pmem = leg?.pmem;
+    if (pmem === undefined) throw new Error("no disk");
+    const { told } = machine.memoryFailure(pmem.physicalStart + at, 4 * PAGE);
+    const ranges = [0, 2, 4, 6].map((page) => ({ start: addr + page * PAGE, length: PAGE }));
+    const place = { reason: "poison", start: addr, length: 7 * PAGE, ranges };
+    const file12 = { kind: "file", what: "inode 12", ino: 12 };
+    const owners = ranges.map((range) => ({ ...file12, ...range, offset: range.start - addr }));
+    const fs = { ...place, by: "ext4 on x", owners };
+    expect(told).toEqual([{ ...place, by: "x", owners: [] }, fs]);
+    expect(heard).toEqual([fs]);
+    const page = new Uint8Array(PAGE);
+    expect(codeOf(() => file.pread(page, 0))).toBe("EIO");
+    expect(file.pread(page, PAGE)).toBe(PAGE);
+    heard.length = 0;
+    machine.disable(leg?.name ?? "", { whenIdle: () => {} });
+    machine.disable(leg?.name === "pmem0" ? "pmem1" : "pmem0", { whenIdle: () => {} });
+    expect(heard).toMatchObject([{ reason: "pre-remove", by: "ext4 on x", owners: [] }]);
+    tree.close({ revoke: true });
+    machine.mapper.remove("x");
+    machine.shutdown();
+  });
+
+  test("[X7] a leg that goes takes its chunks, and every change; others are read", () => {
+    const machine = bootMachine({ pmem: [{ size: "16M" }, { size: "16M" }] });
+    const device = machine.mapper.create("x", "0 65536 striped 2 8 pmem0 0 pmem1 0");
+    makeExt(device, { type: "ext4", blockSize: PAGE }, environment);
+    const tree = new FileTree(ext.mount(device, { write: true }, environment));
+    const file = tree.open("/f", { create: true, access: "readwrite" });
+    file.write(noise(1, 8 * PAGE));
+    file.sync();
+    const addr = [...file.extents()][0]?.addr ?? Number.NaN;
+    machine.disable("pmem0", { whenIdle: () => {} });
+    const page = new Uint8Array(PAGE);
+    const outcomes = Array.from({ length: 8 }, (_, i) => codeOf(() => file.pread(page, i * PAGE)));
+    const onFirst = (i: number) => (addr / PAGE + i) % 2 === 0;
+    expect(outcomes).toEqual(
+      Array.from({ length: 8 }, (_, i) => (onFirst(i) ? "ENXIO" : undefined)),
+    );
+    expect(codeOf(() => file.pwrite(page, onFirst(0) ? PAGE : 0))).toBe("ENXIO");
+    expect(codeOf(() => tree.mkdir("/d"))).toBe("ENXIO");
+    tree.close({ revoke: true });
+    machine.mapper.remove("x");
+    machine.shutdown();
+  });
+
   test("memory under a filesystem is not to be had alone, and the other way round", () => {
     const { machine, tree, file } = machineWith(onDisk);
     const holder = { name: "cache", notifyFailure: () => {} };

@@ -7,6 +7,7 @@ import { SECTOR_SIZE } from "../../block/block-device.ts";
 import type { DaxDevice } from "../../dax/dax-device.ts";
 import type { DaxRange } from "../../dax/iomap.ts";
 import { PAGE_SIZE } from "../../dax/operations.ts";
+import type { Range } from "../../lib/range-set.ts";
 import type { DaxAnswer, DaxPlace, DaxRoute, FoundRange, LegRange } from "../target.ts";
 
 /** A route to one run of bytes. */
@@ -28,7 +29,7 @@ export class LinearRoute implements DaxRoute {
     place.run = this.#length - at;
   }
 
-  trace(device: DaxDevice, start: number, length: number, found: FoundRange): void {
+  trace(device: DaxDevice, { start, length }: Range, _most: number, found: FoundRange): void {
     if (device !== this.#device) return;
     const from = Math.max(start, this.#start);
     const to = Math.min(start + length, this.#start + this.#length);

@@ -4,6 +4,7 @@
  * @module
  */
 import type { DaxDevice } from "../../dax/dax-device.ts";
+import type { Range } from "../../lib/range-set.ts";
 import type { DaxPlace, DaxRoute, FoundRange } from "../target.ts";
 
 /** Another route, with somebody who listens. */
@@ -26,8 +27,8 @@ export class LoggedRoute implements DaxRoute {
     this.#route.locate(at, place);
   }
 
-  trace(device: DaxDevice, start: number, length: number, found: FoundRange): void {
-    this.#route.trace(device, start, length, found);
+  trace(device: DaxDevice, range: Range, most: number, found: FoundRange): void {
+    this.#route.trace(device, range, most, found);
   }
 
   flushed(at: number, length: number): void {

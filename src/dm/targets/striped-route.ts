@@ -5,6 +5,7 @@
  */
 import type { DaxDevice } from "../../dax/dax-device.ts";
 import type { DaxRange } from "../../dax/iomap.ts";
+import type { Range } from "../../lib/range-set.ts";
 import type { DaxPlace, DaxRoute, FoundRange } from "../target.ts";
 
 /** A route in turns; chunks are whole pages. */
@@ -29,20 +30,30 @@ export class StripedRoute implements DaxRoute {
     place.run = chunk - within;
   }
 
-  trace(device: DaxDevice, start: number, length: number, found: FoundRange): void {
+  trace(device: DaxDevice, { start, length }: Range, most: number, found: FoundRange): void {
     const chunk = this.#chunk;
-    const count = this.#legs.length;
     for (const [stripe, leg] of this.#legs.entries()) {
       if (leg.device !== device) continue;
       const from = Math.max(start, leg.start) - leg.start;
       const to = Math.min(start + length, leg.start + leg.length) - leg.start;
+      if (to <= from) continue;
+      const rows = Math.floor((to - 1) / chunk) - Math.floor(from / chunk) + 1;
+      if (rows > most) {
+        const first = this.#above(stripe, from);
+        found(first, this.#above(stripe, to - 1) + 1 - first);
+        continue;
+      }
       for (let at = from; at < to;) {
-        const row = Math.floor(at / chunk);
-        const within = at - row * chunk;
-        const run = Math.min(chunk - within, to - at);
-        found((row * count + stripe) * chunk + within, run);
+        const run = Math.min(chunk - (at % chunk), to - at);
+        found(this.#above(stripe, at), run);
         at += run;
       }
     }
+  }
+
+  /** The byte of the target that byte `at` of a stripe is. */
+  #above(stripe: number, at: number): number {
+    const row = Math.floor(at / this.#chunk);
+    return (row * this.#legs.length + stripe) * this.#chunk + (at - row * this.#chunk);
   }
 }

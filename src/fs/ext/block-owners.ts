@@ -9,7 +9,7 @@ import type { BytesOwner } from "../../dax/media-failures.ts";
 import { EXT4_JOURNAL_INO, EXT4_RESIZE_INO } from "../../format/ext-inode.ts";
 import { EXT4_FEATURE_INCOMPAT_MMP } from "../../format/ext-superblock.ts";
 import { isDaxError } from "../../lib/errno.ts";
-import { RangeSet } from "../../lib/range-set.ts";
+import { type Range, RangeSet } from "../../lib/range-set.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG } from "../../vfs/modes.ts";
 import { hasIncompat } from "./features.ts";
 import {
@@ -26,17 +26,16 @@ import type { Volume } from "./volume.ts";
 type Named = Pick<BytesOwner, "kind" | "what" | "ino">;
 
 /**
- * What `length` bytes at byte `start` of the device hold, in their order and without gaps. `held`
- * are inodes that have lost their names and not their blocks. What cannot be read on the way is
- * passed over, so its blocks may be called free.
+ * What ranges of bytes of the device hold, in their order and without gaps. `held` are inodes that
+ * have lost their names and not their blocks. What cannot be read on the way is passed over, so its
+ * blocks may be called free.
  */
 export function ownersOf(
   volume: Volume,
-  start: number,
-  length: number,
+  ranges: readonly Range[],
   held: ReadonlySet<number>,
 ): BytesOwner[] {
-  const search = new OwnerSearch(volume, start, length);
+  const search = new OwnerSearch(volume, ranges);
   search.lookAtTables();
   search.lookAtInodes(held);
   return search.finish();
@@ -44,20 +43,22 @@ export function ownersOf(
 
 class OwnerSearch {
   readonly #volume: Volume;
-  readonly #start: number;
-  readonly #stop: number;
+  /** Bytes that are asked for. */
+  readonly #bytes: RangeSet;
   /** Blocks of which nobody knows yet. */
   readonly #wanted: RangeSet;
   readonly #found: BytesOwner[] = [];
 
-  constructor(volume: Volume, start: number, length: number) {
+  constructor(volume: Volume, ranges: readonly Range[]) {
     const { blockSize, blocks } = volume.superblock;
-    const first = Math.floor(start / blockSize);
-    const limit = Math.min(Math.ceil((start + length) / blockSize), blocks);
     this.#volume = volume;
-    this.#start = start;
-    this.#stop = start + length;
-    this.#wanted = new RangeSet(limit > first ? [{ start: first, length: limit - first }] : []);
+    this.#bytes = new RangeSet(ranges);
+    this.#wanted = new RangeSet();
+    for (const { start, length } of this.#bytes) {
+      const first = Math.floor(start / blockSize);
+      const limit = Math.min(Math.ceil((start + length) / blockSize), blocks);
+      if (limit > first) this.#wanted.add(first, limit - first);
+    }
   }
 
   /** What the filesystem keeps of itself outside inodes. */
@@ -139,10 +140,11 @@ class OwnerSearch {
     const { blockSize } = this.#volume.superblock;
     for (const { start, length } of Array.from(this.#wanted.intersect(block, count))) {
       this.#wanted.remove(start, length);
-      const from = Math.max(start * blockSize, this.#start);
-      const to = Math.min((start + length) * blockSize, this.#stop);
-      const place = offset === undefined ? {} : { offset: offset + from - block * blockSize };
-      this.#found.push({ ...named, start: from, length: to - from, ...place });
+      for (const bytes of this.#bytes.intersect(start * blockSize, length * blockSize)) {
+        const place =
+          offset === undefined ? {} : { offset: offset + bytes.start - block * blockSize };
+        this.#found.push({ ...named, ...bytes, ...place });
+      }
     }
   }
 }

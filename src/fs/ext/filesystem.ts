@@ -7,6 +7,7 @@ import type { BlockDevice } from "../../block/block-device.ts";
 import type { BytesOwner } from "../../dax/media-failures.ts";
 import { EXT4_EA_INODE_FL, EXT4_ROOT_INO } from "../../format/ext-inode.ts";
 import { DaxError } from "../../lib/errno.ts";
+import type { Range } from "../../lib/range-set.ts";
 import type { Statfs } from "../../vfs/filesystem.ts";
 import { Freezing } from "../../vfs/freezing.ts";
 import { S_IFDIR } from "../../vfs/modes.ts";
@@ -104,9 +105,13 @@ export class ExtFilesystem implements InodeOwner {
     return (this.#statfs ??= statfsOf(this.volume, this.#minixdf));
   }
 
-  ownersOf(start: number, length: number): readonly BytesOwner[] {
+  ownersOf(
+    start: number,
+    length: number,
+    ranges: readonly Range[] = [{ start, length }],
+  ): readonly BytesOwner[] {
     const held = new Set(this.#inodes.held.map(({ ino }) => ino));
-    return ownersOf(this.volume, start, length, held);
+    return ownersOf(this.volume, ranges, held);
   }
 
   failed(owners: readonly BytesOwner[]): void {
