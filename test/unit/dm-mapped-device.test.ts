@@ -372,7 +372,7 @@ describe("dax", () => {
 
   test("[X7] many bad chunks are told at once, each with its place, or all with one", () => {
     const size = 1 << 28;
-    const legs = ["p", "q"].map((name, i) =>
+    const pair = ["p", "q"].map((name, i) =>
       createPmem({
         name,
         media: new RamMedia(size),
@@ -381,18 +381,18 @@ describe("dax", () => {
         physicalStart: 2 ** 32 * (i + 1),
       }),
     );
-    const { mapper } = mapperOver({ p: legs[0]!.disk, q: legs[1]!.disk });
+    const { mapper } = mapperOver({ p: pair[0]!.disk, q: pair[1]!.disk });
     const device = mapper.create("x", `0 ${size / 256} striped 2 8 p 0 q 0`);
     const heard: unknown[] = [];
     device.dax!.device.claim({ name: "fs", notifyFailure: (...what) => heard.push(what) });
-    legs[1]!.dax.notifyFailure(0, 1 << 20);
+    pair[1]!.dax.notifyFailure(0, 1 << 20);
     const runs = Array.from({ length: 256 }, (_, row) => ({
       start: (2 * row + 1) * PAGE_SIZE,
       length: PAGE_SIZE,
     }));
     expect(heard).toEqual([[PAGE_SIZE, 511 * PAGE_SIZE, "poison", runs]]);
     heard.length = 0;
-    legs[1]!.dax.notifyFailure(0, size);
+    pair[1]!.dax.notifyFailure(0, size);
     expect(heard).toEqual([[PAGE_SIZE, 2 * size - PAGE_SIZE, "poison", undefined]]);
   });
 

@@ -202,8 +202,10 @@ describe("[1.18] [1.19] [1.20] [1.21] teardown", () => {
     const { told } = machine.memoryFailure(pmem.physicalStart + at, 4 * PAGE);
     const ranges = [0, 2, 4, 6].map((page) => ({ start: addr + page * PAGE, length: PAGE }));
     const place = { reason: "poison", start: addr, length: 7 * PAGE, ranges };
-    const file12 = { kind: "file", what: "inode 12", ino: 12 };
-    const owners = ranges.map((range) => ({ ...file12, ...range, offset: range.start - addr }));
+    const owners = ranges.map(({ start, length }) => {
+      const owner = { kind: "file", what: "inode 12", ino: 12 };
+      return Object.assign(owner, { start, length, offset: start - addr });
+    });
     const fs = { ...place, by: "ext4 on x", owners };
     expect(told).toEqual([{ ...place, by: "x", owners: [] }, fs]);
     expect(heard).toEqual([fs]);
