@@ -11,8 +11,6 @@ import { ext } from "../../src/fs/ext/ext.ts";
 import { makeExt } from "../../src/fs/ext/mkfs.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { DaxError } from "../../src/lib/errno.ts";
-import { createPmem } from "../../src/drivers/pmem.ts";
-import { RamMedia } from "../../src/media/ram.ts";
 import { FileTree } from "../../src/vfs/file-tree.ts";
 import { pmemOf } from "../support/block-devices.ts";
 import { codeOf, noise, same } from "../support/bytes.ts";
@@ -342,58 +340,6 @@ describe("dax", () => {
     expect(mapper.create("x", "0 64 linear p 0").dax!.device.writeCache).toBe(false);
     const both = mapper.create("y", "0 64 striped 2 8 p 0 q 0").dax!.device;
     expect([both.writeCache, both.synchronous]).toEqual([true, true]);
-  });
-
-  test("[X7] a failure below reaches the holder above, at its own offsets", () => {
-    const made = legs();
-    const { mapper } = open(made);
-    mapper.create("low", "0 128 striped 2 16 p 0 q 0");
-    const high = mapper.create("high", "0 64 linear /dev/mapper/low 32");
-    const heard: unknown[] = [];
-    high.dax!.device.claim({ name: "fs", notifyFailure: (...what) => heard.push(what) });
-    // Chunks of two pages: pages 2 and 3 of p are 4 and 5 of low, 0 and 1 of high.
-    made["p"]!.pmem.dax.notifyFailure(2 * PAGE_SIZE, PAGE_SIZE);
-    made["q"]!.pmem.dax.notifyFailure(0, 4 * PAGE_SIZE);
-    // Page 1 of p is below the device, 2 and 3 are its first, and 4 lies behind a chunk of q.
-    made["p"]!.pmem.dax.notifyFailure(PAGE_SIZE, 4 * PAGE_SIZE);
-    const runs = [
-      { start: 0, length: 2 * PAGE_SIZE },
-      { start: 4 * PAGE_SIZE, length: PAGE_SIZE },
-    ];
-    expect(heard).toEqual([
-      [0, PAGE_SIZE, "poison", undefined],
-      [2 * PAGE_SIZE, 2 * PAGE_SIZE, "poison", undefined],
-      [0, 5 * PAGE_SIZE, "poison", runs],
-    ]);
-    heard.length = 0;
-    made["p"]!.pmem.dax.kill();
-    expect(heard).toEqual([[0, 8 * PAGE_SIZE, "pre-remove", undefined]]);
-  });
-
-  test("[X7] many bad chunks are told at once, each with its place, or all with one", () => {
-    const size = 1 << 28;
-    const pair = ["p", "q"].map((name, i) =>
-      createPmem({
-        name,
-        media: new RamMedia(size),
-        start: 0,
-        length: size,
-        physicalStart: 2 ** 32 * (i + 1),
-      }),
-    );
-    const { mapper } = mapperOver({ p: pair[0]!.disk, q: pair[1]!.disk });
-    const device = mapper.create("x", `0 ${size / 256} striped 2 8 p 0 q 0`);
-    const heard: unknown[] = [];
-    device.dax!.device.claim({ name: "fs", notifyFailure: (...what) => heard.push(what) });
-    pair[1]!.dax.notifyFailure(0, 1 << 20);
-    const runs = Array.from({ length: 256 }, (_, row) => ({
-      start: (2 * row + 1) * PAGE_SIZE,
-      length: PAGE_SIZE,
-    }));
-    expect(heard).toEqual([[PAGE_SIZE, 511 * PAGE_SIZE, "poison", runs]]);
-    heard.length = 0;
-    pair[1]!.dax.notifyFailure(0, size);
-    expect(heard).toEqual([[PAGE_SIZE, 2 * size - PAGE_SIZE, "poison", undefined]]);
   });
 
   test("[X7] goes on at once when something in the midst of a stack changes", () => {
