@@ -23,6 +23,20 @@ const IDLE = 1;
 const PIN = 1024;
 
 const MAPS = new WeakMap<DaxDevice, PageMap>();
+/** Of devices that have no memory of their own: where each of their pages is. */
+const ROUTES = new WeakMap<DaxDevice, (pgoff: number) => DevicePage>();
+
+/** A page of a device. */
+export interface DevicePage {
+  readonly device: DaxDevice;
+  readonly pgoff: number;
+}
+
+/** A page that has a descriptor, and where that is. */
+export interface DescribedPage {
+  readonly map: PageMap;
+  readonly pgoff: number;
+}
 
 /** What the descriptor of a page says. */
 export interface PageState {
@@ -137,6 +151,26 @@ export function attachPageMap(device: DaxDevice, where?: PageMapMemory): PageMap
 /** The descriptors of a device; undefined for one that has none. */
 export function pageMapOf(device: DaxDevice): PageMap | undefined {
   return MAPS.get(device);
+}
+
+/** A device's pages are those of devices below: `below` says which. */
+export function routePages(device: DaxDevice, below: (pgoff: number) => DevicePage): void {
+  ROUTES.set(device, below);
+}
+
+/**
+ * The descriptor of a page, through whatever lies between (Linux has it in flags of each page frame
+ * number: memory of a device, and mapped). Undefined where the page has none.
+ */
+export function pageAt(device: DaxDevice, pgoff: number): DescribedPage | undefined {
+  let page: DevicePage = { device, pgoff };
+  for (;;) {
+    const map = MAPS.get(page.device);
+    if (map !== undefined) return { map, pgoff: page.pgoff };
+    const below = ROUTES.get(page.device);
+    if (below === undefined) return undefined;
+    page = below(page.pgoff);
+  }
 }
 
 /**

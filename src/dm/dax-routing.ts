@@ -16,6 +16,7 @@ import {
   PAGE_SIZE,
   type PagePiece,
 } from "../dax/operations.ts";
+import { type DevicePage, routePages } from "../dax/pages.ts";
 import { DaxError } from "../lib/errno.ts";
 import type { Stitched } from "../media/media.ts";
 import type { Table, TableDax } from "./table.ts";
@@ -49,6 +50,7 @@ export function routedDax(
   const operations = new DaxRouting(front);
   const device = new DaxDevice({ ...options, operations });
   ROUTINGS.set(device, operations);
+  routePages(device, (pgoff) => operations.pageBelow(pgoff));
   return device;
 }
 
@@ -173,6 +175,13 @@ class DaxRouting implements DaxOperations {
       }
     }
     return only?.stitch(joined, writable);
+  }
+
+  /** Whose page that is, one or more devices below. */
+  pageBelow(pgoff: number): DevicePage {
+    this.#locate(pgoff * PAGE_SIZE, PAGE_SIZE);
+    const { device, byte } = this.#place;
+    return { device, pgoff: byte / PAGE_SIZE };
   }
 
   #copy(sources: readonly Uint8Array[]): number {

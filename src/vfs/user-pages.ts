@@ -12,7 +12,7 @@ import type { DaxDevice } from "../dax/dax-device.ts";
 import { AddressSpaces } from "../dax/address-spaces.ts";
 import type { Iomap } from "../dax/iomap.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
-import { type PageMap, pageMapOf } from "../dax/pages.ts";
+import { pageAt } from "../dax/pages.ts";
 import { RAW_INO } from "../dax/raw-freeze.ts";
 import { RawMapping } from "../dax/raw-mapping.ts";
 import { DaxError } from "../lib/errno.ts";
@@ -201,17 +201,22 @@ type Named = Pick<UserPage, "length" | "ino" | "index">;
 
 function holdDax(mapping: Pinnable, device: DaxDevice, byte: number, named: Named): Held {
   const pgoff = Math.floor(byte / PAGE_SIZE);
-  const map: PageMap | undefined = pageMapOf(device);
-  if (map === undefined) throw refused(mapping, `${device.name} has no page descriptors`);
+  const described = pageAt(device, pgoff);
+  if (described === undefined) {
+    throw refused(mapping, `${device.name} has no page descriptors, for page ${pgoff}`);
+  }
+  const { map, pgoff: own } = described;
   const span = device.directAccess(pgoff, 1);
-  map.pin(pgoff, named.ino, named.index);
-  device.enter();
+  map.pin(own, named.ino, named.index);
+  // Neither the device nor the one whose page it is goes while somebody has it.
+  const kept = new Set([device, map.device]);
+  for (const one of kept) one.enter();
   const within = byte % PAGE_SIZE;
   const deposit = (bytes: Uint8Array): void => void device.copyFromIter(pgoff, within, [bytes]);
   const page = { memory: span.memory, start: span.start + within, deposit, ...named };
   const release = (): void => {
-    map.unpin(pgoff);
-    device.exit();
+    map.unpin(own);
+    for (const one of kept) one.exit();
   };
   return { page, isMedia: true, release };
 }

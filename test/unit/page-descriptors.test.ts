@@ -2,8 +2,11 @@
  * Page descriptors: what has to have them, what they say, and whom a pin holds up.
  */
 import { describe, expect, test } from "vitest";
+import type { BlockDevice } from "../../src/block/block-device.ts";
 import { RamDisk } from "../../src/block/ram-disk.ts";
-import { attachPageMap, detachPageMap, pageMapOf } from "../../src/dax/pages.ts";
+import { mapRaw } from "../../src/block/raw-device.ts";
+import type { Pmem } from "../../src/drivers/pmem.ts";
+import { attachPageMap, detachPageMap, pageAt, pageMapOf } from "../../src/dax/pages.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
 import { daxCapabilities } from "../../src/machine/capabilities.ts";
@@ -24,6 +27,7 @@ import { pinPages } from "../../src/vfs/user-pages.ts";
 import { pmemOf } from "../support/block-devices.ts";
 import { noise } from "../support/bytes.ts";
 import { emptyImage } from "../support/ext-cut-work.ts";
+import { mappedOf } from "../support/mapped.ts";
 import { refusal } from "../support/refusal.ts";
 
 const PAGE = 4096;
@@ -71,6 +75,55 @@ describe("[2.15] descriptors of a device's pages", () => {
     attachPageMap(dax, { memory, start: 44 });
     expect(refusal(() => attachPageMap(dax)).code).toBe("EBUSY");
     expect(refusal(() => pageMapOf(dax)!.state(4)).code).toBe("ERANGE");
+  });
+});
+
+/** Two disks in turns, page by page, the first of which has descriptors; under so many levels. */
+function striped(depth: number) {
+  const [A, B] = ["A", "B"].map((name) => pmemOf(16 * PAGE, { name }).pmem) as [Pmem, Pmem];
+  const map = attachPageMap(A.dax);
+  let disk: BlockDevice = mappedOf("0 256 striped 2 8 A 0 B 0", { A: A.disk, B: B.disk });
+  for (let i = 1; i < depth; i++) disk = mappedOf("0 256 linear C 0", { C: disk });
+  return { A, map, disk };
+}
+
+describe("[3.23] whether a page has a descriptor", () => {
+  test.each([1, 3])("is known of each one through %i levels, and so is who keeps it", (depth) => {
+    const { A, map, disk } = striped(depth);
+    const dax = disk.dax!.device;
+    // Chunks of a page: every other one lies on the leg that has descriptors.
+    const found = Array.from({ length: 8 }, (_, page) => pageAt(dax, page)?.pgoff);
+    expect(found).toEqual([0, undefined, 1, undefined, 2, undefined, 3, undefined]);
+    expect(pageAt(dax, 2)?.map).toBe(map);
+    const mapping = mapRaw(disk, { access: "write" });
+    const pins = pinPages(mapping, 2 * PAGE, 10, { name: "a card", longTerm: true });
+    expect([map.state(1).pins, map.isBusy(0, 1)]).toEqual([1, false]);
+    expect(map.state(1).pfn).toBe(dax.directAccess(2, 1).pfn);
+    expect(refusal(() => detachPageMap(A.dax)).code).toBe("EBUSY");
+    pins.store(Uint8Array.of(5));
+    expect(mapping.getUint8(2 * PAGE)).toBe(5);
+    const half = refusal(() => pinPages(mapping, 0, 2 * PAGE, { name: "a card" }));
+    expect([half.code, map.isBusy(0, 1)]).toEqual(["EFAULT", false]);
+    expect(half.message).toContain("no page descriptors, for page 1");
+    const { users } = A.dax;
+    pins.release();
+    expect(users - A.dax.users).toBe(1);
+    detachPageMap(A.dax);
+    expect(pageAt(dax, 2)).toBe(undefined);
+  });
+
+  test("[2.27] does not matter to a request: it names memory, and that is enough", () => {
+    const { pmem } = pmemOf(4 * PAGE);
+    const disk = new RamDisk({ name: "vdb", bytes: noise(4, 4 * PAGE) });
+    const { bytes } = mapRaw(pmem.disk, { access: "write" });
+    expect(pageAt(pmem.dax, 0)).toBe(undefined);
+    disk.read(8, bytes.subarray(PAGE, 3 * PAGE));
+    const sector = new Uint8Array(512);
+    pmem.disk.read(9, sector);
+    expect(sector).toEqual(noise(4, 4 * PAGE).subarray(9 * 512, 10 * 512));
+    disk.write(0, bytes.subarray(2 * PAGE, 2 * PAGE + 512));
+    disk.read(0, sector);
+    expect(sector).toEqual(noise(4, 4 * PAGE).subarray(2 * PAGE, 2 * PAGE + 512));
   });
 });
 
