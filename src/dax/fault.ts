@@ -103,19 +103,58 @@ function* oneFault(area: FaultArea, index: number, write: boolean): Steps<Faulte
   const { space, table, huge, hugeZero } = area;
   const isWanted = huge || (!write && hugeZero && space.entries.isHugeZero(index));
   if (isWanted && !table.hasSingle(index)) {
-    const result = yield* pmdFault(area, index, write);
+    const request: Request = { index: alignedTo(PMD_ORDER, index), order: PMD_ORDER, write };
+    const result = yield* told(area, "dax_pmd_fault", request, pmdFault(area, index, request));
+    if (result === "sync") return yield* finishSync(area, request);
     if (result !== "fallback") return result;
   }
-  return yield* pteFault(area, index, write);
+  const request: Request = { index, order: 0, write };
+  const result = yield* told(area, "dax_pte_fault", request, pteFault(area, request));
+  return result === "sync" ? yield* finishSync(area, request) : result;
 }
 
-function* pteFault(area: FaultArea, index: number, write: boolean): Steps<Faulted | "again"> {
+/** Linux's names for what came of a fault. */
+const RESULTS = {
+  mapped: "NOPAGE",
+  sync: "NEEDDSYNC",
+  again: "RETRY",
+  fallback: "FALLBACK",
+  through: "through",
+} as const;
+
+/** A fault with its events around it, where somebody listens. */
+function told<T extends keyof typeof RESULTS>(
+  area: FaultArea,
+  point: "dax_pte_fault" | "dax_pmd_fault",
+  request: Request,
+  fault: Steps<T>,
+): Steps<T> {
+  return daxTrace.sink === undefined ? fault : telling(area, point, request, fault);
+}
+
+function* telling<T extends keyof typeof RESULTS>(
+  area: FaultArea,
+  point: "dax_pte_fault" | "dax_pmd_fault",
+  request: Request,
+  fault: Steps<T>,
+): Steps<T> {
+  traceFault(area, point, request);
+  let result = "SIGBUS";
+  try {
+    const outcome = yield* fault;
+    result = RESULTS[outcome];
+    return outcome;
+  } finally {
+    traceFault(area, `${point}_done`, request, { result });
+  }
+}
+
+function* pteFault(area: FaultArea, request: Request): Steps<Outcome> {
   const { space, table } = area;
   const { entries, counters } = space;
-  const request: Request = { index, order: 0, write };
+  const { index, write } = request;
   counters.pteFaults++;
   if (write && table.resolve(index, SCRATCH)) counters.writeProtectFaults++;
-  traceFault(area, "dax_pte_fault", request);
   assertInFile(area, index);
   if (write && area.isPrivate) return copyOnWrite(area, index);
   const unmap = (first: number, pages: number): void => void space.unmap(first, pages);
@@ -132,21 +171,14 @@ function* pteFault(area: FaultArea, index: number, write: boolean): Steps<Faulte
   } finally {
     entries.unlock(entry);
   }
-  traceFault(area, "dax_pte_fault_done", request);
-  return outcome === "sync" ? yield* finishSync(area, request) : outcome;
+  return outcome;
 }
 
-function* pmdFault(
-  area: FaultArea,
-  at: number,
-  write: boolean,
-): Steps<Faulted | "again" | "fallback"> {
+function* pmdFault(area: FaultArea, at: number, request: Request): Steps<Outcome | "fallback"> {
   const { space, table } = area;
   const { entries, counters } = space;
-  const request: Request = { index: alignedTo(PMD_ORDER, at), order: PMD_ORDER, write };
-  const { index } = request;
+  const { index, write } = request;
   counters.pmdFaults++;
-  traceFault(area, "dax_pmd_fault", request);
   assertInFile(area, at);
   const reason = whyNotHuge(area, index, write);
   if (reason !== undefined) return fallBack(area, reason);
@@ -159,13 +191,15 @@ function* pmdFault(
     const backing = ask(area, request);
     yield;
     if (backing.kind === "none") return fallBack(area, backing.reason);
-    if (backing.kind === "zeros" && !area.hugeZero) return fallBack(area, "zero");
+    if (backing.kind === "zeros" && !area.hugeZero) {
+      traceFault(area, "dax_pmd_load_hole_fallback", request);
+      return fallBack(area, "zero");
+    }
     outcome = finish(area, entry, request, backing);
   } finally {
     entries.unlock(entry);
   }
-  traceFault(area, "dax_pmd_fault_done", request);
-  return outcome === "sync" ? yield* finishSync(area, request) : outcome;
+  return outcome;
 }
 
 /** Why 2 MiB cannot be mapped at once, as far as that is known before anybody is asked. */
@@ -267,9 +301,12 @@ function* finishSync(area: FaultArea, request: Request): Steps<Faulted | "again"
   yield;
   const entry = yield* entries.seize(index, order);
   // It was punched, taken apart or mapped otherwise meanwhile.
-  if (entry === undefined) return "again";
+  if (entry?.frame === undefined) {
+    traceFault(area, "dax_insert_pfn_mkwrite_no_entry", request);
+    if (entry !== undefined) entries.unlock(entry);
+    return "again";
+  }
   try {
-    if (entry.frame === undefined) return "again";
     entries.markDirty(entry);
     table.map(index, order, entry.frame, true);
     traceFault(area, "dax_insert_pfn_mkwrite", request);
@@ -293,22 +330,27 @@ function assertInFile({ file }: FaultArea, index: number): void {
   throw new DaxError("EFAULT", { detail });
 }
 
-/** Tells whoever listens of a step of a fault. */
+/** Tells whoever listens of a step of a fault. Addresses are bytes, as Linux has them. */
 export function traceFault(
-  { space, first, pages }: FaultArea,
+  area: FaultArea,
   point: DaxTracePoint,
   of: Request,
+  more?: Readonly<Record<string, string>>,
 ): void {
   daxTrace.sink?.({
     point,
     fields: {
-      dev: space.owner,
-      ino: space.ino,
+      dev: area.space.owner,
+      ino: area.space.ino,
+      address: (area.address + of.index - area.first) * PAGE_SIZE,
       pgoff: of.index,
       order: of.order,
       write: of.write ? 1 : 0,
-      vm_start: first,
-      vm_end: first + pages,
+      vm_flags: area.isPrivate ? "private" : "shared",
+      vm_start: area.address * PAGE_SIZE,
+      vm_end: (area.address + area.pages) * PAGE_SIZE,
+      max_pgoff: Math.ceil(area.file.size / PAGE_SIZE),
+      ...more,
     },
   });
 }

@@ -85,5 +85,5 @@ function traceHole(area: FaultArea, index: number): void {
   const request: Request = { index, order: PMD_ORDER, write: false };
   traceFault(area, "dax_pmd_fault", request);
   traceFault(area, "dax_pmd_load_hole", request);
-  traceFault(area, "dax_pmd_fault_done", request);
+  traceFault(area, "dax_pmd_fault_done", request, { result: "NOPAGE" });
 }

@@ -17,6 +17,7 @@ export type DaxTracePoint =
   | "dax_pmd_load_hole_fallback"
   | "dax_insert_mapping"
   | "dax_insert_pfn_mkwrite"
+  | "dax_insert_pfn_mkwrite_no_entry"
   | "dax_writeback_range"
   | "dax_writeback_range_done"
   | "dax_writeback_one";

@@ -27,11 +27,7 @@ export function* writeBackRange(
 ): Steps<void> {
   const { entries } = space;
   if (entries.dirty === 0) return;
-  const { owner, ino } = space;
-  daxTrace.sink?.({
-    point: "dax_writeback_range",
-    fields: { dev: owner, ino, start_index: first, end_index: first + pages - 1 },
-  });
+  daxTrace.sink?.({ point: "dax_writeback_range", fields: rangeFields(space, first, pages) });
   const stop = first + pages;
   entries.tagForWriteBack(first, stop);
   for (let at = first; ;) {
@@ -41,10 +37,12 @@ export function* writeBackRange(
     yield* writeBackOne(space, entry, unfenced);
     yield;
   }
-  daxTrace.sink?.({
-    point: "dax_writeback_range_done",
-    fields: { dev: owner, ino, start_index: first, end_index: first + pages - 1 },
-  });
+  daxTrace.sink?.({ point: "dax_writeback_range_done", fields: rangeFields(space, first, pages) });
+}
+
+function rangeFields(space: AddressSpace, first: number, pages: number) {
+  const { owner, ino } = space;
+  return { dev: owner, ino, start_index: first, end_index: first + pages - 1 };
 }
 
 function* writeBackOne(

@@ -3,11 +3,12 @@
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type DaxTraceEvent, daxTrace } from "../../src/dax/trace-events.ts";
+import { type DaxTraceEvent, daxTrace, traceDaxTo } from "../../src/dax/trace-events.ts";
 import { daxTraceText } from "../../src/dax/trace-text.ts";
 import { traceDaxToFile } from "../../src/node/dax-trace-file.ts";
 import { daxTree } from "../support/dax-mounted.ts";
 import { emptyImage } from "../support/ext-cut-work.ts";
+import { faulting } from "../support/faulting-file.ts";
 import { places, scratch } from "../support/scratch.ts";
 
 const of = (point: DaxTraceEvent["point"], pgoff = 0): DaxTraceEvent => ({
@@ -79,6 +80,72 @@ describe("[0.3] a trace as text", () => {
   });
 });
 
+/** Everything that is told while `work` is done. */
+function heard(work: () => void): DaxTraceEvent[] {
+  const events: DaxTraceEvent[] = [];
+  const stop = traceDaxTo((event) => events.push(event));
+  try {
+    work();
+  } finally {
+    stop();
+  }
+  return events;
+}
+
+const results = (events: readonly DaxTraceEvent[]): unknown[] =>
+  events.flatMap(({ point, fields }) =>
+    point.endsWith("fault_done") ? [[point, fields["result"]]] : [],
+  );
+
+describe("[0.3] a fault as it is told", () => {
+  test("has its page, its address in bytes and what came of it", () => {
+    const { map } = faulting(1024);
+    const area = map();
+    const [first, inserted, done] = heard(() => area.store(3 * 4096, Uint8Array.of(1)));
+    expect([first?.point, inserted?.point, done?.point]).toEqual([
+      "dax_pte_fault",
+      "dax_insert_mapping",
+      "dax_pte_fault_done",
+    ]);
+    const { vm_start: start, ...fields } = done?.fields ?? {};
+    expect(fields).toMatchObject({ pgoff: 3, write: 1, vm_flags: "shared", result: "NOPAGE" });
+    expect(fields).toMatchObject({ max_pgoff: 1024, address: Number(start) + 3 * 4096 });
+    expect(fields["vm_end"]).toBe(Number(start) + 1024 * 4096);
+  });
+
+  test("ends, whatever comes of it", () => {
+    const { map, file } = faulting(1024);
+    const area = map({ huge: true });
+    // The device's memory begins off 2 MiB: a huge fault falls back to a single one.
+    expect(results(heard(() => area.store(0, Uint8Array.of(1))))).toEqual([
+      ["dax_pmd_fault_done", "FALLBACK"],
+      ["dax_pte_fault_done", "NOPAGE"],
+    ]);
+    file.fake.poison.add(file.pages.get(0)!);
+    const events = heard(() => {
+      expect(() => map().load(0, new Uint8Array(1))).toThrow("EHWPOISON");
+    });
+    expect(results(events)).toEqual([["dax_pte_fault_done", "SIGBUS"]]);
+  });
+
+  test("costs nothing while nobody listens: nothing of it is even looked at", () => {
+    const { map, space } = faulting(64);
+    const area = map();
+    let looks = 0;
+    const { owner } = space;
+    Object.defineProperty(space, "owner", { get: () => (looks++, owner) });
+    const use = (): void => {
+      for (let page = 0; page < 64; page++) area.store(page * 4096, Uint8Array.of(1));
+      space.writeBack();
+    };
+    use();
+    expect(looks).toBe(0);
+    const told = heard(use).length;
+    expect(looks).toBe(told);
+    expect(told).toBeGreaterThan(64);
+  });
+});
+
 describe("a trace in a file", () => {
   test("[0.3] has what a mapping goes through: a fault, write-back, a fault again", () => {
     const path = scratch(places["disk"], "real.jsonl");
@@ -126,15 +193,15 @@ describe("a trace in a file", () => {
   });
 
   test("is for Perfetto by its name, and gives way to who listened before", () => {
-    const heard: DaxTraceEvent[] = [];
+    const before: DaxTraceEvent[] = [];
     const path = scratch(places["disk"], "trace.json");
-    daxTrace.sink = (event) => heard.push(event);
+    daxTrace.sink = (event) => before.push(event);
     const file = traceDaxToFile(path);
     daxTrace.sink?.(of("dax_load_hole"));
     file.close();
     daxTrace.sink?.(of("dax_load_hole"));
     daxTrace.sink = undefined;
-    expect(heard.length).toBe(1);
+    expect(before.length).toBe(1);
     const { traceEvents } = JSON.parse(readFileSync(path, "utf8")) as { traceEvents: Slice[] };
     expect(traceEvents).toMatchObject([{ name: "dax_load_hole", ph: "i" }]);
   });
