@@ -21,7 +21,7 @@ import type { FaultCounters } from "../dax/fault-counters.ts";
 import { daxRead } from "../dax/file-io.ts";
 import { MappedArea } from "../dax/mapped-area.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
-import { DaxError } from "../lib/errno.ts";
+import { DaxError, isDaxError } from "../lib/errno.ts";
 import { inCall, writingOf } from "./calls.ts";
 import type { FileRun } from "./file-runs.ts";
 import type { Inode } from "./filesystem.ts";
@@ -172,8 +172,10 @@ export class Mapping extends CheckedMemory implements MountUser {
 
   /**
    * mlock(2), as Linux does it for dax: the pages are there, for loads, and nothing is accounted
-   * for. With `write` they are there for stores, too: the first store takes no fault either. It
-   * keeps nobody from cutting the file. @throws as a load, or a store, to all of the mapping
+   * for. With `write` they are there for stores, too: the first store takes no fault either; of a
+   * private mapping that may be stored to they always are, so all of it is copied. It keeps nobody
+   * from cutting the file.
+   * @throws ENOMEM behind the end of the file; as a load, or a store, to all of the mapping
    */
   mlock({ write = false }: { readonly write?: boolean } = {}): void {
     this.#assertMapped("mlock");
@@ -181,7 +183,14 @@ export class Mapping extends CheckedMemory implements MountUser {
       const detail = "the mapping is read-only; map it with access: write";
       throw new DaxError("EACCES", { syscall: "mlock", path: this.path, detail });
     }
-    inCall({ syscall: "mlock", path: this.path }, () => this.#populate(write));
+    inCall({ syscall: "mlock", path: this.path }, () => {
+      try {
+        this.#populate(write);
+      } catch (error) {
+        if (!isDaxError(error, "EFAULT")) throw error;
+        throw new DaxError("ENOMEM", { detail: error.detail ?? "not all pages are there" });
+      }
+    });
   }
 
   /**
@@ -290,7 +299,8 @@ export class Mapping extends CheckedMemory implements MountUser {
       this.inode.filesystem.freezing?.pass("mlock");
       this.#make();
     }
-    this.#area.populate(this.offset, length, write && this.isWritable);
+    // Linux breaks copy-on-write ahead, too (FOLL_WRITE for what is writable and private).
+    this.#area.populate(this.offset, length, this.isWritable && (write || this.isPrivate));
   }
 
   /** Of a new mapping, which ends where that fails; what lies behind the file is passed over. */

@@ -210,3 +210,36 @@ test("a write that gets blocks is seen by who had read a hole", () => {
   file.pwrite(Uint8Array.of(6), 2 * PAGE);
   expect(mapping.getUint8(2 * PAGE)).toBe(6);
 });
+
+/** Pages of a file and faults of a load, and then of a store, of each: as getrusage(2) has them. */
+const LINUX = [
+  { pages: 16, hole: false, private: false, loads: 0, stores: 16 },
+  { pages: 16, hole: false, private: true, loads: 0, stores: 0 },
+  { pages: 16, hole: true, private: false, loads: 0, stores: 16 },
+  { pages: 16, hole: true, private: true, loads: 0, stores: 0 },
+  { pages: 2048, hole: true, private: false, loads: 0, stores: 2048 },
+  { pages: 2048, hole: true, private: true, loads: 0, stores: 0 },
+] as const;
+
+test.each(LINUX)("[2.16] populate and mlock leave the faults that Linux 6.1 leaves: %j", (row) => {
+  for (const ahead of ["populate", "mlock"] as const) {
+    const { tree } = daxTree(emptyImage({ type: "ext4", blockSize: 4096 }, 16));
+    const file = tree.open("/f", { create: true, access: "readwrite" });
+    file.truncate(row.pages * PAGE);
+    if (!row.hole) file.pwrite(noise(1, row.pages * PAGE), 0);
+    const options = { access: "write", lazy: true, private: row.private } as const;
+    const mapping = file.map(ahead === "mlock" ? options : { ...options, populate: "read" });
+    if (ahead === "mlock") mapping.mlock();
+    const faults = (touch: (at: number) => void): number => {
+      const { pteFaults: before } = mapping.counters;
+      for (let page = 0; page < row.pages; page++) touch(page * PAGE);
+      return mapping.counters.pteFaults - before;
+    };
+    expect([faults((at) => mapping.getUint8(at)), faults((at) => mapping.setUint8(at, 1))]).toEqual(
+      [row.loads, row.stores],
+    );
+    file.truncate(PAGE);
+    expect(codeOf(() => mapping.mlock())).toBe("ENOMEM");
+    tree.close({ revoke: true });
+  }
+});
