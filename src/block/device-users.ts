@@ -40,6 +40,9 @@ const SYSCALLS: Record<DeviceUse, string> = {
   open: "open",
 };
 
+/** Of all disks over a dax device that somebody has used. */
+const overDax = new WeakMap<DaxDevice, Set<DeviceUsers>>();
+
 /** The users of one device. */
 export class DeviceUsers {
   readonly #device: Pick<BlockDevice, "name" | "dax">;
@@ -59,6 +62,7 @@ export class DeviceUsers {
     for (const other of this.#joined) if (excludes(user, range, other)) this.#refuse(user, other);
     const joined = { user, start: range.start, sectors: range.sectors };
     this.#joined.add(joined);
+    this.#beKnown();
     return () => void this.#joined.delete(joined);
   }
 
@@ -71,6 +75,14 @@ export class DeviceUsers {
   /** Whether somebody is one of them. */
   has(user: DeviceUser): boolean {
     return Array.from(this.#joined).some((joined) => joined.user === user);
+  }
+
+  /** Whoever takes the memory away knows no disk. */
+  #beKnown(): void {
+    const dax = this.#device.dax?.device;
+    if (dax === undefined) return;
+    const known = overDax.get(dax) ?? new Set();
+    overDax.set(dax, known.add(this));
   }
 
   /** Who claims the memory stores to it by himself. */
@@ -96,11 +108,17 @@ export function namesOf(users: Iterable<DeviceUser>): string {
   return Array.from(users, ({ name }) => name).join(" and ");
 }
 
+/** Who uses disks over a dax device, each once. */
+export function usersOver(dax: DaxDevice): readonly DeviceUser[] {
+  const all = Array.from(overDax.get(dax) ?? [], (users) => users.of());
+  return [...new Set(all.flat())];
+}
+
 /**
  * Who keeps a device from being taken away, for a message: everybody but raw mappings, which end
  * with it, unless memory was handed out. Undefined when nobody does.
  */
-export function keepersOf(dax: DaxDevice, users: readonly DeviceUser[] = []): string | undefined {
+export function keepersOf(dax: DaxDevice, users = usersOver(dax)): string | undefined {
   const { alive, holder, users: entered } = dax;
   const kept = entered > 0 || holder !== undefined || users.some(({ use }) => use !== "raw");
   if (!alive || !kept) return undefined;

@@ -134,7 +134,7 @@ export class Pmem {
   }
 
   #assertUnused(): void {
-    const keepers = keepersOf(this.dax, this.disk.users?.());
+    const keepers = keepersOf(this.dax);
     if (keepers === undefined) return;
     const detail = `${keepers}; close them, or remove with whenIdle`;
     throw new DaxError("EBUSY", { syscall: "remove", path: this.name, detail });

@@ -77,7 +77,7 @@ export class RamDevice {
   /** Ends the disk. Idempotent. @throws EBUSY while it is in use */
   remove(): void {
     const { dax } = this;
-    const keepers = keepersOf(dax, this.disk.users?.());
+    const keepers = keepersOf(dax);
     if (keepers !== undefined) {
       const detail = `${keepers}; close them first`;
       throw new DaxError("EBUSY", { syscall: "remove", path: this.name, detail });

@@ -4,7 +4,7 @@
  * @module
  */
 import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
-import { keepersOf } from "../block/device-users.ts";
+import { keepersOf, usersOver } from "../block/device-users.ts";
 import type { DeviceNumber, DeviceNumbers } from "../block/device-numbers.ts";
 import { mapRaw } from "../block/raw-device.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
@@ -315,9 +315,9 @@ export class Machine {
     this.mapper.assertIdle();
     const pmems = this.slots.flatMap(({ pmem }) => pmem ?? []);
     const owners = [...pmems, ...ramDisks, ...special.daxOwners];
-    for (const { name, dax, disk } of owners) {
+    for (const { name, dax } of owners) {
       const held = dax.holder !== undefined && !isShared(dax.holder);
-      const users = (disk.users?.() ?? []).filter(({ use }) => use !== "table");
+      const users = usersOver(dax).filter(({ use }) => use !== "table");
       const used = dax.users > 0 || users.some(({ use }) => use !== "raw");
       if (!dax.alive || !(used || held)) continue;
       const detail = `${keepersOf(dax, users)}; unmount and close them first`;

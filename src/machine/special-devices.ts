@@ -113,12 +113,8 @@ export class SpecialDevices {
   }
 
   /** Dax devices of disks, which somebody may hold or use. */
-  get daxOwners(): readonly {
-    readonly name: string;
-    readonly dax: DaxDevice;
-    readonly disk: BlockDevice;
-  }[] {
-    return this.#disks.map(({ disk, dax }) => ({ name: disk.name, dax, disk }));
+  get daxOwners(): readonly { readonly name: string; readonly dax: DaxDevice }[] {
+    return this.#disks.map(({ disk, dax }) => ({ name: disk.name, dax }));
   }
 
   /** Binds the devices that are bound to nothing as they were described. */

@@ -1,5 +1,9 @@
 /** Who keeps the devices of a machine, and what is said to those who want them gone. */
 import { describe, expect, test } from "vitest";
+import { DaxDisk } from "../../src/block/dax-disk.ts";
+import { Partition } from "../../src/block/partition.ts";
+import { mapRaw } from "../../src/block/raw-device.ts";
+import type { DaxDevice } from "../../src/dax/dax-device.ts";
 import { ext } from "../../src/fs/ext/ext.ts";
 import { makeExt } from "../../src/fs/ext/mkfs.ts";
 import { seededEnvironment } from "../../src/lib/environment.ts";
@@ -42,6 +46,42 @@ describe("who has a device is named", () => {
     leave?.();
     expect(disable("pmem2")).toThrow("in use by the mapped device data;");
     expect(machine.disable("pmem1")).toBe(true);
+    machine.shutdown();
+  });
+
+  test("of device-dax, by who unbinds it", () => {
+    const machine = machineOf();
+    const device = machine.devDax("dax0.0");
+    device.unbind();
+    device.bind("fsdev_dax");
+    const disk = new DaxDisk(device.dax as DaxDevice);
+    makeExt(disk, { type: "ext2", label: "far" }, environment);
+    const tree = new FileTree(ext.mount(disk, {}, environment));
+    const unbind = () => device.unbind();
+    expect(unbind).toThrow('in use by ext2 on dax0.0, labelled "far", mounted at /');
+    tree.close();
+    const leave = disk.hold({ name: "an NBD client", use: "open" });
+    expect(unbind).toThrow("0 mappings or operations, in use by an NBD client");
+    leave();
+    const mapping = mapRaw(disk);
+    expect(mapping.bytes.length).toBe(device.size);
+    expect(unbind).toThrow("1 mappings or operations, in use by a raw mapping of dax0.0");
+    mapping.unmap();
+    expect(unbind()).toBe(true);
+  });
+
+  test("a partition without dax, which no memory knows of", () => {
+    const machine = machineOf();
+    const disk = machine.disk("pmem1");
+    const part = new Partition(disk, { name: "pmem1p1", start: 1, sectors: 8192 });
+    makeExt(part, { type: "ext2" }, environment);
+    const filesystem = ext.mount(part, {}, environment);
+    expect(part.dax).toBeUndefined();
+    expect(() => machine.disable("pmem1")).toThrow(
+      "0 mappings or operations, in use by ext2 on pm",
+    );
+    expect(() => machine.shutdown()).toThrow("in use by ext2 on pmem1p1");
+    filesystem.unmount();
     machine.shutdown();
   });
 
