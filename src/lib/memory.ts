@@ -66,16 +66,29 @@ function recorded(memory: Memory): RecordedMemory {
   return memory as RecordedMemory;
 }
 
+/** So few bytes are copied one by one: sooner done than an array is made for them. */
+const FEW = 8;
+
 /** Copies `source` into memory at `at`. The stores are ordinary, cached ones. */
 export function copyIn(memory: Memory, at: number, source: Uint8Array): void {
+  const { length } = source;
   if (isPlain(memory)) {
+    if (length <= FEW) {
+      for (let i = 0; i < length; i++) memory.setUint8(at + i, source[i] as number);
+      return;
+    }
     new Uint8Array(memory.buffer, memory.byteOffset + at, source.length).set(source);
   } else recorded(memory).copyIn(at, source, false);
 }
 
 /** Fills all of `target` from memory at `at`. */
 export function copyOut(memory: Memory, at: number, target: Uint8Array): void {
+  const { length } = target;
   if (isPlain(memory)) {
+    if (length <= FEW) {
+      for (let i = 0; i < length; i++) target[i] = memory.getUint8(at + i);
+      return;
+    }
     target.set(new Uint8Array(memory.buffer, memory.byteOffset + at, target.length));
   } else recorded(memory).copyOut(at, target);
 }
