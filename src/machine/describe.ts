@@ -12,6 +12,7 @@ import {
   TYPE_WORDS,
 } from "../platform/e820.ts";
 import { type MemmapElement, applyMem, applyMemmap, parseMemmap } from "../platform/memmap.ts";
+import type { PageMapPlace } from "../platform/pfn-layout.ts";
 import type { NamespaceMode, ReportedRange } from "../platform/regions.ts";
 import type { AddressRange } from "../platform/resources.ts";
 import { BACKING_KEYS, type BackingDescription, readBacking } from "./describe-backing.ts";
@@ -50,6 +51,8 @@ export interface PmemDescription extends BackingDescription {
   /** Whether firmware tells of it by the NFIT or by a type 12 entry of its map. */
   readonly as: "nfit" | "e820";
   readonly mode?: NamespaceMode;
+  /** Where page descriptors lie; none unless given. */
+  readonly map?: PageMapPlace;
   /** What a firmware table says of the range beside all that. */
   readonly reported?: Pick<ReportedRange, "mappings" | "platform" | "readOnly">;
 }
@@ -115,6 +118,7 @@ const pmem = object({
   start: address,
   as: oneOf("nfit", "e820"),
   mode: oneOf<NamespaceMode>("fsdax", "raw"),
+  map: oneOf<PageMapPlace>("none", "mem", "dev"),
 });
 
 const marked = object({ ...BACKING_KEYS, range: text });
@@ -211,7 +215,7 @@ function readPmem(
   path: KeyPath,
   profile: PlatformProfile,
 ): PmemDescription {
-  const { start, mode, size: bytes, as = profile === "v4.1" ? "e820" : "nfit" } = fields;
+  const { start, mode, map, size: bytes, as = profile === "v4.1" ? "e820" : "nfit" } = fields;
   if (bytes === undefined && fields.file === undefined) {
     throw new DescriptionError(path, " needs a size, a file, or both");
   }
@@ -222,8 +226,13 @@ function readPmem(
     const key = as === "nfit" ? "as" : "mode";
     throw new DescriptionError([...path, key], " is unknown to Linux 4.1; leave it out, or modern");
   }
+  if (map !== undefined && map !== "none" && (as === "e820" || mode === "raw")) {
+    const why = as === "e820" ? "a module of the e820 map" : "mode: raw";
+    throw new DescriptionError([...path, "map"], ` is ${map}, which ${why} cannot have`);
+  }
   return {
     ...readBacking(fields, path),
+    ...(map === undefined ? {} : { map }),
     ...(bytes === undefined ? {} : { size: bytes }),
     ...(start === undefined ? {} : { start }),
     ...(mode === undefined ? {} : { mode }),
@@ -236,6 +245,7 @@ type PmemReaders = typeof BACKING_KEYS & {
   readonly start: Reader<bigint>;
   readonly as: Reader<"nfit" | "e820">;
   readonly mode: Reader<NamespaceMode>;
+  readonly map: Reader<PageMapPlace>;
 };
 
 function sizeText(value: unknown, path: KeyPath): string {

@@ -69,7 +69,7 @@ function moduleOf(region: NfitRegion, described: readonly PmemDescription[]): Pm
     modelled: false,
     poison: [],
     // Linux gives a namespace without a label no page structures.
-    mode: "raw",
+    ...((own?.map ?? "none") === "none" ? { mode: "raw" as const } : {}),
     ...own,
     domains: own === undefined || own.domains.length === 0 ? said : own.domains,
     start,

@@ -30,6 +30,7 @@ const KEYS: Readonly<Record<string, "text" | "flag">> = {
   start: "text",
   as: "text",
   mode: "text",
+  map: "text",
   domain: "text",
   caching: "text",
   readOnly: "flag",

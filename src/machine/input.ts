@@ -6,6 +6,7 @@
 import type { SegmentType } from "../drivers/dcssblk.ts";
 import type { Caching, PersistenceDomain } from "../media/media.ts";
 import type { PlatformProfile } from "../platform/e820.ts";
+import type { PageMapPlace } from "../platform/pfn-layout.ts";
 import type { NamespaceMode } from "../platform/regions.ts";
 import type { DaxMode } from "./describe-special.ts";
 
@@ -48,6 +49,11 @@ export interface PmemInput extends BackingInput {
   readonly as?: "nfit" | "e820";
   /** `fsdax` has page structures and wants 2 MiB alignment, `raw` has none. */
   readonly mode?: NamespaceMode;
+  /**
+   * Where page descriptors lie: `none` (unless given), `mem`, or `dev` in front of the data, as
+   * `ndctl create-namespace --map` has it.
+   */
+  readonly map?: PageMapPlace;
 }
 
 /** A kernel option with what stands behind the one range that it marks. */

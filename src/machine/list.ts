@@ -136,12 +136,12 @@ class Lister {
 
   #namespace(slot: Slot & { readonly region: Region }): Json {
     const { pmem, region } = slot;
-    const { name, mode } = region.namespace;
+    const { name, mode, map } = region.namespace;
     return {
       dev: name,
       mode,
-      ...(mode === "fsdax" ? { map: "mem" } : {}),
-      size: this.#size(Number(region.length)),
+      ...(mode === "fsdax" ? { map: map === "dev" ? map : "mem" } : {}),
+      size: this.#size(pmem?.range.length ?? Number(region.length)),
       sector_size: 512,
       ...(pmem === undefined ? { state: "disabled" } : { blockdev: pmem.name }),
       ...cachingOf(slot),

@@ -81,7 +81,7 @@ export function describePmem(device: BlockDevice, slot: Slot, pmem: Pmem): Machi
     size: device.sectors * SECTOR_SIZE,
     readOnly: device.readOnly,
     number: pmem.number,
-    physicalStart: Number(slot.range.start),
+    physicalStart: pmem.physicalStart,
     writeCache: pmem.dax.writeCache,
     domains: pmem.range.domains,
     ...mappedAs(pmem.range.caching),

@@ -12,6 +12,7 @@ import type { PlatformProfile } from "../platform/e820.ts";
 import { type Region, checkAttach } from "../platform/regions.ts";
 import type { AddressRange, ResourceTree } from "../platform/resources.ts";
 import type { Backing } from "./backing.ts";
+import { attachPages, layOutPages } from "./page-map.ts";
 
 /** What all slots of a machine share. */
 export interface SlotContext {
@@ -100,13 +101,19 @@ export class Slot {
     if (region !== undefined) checkAttach(region);
     else checkPages(this.range);
     const { backing, offset } = this.#backing();
+    const length = Number(this.range.length);
+    const base = Number(this.range.start);
+    const map = region?.namespace.map ?? "none";
+    const mapped = map === "none" ? undefined : { backing, offset, length, base, map };
+    const layout = mapped === undefined ? undefined : layOutPages(mapped);
+    const { dataAt = 0, data = length } = layout ?? {};
     const pmem = createPmem({
       name: region?.namespace.disk ?? `pmem${nextIndex}`,
       media: backing.media,
-      start: offset,
-      length: Number(this.range.length),
+      start: offset + dataAt,
+      length: data,
       ...(backing.domains === undefined ? {} : { domains: backing.domains }),
-      physicalStart: Number(this.range.start),
+      physicalStart: base + dataAt,
       profile,
       readOnly: region?.readOnly === true || backing.media.readOnly,
       hosts,
@@ -115,6 +122,14 @@ export class Slot {
       numbers,
       index: region?.id ?? nextIndex,
     });
+    if (mapped !== undefined && layout !== undefined) {
+      try {
+        attachPages(pmem, mapped, layout);
+      } catch (error) {
+        pmem.remove();
+        throw error;
+      }
+    }
     this.#used = backing;
     // An index is spent with a success only, and never used again.
     if (region === undefined) this.#context.nextIndex++;

@@ -57,13 +57,14 @@ export function namespaces(
 ): Slot[] {
   const described = pmem.filter(({ as }) => as === "nfit");
   const slots = modules.map(({ start, length, backing }, i) => {
-    const { mode, reported } = described[i] ?? {};
+    const { mode, map, reported } = described[i] ?? {};
     const range: ReportedRange = {
       start,
       length,
       provider: "ACPI.NFIT",
       ...(backing.domain === undefined ? {} : { domain: backing.domain }),
       ...(mode === undefined ? {} : { mode }),
+      ...(map === undefined ? {} : { map }),
       ...reported,
       readOnly: reported?.readOnly === true || backing.media.readOnly,
     };

@@ -10,6 +10,7 @@ import { E820_TYPE_PRAM, E820_TYPE_SOFT_RESERVED } from "../format/e820.ts";
 import { DaxError } from "../lib/errno.ts";
 import type { PersistenceDomain } from "../media/media.ts";
 import type { E820Entry } from "./e820.ts";
+import type { PageMapPlace } from "./pfn-layout.ts";
 import type { AddressRange } from "./resources.ts";
 
 const PAGE = 4096n;
@@ -28,6 +29,8 @@ export interface ReportedRange extends AddressRange {
   /** `fsdax` wants page structures and 2 MiB alignment for them, `raw` does without. */
   readonly mode?: NamespaceMode;
   readonly readOnly?: boolean;
+  /** Where page descriptors lie; none unless given. */
+  readonly map?: PageMapPlace;
   /** Modules that share the range: allocations in it are made for all of them. */
   readonly mappings?: number;
   /** What the platform says of power loss; the domain unless given. Of a volatile range, too. */
@@ -47,6 +50,8 @@ export interface Namespace {
   /** The disk it becomes: `pmem0`. */
   readonly disk: string;
   readonly mode: NamespaceMode;
+  /** Where its page descriptors lie. */
+  readonly map: PageMapPlace;
 }
 
 /** One region. */
@@ -102,13 +107,18 @@ export function createRegion(range: ReportedRange, ids: RegionIds): Region {
     namespace: {
       name: `namespace${id}.0`,
       disk: namespaceDisk(id),
-      mode: range.mode ?? defaultMode(range),
+      mode: range.mode ?? (isMapped(range) ? "fsdax" : defaultMode(range)),
+      map: range.map ?? "none",
     },
   };
 }
 
 function known(domain: PersistenceDomain | undefined): RegionPersistence {
   return domain === "adr" ? "memory_controller" : "unknown";
+}
+
+function isMapped({ map = "none" }: ReportedRange): boolean {
+  return map !== "none";
 }
 
 /** Legacy ranges always want page structures; others where the range allows them. */

@@ -32,7 +32,7 @@ test("every range is a region with one namespace that spans it", () => {
     volatile: false,
     readOnly: false,
     persistence: "unknown",
-    namespace: { name: "namespace0.0", disk: "pmem0", mode: "fsdax" },
+    namespace: { name: "namespace0.0", disk: "pmem0", map: "none", mode: "fsdax" },
   });
   expect(createRegion(range, ids)).toMatchObject({ name: "region1", namespace: { disk: "pmem1" } });
 });
