@@ -82,9 +82,26 @@ export function modelledOf({ domain, domains, caching }: Proof): ModelledOptions
   };
 }
 
+const KNOWN: Readonly<Record<keyof Proof, true>> = {
+  name: true,
+  size: true,
+  domain: true,
+  domains: true,
+  caching: true,
+  torn: true,
+  setup: true,
+  workload: true,
+  recover: true,
+  check: true,
+  depth: true,
+  budget: true,
+};
+
 /** What a proof cannot be, whoever wrote it: it may come from a file. */
 export function whatIsWrongWith(proof: Proof): string | undefined {
   if (typeof proof !== "object" || proof === null) return "give an object";
+  const odd = Object.keys(proof).find((name) => !Object.hasOwn(KNOWN, name));
+  if (odd !== undefined) return `${odd}: there is ${Object.keys(KNOWN).join(", ")}`;
   if (typeof proof.name !== "string" || proof.name === "") return "name: give it a name";
   for (const part of ["workload", "check"] as const) {
     if (typeof proof[part] !== "function") return `${part}: give a function`;

@@ -155,13 +155,14 @@ export class RawMapping extends CheckedMemory {
 
   /**
    * Writes back the cache lines of `length` bytes from byte `at`, by either door stored to, and
-   * waits for them.
+   * waits for them. A page of which they are all is clean then: the next store to it is a fault.
    * @throws EINVAL, EFAULT, ENXIO
    */
   flush(at = 0, length = this.length - at): void {
     if (length === 0) return;
     this.#check("msync", at, length);
-    this.#flush(this.#start + at, length);
+    if (this.isWritable && this.#door !== undefined) this.#flush(this.#start + at, length);
+    this.#space.persist(this.#start + at, length);
   }
 
   /** Ends it. An alias that `bytes` handed out stays readable. Idempotent. */

@@ -3,6 +3,7 @@
  * programs are those by which people lost files on Linux, and those that do not.
  */
 import { describe, expect, test } from "vitest";
+import { prove as proveMemory } from "../../src/crash/prove.ts";
 import {
   type VolumeProof,
   type VolumeVerdict,
@@ -227,4 +228,13 @@ test("what a program makes of its buffer later is not what it has written", asyn
 test("commits is one of two words", async () => {
   const verdict = await prove({ ...inPlace, commits: "never" as "any" });
   expect(told(verdict)).toMatch(/HARNESS BROKEN[^]*commits: "never"; there is any, asked/u);
+});
+
+test("a machine is described by the words that there are", async () => {
+  const dm = [{ name: "fast", table: "0 8 linear pmem0 0" }];
+  const verdict = await prove({ ...inPlace, machine: { dm } as object });
+  expect(told(verdict)).toMatch(/HARNESS BROKEN[^]*machine\.dm: there is size, domain/u);
+  const memory = { name: "x", size: 64, workload() {}, check: () => true, machin: {} };
+  expect(proveMemory(memory)).toMatchObject({ kind: "HarnessBroken" });
+  expect(JSON.stringify(proveMemory(memory))).toContain("machin: there is name, size");
 });

@@ -220,6 +220,33 @@ describe("[1.8] [1.13] freezing a device", () => {
     expect(codeOf(() => freeze.thaw())).toBe("EINVAL");
   });
 
+  test("costs what is dirty: pages that were flushed as a whole are clean", () => {
+    const { pmem } = pmemOf(BYTES);
+    const mapping = mapRaw(pmem.disk, { access: "write" });
+    mapping.copyIn(0, noise(1, BYTES));
+    const space = AddressSpaces.of(pmem.dax).get(RAW_INO);
+    expect(space?.dirty).toBe(16);
+    mapping.flush(PAGE_SIZE, 8 * PAGE_SIZE);
+    mapping.flush(12 * PAGE_SIZE + 64, PAGE_SIZE - 64);
+    expect(space?.dirty).toBe(8);
+    mapping.flush();
+    expect(space?.dirty).toBe(0);
+    mapping.setUint8(3 * PAGE_SIZE, 1);
+    expect(space?.dirty).toBe(1);
+    const before = pmem.dax.counters.flushedLines;
+    freezeDevice(pmem.disk);
+    expect(pmem.dax.counters.flushedLines - before).toBe(PAGE_SIZE / 64);
+    thawDevice(pmem.disk);
+    mapping.setUint8(3 * PAGE_SIZE, 2);
+    // What was handed out is flushed whenever it is asked for: nobody sees stores to it.
+    mapping.bytes[5 * PAGE_SIZE] = 7;
+    mapping.flush();
+    mapping.bytes[5 * PAGE_SIZE] = 8;
+    const again = pmem.dax.counters.flushedLines;
+    mapping.flush(5 * PAGE_SIZE, 1);
+    expect(pmem.dax.counters.flushedLines - again).toBe(1);
+  });
+
   test("of a partition leaves raw mappings of its neighbours alone", () => {
     const { disk } = pmemOf(BYTES).pmem;
     const sectors = BYTES / 1024;

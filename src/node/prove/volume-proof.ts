@@ -141,6 +141,14 @@ const KNOWN: Readonly<Record<keyof VolumeProof, true>> = {
   recover: true,
   check: true,
 };
+const KNOWN_MACHINE: Readonly<Record<keyof VolumeMachine, true>> = {
+  size: true,
+  domain: true,
+  domains: true,
+  caching: true,
+  sector: true,
+  torn: true,
+};
 const MOST_DEPTH = 4;
 /** A machine of which each half has whole blocks. */
 const SIZE_UNIT = 8192;
@@ -172,7 +180,13 @@ export function whatIsWrongWith(proof: VolumeProof): string | undefined {
   if (!Number.isSafeInteger(seed)) return `seed: ${seed}; give a whole number`;
   const wrong = whatIsWrongWithFaults(proof.faults);
   if (wrong !== undefined) return wrong;
-  const { size = SIZE_UNIT } = proof.machine ?? {};
+  const { machine = {} } = proof;
+  if (typeof machine !== "object" || machine === null) return "machine: give an object";
+  const strange = Object.keys(machine).find((name) => !Object.hasOwn(KNOWN_MACHINE, name));
+  if (strange !== undefined) {
+    return `machine.${strange}: there is ${Object.keys(KNOWN_MACHINE).join(", ")}`;
+  }
+  const { size = SIZE_UNIT } = machine;
   if (!Number.isSafeInteger(size) || size < SIZE_UNIT || size % SIZE_UNIT !== 0) {
     return `machine.size: ${size}; give a multiple of ${SIZE_UNIT}`;
   }
