@@ -46,7 +46,7 @@ function step(prng: Prng, file: OpenFile, mappings: readonly Mapping[]): void {
   try {
     (calls[prng.below(calls.length)] as () => unknown)();
   } catch (error) {
-    if (!isDaxError(error, "EOPNOTSUPP", "EINVAL", "EFAULT")) throw error;
+    if (!isDaxError(error, "EOPNOTSUPP", "EINVAL", "EFAULT", "ENOMEM")) throw error;
   }
 }
 
