@@ -14,10 +14,15 @@ import { type MachineFlags, machineFromFlags } from "../../src/machine/flags.ts"
 import type { MachineInput } from "../../src/machine/input.ts";
 import { listText, ndctlList } from "../../src/machine/list.ts";
 import type { Machine } from "../../src/machine/machine.ts";
+import { NIL_UUID } from "../../src/lib/uuid.ts";
 import { RamMedia } from "../../src/media/ram.ts";
 import { parseMachineText } from "../../src/node/machine-file.ts";
+import { encodeNfit } from "../../src/platform/nfit.ts";
+import { planPageMap } from "../../src/platform/pfn-layout.ts";
+import { encodePfnSuperblock } from "../../src/platform/pfn-superblock.ts";
 import type { CaseNotes, FuzzSubject, FuzzTarget } from "./fuzz.ts";
 import { NUMBERS, damageText } from "./fuzz-text.ts";
+import { NFIT_OF_ALL_KINDS } from "./nfit-tables.ts";
 
 /** Characters in the longest message: a hostile value is shown in part. */
 const MAX_MESSAGE = 500;
@@ -39,6 +44,8 @@ e820:
 pmem:
   - { size: 4M, domains: [{ domain: eadr, length: 2M }, { domain: adr }], mode: raw }
   - { size: 2M, start: 0x200000000, as: e820, modelled: true }
+  - { size: 16M, start: 0x500000000, map: dev }
+  - { size: 16M, map: mem, caching: uncached }
   - { file: some.img, size: 16M, readOnly: true, poison: [{ start: 4K, length: 64 }] }
 brd: [4K, { count: 2, size: 1M }]
 dax:
@@ -48,6 +55,8 @@ dax:
   - { size: 2M, start: 0x300000000, caching: write-combining, modelled: true }
 axonram: [16K, { size: 1M, start: 0x400000000 }]
 dcssblk: { segments: [{ type: SR, size: 4K }, { type: EW, size: 8K }] }
+nfit: some.img
+fsdev: true
 legacyPmem: true
 treat6AsPram: false
 probe: boot
@@ -68,7 +77,7 @@ const WORDS = [
   "dax axonram dcssblk segments devices align targetNode caching uncached write-through SW SR EN",
   "write-combining write-back devdax fsdev system-ram 2M 1G 4K -1",
   "nfit fsdax raw usable reserved persistent-legacy late v4.1 [ ] { } # > << null true ~ .inf .nan",
-  "1e400 \" ' --- ... __proto__ constructor ? 64M!4G 0o777",
+  "map none mem dev fsdev 1e400 \" ' --- ... __proto__ constructor ? 64M!4G 0o777",
 ]
   .flatMap((line) => line.split(" "))
   .concat([": ", "- ", "\n", "\n  ", "\t", "&a ", "*a", "!!binary ", "%YAML 1.1\n", "---\n", "? "])
@@ -118,9 +127,32 @@ function hostOf(prng: Prng): MachineHost {
       if (create !== undefined) return new RamMedia(create);
       const size = prng.pick([0, 512, 4096, 65_536, 2 ** 24, 2 ** 24 + 5, 2 ** 40]);
       if (size === 0) throw new DaxError(prng.pick(["ENOENT", "EBUSY", "EACCES"]), { path });
-      return new RamMedia(size);
+      const media = new RamMedia(size);
+      if (size === 2 ** 24 && prng.below(2) === 0) putInfoBlock(media, prng);
+      return media;
+    },
+    readFile(path) {
+      if (prng.below(8) === 0) throw new DaxError("ENOENT", { path });
+      return damagedTable(prng);
     },
   };
+}
+
+/** What lies in front of the data of a module with page descriptors, or nearly so. */
+function putInfoBlock(media: RamMedia, prng: Prng): void {
+  const plan = planPageMap({ size: media.size, map: prng.pick(["mem", "dev"]) });
+  const block = encodePfnSuperblock(plan, { uuid: NIL_UUID });
+  if (prng.below(2) === 0) block[prng.below(120)] = prng.below(256);
+  for (const [i, byte] of block.entries()) media.window(0).memory.setUint8(4096 + i, byte);
+}
+
+/** Firmware's table with some bytes changed, its sum right again but now and then. */
+function damagedTable(prng: Prng): Uint8Array {
+  const bytes = encodeNfit(NFIT_OF_ALL_KINDS);
+  for (let i = prng.below(10); i > 0; i--) bytes[prng.below(bytes.length)] = prng.below(256);
+  const sum = bytes.reduce((all, byte) => (all + byte) & 0xff, 0);
+  if (prng.below(8) > 0) bytes[9] = ((bytes[9] as number) - sum) & 0xff;
+  return prng.below(8) === 0 ? bytes.subarray(0, prng.below(bytes.length)) : bytes;
 }
 
 class MachineSubject implements FuzzSubject {
@@ -161,7 +193,12 @@ class MachineSubject implements FuzzSubject {
 
 const FLAGS = {
   memmap: ["64M!4G", "1M$2M,16M!1G", "exactmap,1G@1M"],
-  pmem: ["nv0.img", "nv0.img,size=64M,domain=eadr", "size=64M,modelled=true", "size=1M,mode=raw"],
+  pmem: [
+    "nv0.img",
+    "nv0.img,size=64M,domain=eadr",
+    "size=64M,modelled=true",
+    "size=1M,mode=raw",
+  ].concat(["size=16M,map=dev", "nv0.img,size=16M,map=mem"]),
   brd: ["16M", "4x16M", "256x4K"],
 } as const;
 
