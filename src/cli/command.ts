@@ -95,6 +95,11 @@ export interface CommandSpec<O extends OptionTable = OptionTable> {
   /** Words that are operands although they begin with a dash: the mode `-w`. */
   readonly dashedOperand?: RegExp;
   readonly options: O;
+  /**
+   * The words are another program's language: these options are taken out of them, with those that
+   * every command has, and everything else is an operand, in its order.
+   */
+  readonly ownOptions?: readonly (keyof O & string)[];
   /** Options of which at most one may be given. */
   readonly exclusive?: readonly (readonly (keyof O & string)[])[];
   readonly examples: readonly [Example, ...Example[]];

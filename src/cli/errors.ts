@@ -17,7 +17,7 @@ export function isOperatingError(error: unknown): error is OperatingError {
   return code !== undefined && /^E[A-Z0-9]+$/u.test(code);
 }
 
-/** libuv's word for ENOTSUP, and so that of `node:fs`, speaks of a socket where there is none. */
+/** What `node:fs` throws by itself has libuv's words for ENOTSUP: of a socket that is none. */
 const ENOTSUP_OF_LIBUV = /^((?:ENOTSUP|EOPNOTSUPP): operation not supported) on socket/u;
 
 /** `CODE: what, where (what to do)` */

@@ -15,8 +15,15 @@ export type MapperReport =
   | { readonly serves: "none"; readonly text: string };
 
 /** A mapper may end just when it is asked; more often than this it is no accident. */
-const TRIES = 20;
-const PAUSE_MS = 50;
+export const TRIES = 20;
+export const PAUSE_MS = 50;
+
+/** Waits so many milliseconds. */
+export async function passed(milliseconds: number): Promise<void> {
+  await new Promise((resolve) => {
+    setTimeout(resolve, milliseconds);
+  });
+}
 
 /** Where commands go unless told otherwise. */
 export function usualMapper(): string {
@@ -31,9 +38,7 @@ export async function askOrStart(control: string, request: MapperRequest): Promi
     if (answer !== undefined) return answer;
     // Who holds the lock is on its way to listening, or to its end.
     // oxlint-disable-next-line no-await-in-loop -- the same
-    await new Promise((resolve) => {
-      setTimeout(resolve, PAUSE_MS);
-    });
+    await passed(PAUSE_MS);
   }
   const detail = "a mapper has its place and does not answer; give another with --mapper";
   throw new DaxError("EBUSY", { syscall: "dmsetup", path: control, detail });

@@ -42,7 +42,8 @@ export function helpLetter(spec: CommandSpec): string | undefined {
 /** Parses what follows the command's name. @throws UsageError */
 export function parseArguments(spec: CommandSpec, argv: readonly string[]): Parsed {
   const scan = new Scan(spec, argv);
-  scan.run();
+  if (spec.ownOptions === undefined) scan.run();
+  else scan.pick([...spec.ownOptions, ...Object.keys(COMMON_OPTIONS)]);
   const { help, json } = scan.values;
   const parsed = {
     values: scan.values,
@@ -88,6 +89,21 @@ class Scan {
       if (word.startsWith("--")) this.#long(word);
       else if (this.#dashed?.test(word) === true) this.operands.push(word);
       else if (word.startsWith("-") && word !== "-") this.#cluster(word);
+      else this.operands.push(word);
+    }
+  }
+
+  /** Takes these long options, and `-h`, wherever they stand; all other words are operands. */
+  pick(names: readonly string[]): void {
+    while (this.#next < this.#argv.length) {
+      const word = this.#argv[this.#next++] as string;
+      if (word === "--") {
+        this.operands.push(...this.#argv.slice(this.#next - 1));
+        return;
+      }
+      const name = /^--([^=]+)/u.exec(word)?.[1];
+      if (name !== undefined && names.includes(name)) this.#long(word);
+      else if (word === "-h") this.#cluster(word);
       else this.operands.push(word);
     }
   }

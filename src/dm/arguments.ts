@@ -33,7 +33,7 @@ export class Arguments {
   /** The next word as a number from `least` to `most`. @throws EINVAL with the given error */
   number(least: number, most: number, error: string): number {
     const word = this.word();
-    const value = unsigned(word, most);
+    const value = unsigned(word, most, 32);
     if (value !== undefined && value >= least) return value;
     const range = `${least} to ${most}`;
     return this.#refuse("EINVAL", error, `"${word ?? ""}" is no number from ${range}`);
@@ -46,12 +46,12 @@ export class Arguments {
     return words;
   }
 
-  /** A count of words, and behind it so many of them. @throws EINVAL */
+  /** A count of words, and behind it so many of them. @throws EINVAL with the given error */
   group(least: number, most: number, error: string): Arguments {
     const count = this.number(least, most, error);
     if (count > this.left) {
       const cause = `${count} were announced, ${this.left} follow`;
-      this.#refuse("EINVAL", "Insufficient feature arguments", cause);
+      this.#refuse("EINVAL", error, cause);
     }
     return new Arguments(this.take(count), { refuse: this.#refuse });
   }

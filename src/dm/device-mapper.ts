@@ -21,7 +21,7 @@ import { TARGET_TYPES } from "./target-types.ts";
 import { parseTable, type TableLine } from "./words.ts";
 
 /** The first dynamic major that is free in a machine without many drivers. */
-const DM_MAJOR = 253;
+export const DM_MAJOR = 253;
 /** Bytes of a name and of a uuid, without the zero behind them. */
 const [MOST_NAME, MOST_UUID] = [127, 128];
 const MOST_MINORS = 1 << 20;
@@ -206,14 +206,17 @@ export class DeviceMapper {
     checkUuid(uuid);
     const { name } = device;
     const from = `Unable to change uuid of mapped device ${name}`;
-    if (uuid === "") throw refused("EINVAL", name, `${from}: a uuid has at least one character`);
+    if (uuid === "") {
+      const error = "Invalid new mapped device name or uuid string supplied.";
+      throw refused("EINVAL", name, `device-mapper: ioctl: ${error}`);
+    }
     if (device.uuid !== "") {
       const why = `because uuid is already set to ${device.uuid}`;
       throw refused("EINVAL", name, `device-mapper: ioctl: ${from} to ${uuid} ${why}`);
     }
     if (this.find(`UUID=${uuid}`) !== undefined) {
-      const detail = `device-mapper: ioctl: ${from} to one that already exists: ${uuid}`;
-      throw refused("EBUSY", name, detail);
+      const words = `Unable to change uuid on mapped device ${name} to one that already exists`;
+      throw refused("EBUSY", name, `device-mapper: ioctl: ${words}: ${uuid}`);
     }
     device.uuid = uuid;
     if (device.active !== undefined) device.event();
@@ -256,13 +259,13 @@ export class DeviceMapper {
   #assertFree(name: string, uuid: string, minor: number): void {
     checkName(name);
     checkUuid(uuid);
-    if (!(Number.isInteger(minor) && minor >= 0 && minor < MOST_MINORS)) {
-      throw refused("EINVAL", name, `minor ${minor} is none of 0 to ${MOST_MINORS - 1}`);
-    }
     const failed = `device-mapper: create ioctl on ${name} failed`;
     if (this.#devices.has(name)) throw refused("EBUSY", name, `${failed}: the name is taken`);
     if (uuid !== "" && this.find(`UUID=${uuid}`) !== undefined) {
       throw refused("EBUSY", name, `${failed}: the uuid ${uuid} is taken`);
+    }
+    if (!(Number.isInteger(minor) && minor >= 0 && minor < MOST_MINORS)) {
+      throw refused("EINVAL", name, `minor ${minor} is none of 0 to ${MOST_MINORS - 1}`);
     }
     const number = numberText({ major: this.major, minor });
     if (this.#own.find(number) !== undefined) {
@@ -280,7 +283,11 @@ function whoHas(device: MappedDevice): string {
 }
 
 function checkName(name: string): void {
-  const fits = name !== "" && name.length <= MOST_NAME && !/[/\0]/u.test(name);
+  if (name === "") {
+    const detail = "device-mapper: ioctl: name not supplied when creating device";
+    throw refused("EINVAL", name, detail);
+  }
+  const fits = name.length <= MOST_NAME && !/[/\0]/u.test(name);
   if (fits && ![".", "..", "control"].includes(name)) return;
   const rule = `a name has 1 to ${MOST_NAME} characters, no "/", and is not "control"`;
   throw refused("EINVAL", name.slice(0, 200), `device-mapper: ioctl: invalid device name; ${rule}`);

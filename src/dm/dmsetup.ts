@@ -9,8 +9,9 @@ import { isDaxError } from "../lib/errno.ts";
 import type { DeviceMapper } from "./device-mapper.ts";
 import type { DmsetupInput } from "./dmsetup-ioctl.ts";
 import type { MappedDevice } from "./mapped-device.ts";
-import { readOptions, runsOf, StillWaiting, UsageError } from "./dmsetup-options.ts";
-import { VERBS } from "./dmsetup-verbs.ts";
+import { readOptions, runsOf, StillWaiting, UsageError, WordsError } from "./dmsetup-options.ts";
+import { VERBS, verbOf } from "./dmsetup-verbs.ts";
+import { PartError } from "./reports.ts";
 
 /** What a run of dmsetup leaves. */
 export interface DmsetupResult {
@@ -33,20 +34,25 @@ export function dmsetup(
   let stdout = "";
   try {
     const given = readOptions(words);
-    const verb = VERBS.get(given.verb);
-    if (verb === undefined) throw new UsageError(`Unknown command: ${given.verb}`);
-    for (const run of runsOf(given)) stdout += verb(mapper, run, input);
+    const verb = verbOf(given);
+    if (given.verb === "help") {
+      const stderr = `Usage:\n\ndmsetup ${[...VERBS.keys()].join("|")} [OPTION]... [WORD]...\n`;
+      return { stdout, stderr, status: 0 };
+    }
+    for (const run of runsOf(given)) stdout += verb.run(mapper, run, input);
     return { stdout, stderr: "", status: 0 };
   } catch (error) {
     if (error instanceof StillWaiting) {
       return { stdout: "", stderr: `${error.message}\n`, status: 1, waits: error.device };
     }
-    return { stdout, stderr: `${wordsOf(error)}Command failed.\n`, status: 1 };
+    if (error instanceof PartError) stdout += error.stdout;
+    return { stdout, stderr: `${wordsOf(error)}\n`, status: 1 };
   }
 }
 
 function wordsOf(error: unknown): string {
-  if (error instanceof UsageError) return `${error.message}\n`;
+  if (error instanceof WordsError) return `${error.message}\nCouldn't process command line.`;
+  if (error instanceof UsageError) return `${error.message}\nCommand failed.`;
   if (!isDaxError(error)) throw error;
-  return `${error.message}\n`;
+  return `${error.message}\nCommand failed.`;
 }

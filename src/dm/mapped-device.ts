@@ -39,7 +39,7 @@ import { sendMessage } from "./message.ts";
 import { byteRun, part, runOf } from "./request-parts.ts";
 import { reachThrough, tableUser } from "./leg.ts";
 import type { Table } from "./table.ts";
-import { loadTable } from "./table-loader.ts";
+import { loadTable, noTable } from "./table-loader.ts";
 import type { TableLine } from "./words.ts";
 
 /** Empty limits, of a device without a table. */
@@ -56,6 +56,10 @@ export class MappedDevice implements BlockDevice {
   openCount = 0;
   /** Removal waits for the last user. */
   deferred = false;
+  /** Sectors, as dmsetup tells them; nothing is read ahead here. */
+  readAhead = 256;
+  /** It had a table once; before that the kernel has no disk for it. */
+  loaded = false;
   readonly #options: MappedOptions;
   readonly #failed: FailureListener = (...what) => passUp(this.#active, this.#dax, ...what);
   #active: Table | undefined;
@@ -174,6 +178,7 @@ export class MappedDevice implements BlockDevice {
     }
     this.#inactive?.destroy();
     this.#inactive = table;
+    this.loaded = true;
   }
 
   /** Empties the inactive slot. */
@@ -213,8 +218,9 @@ export class MappedDevice implements BlockDevice {
       this.#activate(next, undefined);
     }
     if (!this.#suspended) return;
+    if (this.#active === undefined) throw noTable(this.name);
     try {
-      this.#active?.preresume();
+      this.#active.preresume();
     } catch (error) {
       if (next !== undefined) this.#goBack(old, next, wasSuspended);
       throw error;

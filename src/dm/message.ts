@@ -1,5 +1,5 @@
 /**
- * Messages: words that are handed to the target which serves a sector.
+ * Messages: words for the target which serves a sector, or with an `@` for device-mapper itself.
  *
  * @module
  */
@@ -10,25 +10,32 @@ import { splitArguments } from "./words.ts";
 
 /**
  * Hands `text` to the target at `sector` of a device's live table.
- * @throws EINVAL for a sector behind the end, and for what the target does not know
+ * @throws EINVAL for a sector behind the end, and for what nobody knows
  */
 export function sendMessage(
-  { name, active }: { readonly name: string; readonly active: Table | undefined },
+  device: { readonly name: string; readonly active: Table | undefined; deferred: boolean },
   sector: number,
   text: string,
 ): MessageAnswer {
+  const { name, active } = device;
   const words = splitArguments(text);
   const refuse = (error: string, cause: string): never => {
     const detail = `device-mapper: ioctl: ${error}; ${cause}`;
     throw new DaxError("EINVAL", { syscall: "message", path: name, detail });
   };
-  if (words.length === 0) refuse("Empty message received.", "a message has at least one word");
-  const [first = ""] = words;
+  const [first] = words;
+  if (first === undefined) return refuse("Empty message received.", "one has at least one word");
+  if (active === undefined) return refuse("The device has no table.", "load one, and resume it");
   if (first.startsWith("@")) {
-    refuse(`Unsupported message sent to DM core: ${first}`, "no device here takes it");
+    if (first.toLowerCase() !== "@cancel_deferred_remove") {
+      refuse(`Unsupported message sent to DM core: ${first}`, "no device here takes it");
+    }
+    if (words.length > 1) refuse("Invalid arguments for @cancel_deferred_remove", "it has none");
+    device.deferred = false;
+    return undefined;
   }
-  const sectors = active?.sectors ?? 0;
-  if (active === undefined || !(Number.isInteger(sector) && sector >= 0 && sector < sectors)) {
+  const { sectors } = active;
+  if (!(Number.isInteger(sector) && sector >= 0 && sector < sectors)) {
     return refuse("Target message sector outside device.", `sector ${sector} of ${sectors}`);
   }
   const { target, type } = active.at(sector);

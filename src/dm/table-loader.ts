@@ -58,6 +58,11 @@ export function loadTable(lines: readonly TableLine[], context: LoadContext): Ta
   }
 }
 
+/** What a device without a table says to `resume`, once it was suspended. */
+export function noTable(path: string): DaxError {
+  return new DaxError("EINVAL", { syscall: "resume", path, detail: "it has no table; load one" });
+}
+
 function place(
   line: TableLine,
   before: readonly Placed[],
@@ -151,7 +156,10 @@ function lookUp(
   refuseTarget: TargetContext["refuse"],
 ): KnownDevice {
   try {
-    const known = word === undefined ? undefined : devices.find(word);
+    // A number may have zeros in front, and an offset behind it that means nothing.
+    const number = /^(\d{1,9}):(\d{1,9})(?::\d+)?$/u.exec(word ?? "");
+    const name = number === null ? word : `${Number(number[1])}:${Number(number[2])}`;
+    const known = name === undefined ? undefined : devices.find(name);
     if (known !== undefined) return known;
   } catch (cause) {
     if (!isDaxError(cause)) throw cause;
@@ -163,9 +171,11 @@ function lookUp(
 /** As `device_area_is_invalid` of the kernel: each leg has the sectors that are used of it. */
 function checkAreas(placed: readonly Placed[], context: LoadContext): void {
   for (const { type, target } of placed) {
-    for (const { leg, start, sectors } of target.uses) {
+    for (const [index, { leg, start, sectors }] of target.uses.entries()) {
       const { name, sectors: size, limits } = leg.device;
-      const block = limits.logicalBlockSize / SECTOR_SIZE;
+      // What the target counts in holds for its data: for what it uses first.
+      const least = Math.max(limits.logicalBlockSize, index === 0 ? (target.blockSize ?? 0) : 0);
+      const block = least / SECTOR_SIZE;
       if (start + sectors > size) {
         const area = `start=${start}, len=${sectors}, dev_size=${size}`;
         const error = `${name} too small for target: ${area}`;
@@ -173,7 +183,6 @@ function checkAreas(placed: readonly Placed[], context: LoadContext): void {
       }
       if (start % block !== 0 || sectors % block !== 0) {
         const what = start % block === 0 ? `len=${sectors}` : `start=${start}`;
-        const least = limits.logicalBlockSize;
         const error = `${what} not aligned to h/w logical block size ${least} of ${name}`;
         refuse(context, "EINVAL", error, `${type.name} counts in sectors of ${SECTOR_SIZE} bytes`);
       }

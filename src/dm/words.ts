@@ -22,6 +22,8 @@ export interface TableLine {
 export const MOST_SECTORS = Math.floor(Number.MAX_SAFE_INTEGER / SECTOR_SIZE);
 /** Lines that a table may have; the kernel's limit is the 4 GiB of one ioctl. */
 const MOST_LINES = 1 << 20;
+/** Bytes that the kernel has for the name of a target, with the zero behind it. */
+const MOST_TYPE_NAME = 16;
 
 /**
  * Reads a table as dmsetup does: a target a line, `#` begins a comment, empty lines are nothing.
@@ -39,17 +41,22 @@ export function parseTable(text: string): TableLine[] {
   return lines;
 }
 
+/** As scanf takes `%llu %llu %s`: what ends a number begins the next thing. */
 function parseLine(index: number, line: string): TableLine {
-  const match = /^([+-]?\d+)\s+([+-]?\d+)\s+(\S+)\s*(.*)$/u.exec(line);
+  const match = /^([+-]?\d+)(?!\d)\s*([+-]?\d+)(?!\d)\s*(\S+)\s*([^#]*)/u.exec(line);
   if (match === null) refuseLine(index, line, "it takes START LENGTH TARGET [ARGUMENT]...");
   const [, start, length, target = "", parameters = ""] = match;
+  if (target.length >= MOST_TYPE_NAME) {
+    const detail = `Target type name ${target.slice(0, 200)} is too long.`;
+    throw new DaxError("EINVAL", { syscall: "load", detail });
+  }
   return { start: scanned(start), length: scanned(length), target, parameters };
 }
 
-/** As scanf reads an unsigned number: below zero is far beyond all. */
+/** As scanf reads an unsigned number: below zero is far beyond all, and so is too much. */
 function scanned(word: string | undefined): number {
   const value = Number(word);
-  return value < 0 ? 2 ** 64 + value : value;
+  return value < 0 ? Math.max(2 ** 64 + value, 0) : Math.min(value, 2 ** 64);
 }
 
 function refuseLine(index: number, line: string, why: string): never {
@@ -79,12 +86,26 @@ export function splitArguments(text: string): string[] {
   return words;
 }
 
-/** An unsigned decimal number, and nothing else; undefined for all that the kernel refuses. */
+/** Bits of the types that arguments have in the kernel: `%llu`, and `%u`. */
+type Bits = 64 | 32;
+
+/**
+ * An unsigned decimal number, and nothing else; undefined for all that the kernel refuses. As its
+ * `sscanf` does, this takes the lowest bits of what is too long for the type.
+ */
 export function unsigned(
   word: string | undefined,
   most = Number.MAX_SAFE_INTEGER,
+  bits: Bits = 64,
 ): number | undefined {
-  if (word === undefined || !/^\d{1,19}$/u.test(word)) return undefined;
+  if (word === undefined || !/^\d{1,4096}$/u.test(word)) return undefined;
+  const value = Number(BigInt.asUintN(bits, BigInt(word)));
+  return value <= most ? value : undefined;
+}
+
+/** As the kernel's `kstrtouint`: one `+` may stand in front, and nothing is cut off. */
+export function wholeUnsigned(word: string | undefined, most: number): number | undefined {
+  if (word === undefined || !/^\+?\d{1,4096}$/u.test(word)) return undefined;
   const value = Number(word);
   return value <= most ? value : undefined;
 }

@@ -5,8 +5,9 @@
  */
 
 /**
- * Linux errno values with the words Node (libuv) uses for them; the sign is flipped on
- * {@link DaxError.errno}, as in libuv. A table of our own, so that it also works in a browser.
+ * Linux errno values with the words Node (libuv) uses for them, but for ENOTSUP, of which libuv
+ * says that it is about a socket; the sign is flipped on {@link DaxError.errno}, as in libuv. A
+ * table of our own, so that it also works in a browser.
  */
 export const Errno = {
   EPERM: [1, "operation not permitted"],
@@ -45,8 +46,8 @@ export const Errno = {
   EPROTO: [71, "protocol error"],
   EBADMSG: [74, "bad message"],
   EOVERFLOW: [75, "value too large for defined data type"],
-  EOPNOTSUPP: [95, "operation not supported on socket"],
-  ENOTSUP: [95, "operation not supported on socket"],
+  EOPNOTSUPP: [95, "operation not supported"],
+  ENOTSUP: [95, "operation not supported"],
   EAFNOSUPPORT: [97, "address family not supported"],
   EADDRINUSE: [98, "address already in use"],
   EADDRNOTAVAIL: [99, "address not available"],

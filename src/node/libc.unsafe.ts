@@ -183,7 +183,7 @@ export function foreignElsewhere(name: string, result: string, parameters: strin
 /** Watches a descriptor from the event loop until `close`; `start` says for what. */
 export interface DescriptorWatch {
   start(
-    what: { readable: boolean; writable: boolean },
+    what: { readable?: boolean; writable?: boolean; disconnect?: boolean },
     callback: (ready: { readonly writable: boolean }) => void,
   ): void;
   stop(): void;

@@ -197,6 +197,46 @@ describe("up with exports", () => {
     expect(events).toContainEqual(expect.objectContaining({ event: "export", name: "ram0" }));
   });
 
+  test("takes commands of dmsetup for its mapped devices", async () => {
+    const lines = ["brd: [1M, 1M]", "dm:", "  - { name: m, table: 0 1024 linear ram0 0 }"];
+    const served = ["exports: [mapper/m]", "nbd: { socket: nbd.sock }", ""];
+    writeFileSync(join(cwd, "mapped.yaml"), [...lines, ...served].join("\n"));
+    const words = ["up", "mapped.yaml", "--mapper", "dm.sock"];
+    const { child, text } = await bringUp(process.execPath, MAIN, ...words);
+    const asked = (...more: string[]) => run("dmsetup", "--mapper", "dm.sock", ...more);
+    const ok = (...more: string[]): string => {
+      const { status, stdout, stderr } = asked(...more);
+      expect([more, status, stderr]).toEqual([more, 0, ""]);
+      return stdout;
+    };
+    expect(text()).toContain(`"mapper":"${join(cwd, "dm.sock")}"`);
+    expect(run(...words.with(1, "machine.yaml")).stderr).toContain("another mapper");
+    expect(ok("table")).toMatch(/^m: 0 1024 linear \d+:0 0\n$/u);
+    expect(ok("uri", "m")).toBe(`nbd+unix:///mapper/m?socket=${join(cwd, "nbd.sock")}\n`);
+    const socket = connect({ path: join(cwd, "nbd.sock") });
+    expect(await handshake(socket)).toBe(1024 * 512);
+    const busy = asked("remove", "m");
+    expect([busy.status, busy.stderr]).toEqual([
+      1,
+      expect.stringContaining("in use by an NBD client") as string,
+    ]);
+    // What is asked of a suspended device is answered from the table that it gets.
+    ok("load", "m", "--table", "0 1024 linear ram1 8");
+    ok("suspend", "m");
+    const answered = readBlock(socket, 0, 512);
+    ok("create", "up", "--table", "0 8 linear ram1 8");
+    ok("resume", "m");
+    expect(await answered).toEqual(Buffer.alloc(512));
+    expect(ok("ls", "--tree", "-o", "nodevice")).toBe("m\nup\n");
+    socket.destroy();
+    await expect.poll(() => asked("remove", "m").status).toBe(0);
+    const ended = statusOf(child);
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+    expect(existsSync(join(cwd, "dm.sock"))).toBe(false);
+    expect(existsSync(join(cwd, "dm.sock.lock"))).toBe(false);
+  });
+
   test("refuses what would open it to the world", () => {
     exporting("ram0", "{ port: 0, address: 0.0.0.0 }");
     const { status, stderr } = run("up", "served.yaml");

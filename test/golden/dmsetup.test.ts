@@ -77,7 +77,7 @@ function replay(commands: readonly Said[], { mapper }: Mapped): number {
 }
 
 function row(name: string): string {
-  return `${name.padEnd(16)}\n`;
+  return `${name}\n`;
 }
 
 describe("dmsetup", () => {

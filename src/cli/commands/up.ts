@@ -3,19 +3,26 @@
  *
  * @module
  */
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { formatSize } from "../../lib/size.ts";
 import type { Machine, MachineDevice } from "../../machine/machine.ts";
+import type { MachineControl } from "../../node/dm/machine-control.ts";
 import type { ServedMachine } from "../../node/nbd/machine-exports.ts";
 import { type Invocation, STATUS_FINDING, STATUS_OK, command } from "../command.ts";
 import { oneLine } from "../errors.ts";
 import { MACHINE_OPERAND, MACHINE_OPTIONS, bootFrom } from "../machines.ts";
 import { printable } from "../output.ts";
+import { quoted } from "../quoting.ts";
 import { clearMarks, urisOf } from "../serving.ts";
 import { onMark, waitForSignal } from "../signals.ts";
 
 const OPTIONS = {
   verbose: { type: "flag", short: "v", text: "print what the kernel would have said" },
+  mapper: {
+    type: "file",
+    value: "SOCKET",
+    text: "take commands of 'daxkit dmsetup --mapper SOCKET' for the machine's mapped devices",
+  },
   ...MACHINE_OPTIONS,
 } as const;
 
@@ -35,6 +42,9 @@ export const up = command({
       "the socket or port that it names under 'nbd': one more line, 'export', for each. Their " +
       "meta context 'daxkit:dirty' tells what was written since the start, or since the last " +
       "SIGUSR1.",
+    "With '--mapper SOCKET', 'daxkit dmsetup --mapper SOCKET' works on the machine's mapped " +
+      "devices while it is up: loads tables, suspends, removes, makes more. Tables name the " +
+      "machine's devices, as its file does.",
     "A device that cannot be attached or served does not stop the others.",
   ],
   json: "lines",
@@ -49,21 +59,25 @@ export const up = command({
     const { out } = invocation;
     const { machine, milliseconds } = await bootFrom(invocation);
     let served: ServedMachine | undefined;
+    let control: MachineControl | undefined;
     const noMark = onMark(() => clearMarks(served?.server?.exports.list() ?? []));
     try {
       served = await serve(machine, invocation);
+      control = await controlled(machine, served, invocation);
       const show = out.isTerminal && !invocation.json ? showForPeople : showAsJson;
       // A signal between the last line and the handler would end it without a shutdown.
       const { signal: ended } = waitForSignal();
-      show({ machine, milliseconds, served }, invocation);
+      show({ machine, milliseconds, served, control }, invocation);
       out.flush();
       const signal = await ended;
+      control?.close();
       await served?.server?.close();
       machine.shutdown();
       if (show === showAsJson) out.json({ event: "down", signal });
       else out.line(`\nshut down by ${signal}`);
     } finally {
       noMark();
+      control?.close();
       await served?.server?.close();
       machine.shutdown();
     }
@@ -88,14 +102,33 @@ async function serve(
   });
 }
 
+/** Where dmsetup's commands are taken, if anywhere. */
+async function controlled(
+  machine: Machine,
+  served: ServedMachine | undefined,
+  { values }: UpInvocation,
+): Promise<MachineControl | undefined> {
+  if (values.mapper === undefined) return undefined;
+  const { controlMachine } = await import("../../node/dm/machine-control.ts");
+  const { exports = [] } = machine.description;
+  return controlMachine(machine, resolve(values.mapper), (device) => {
+    const found = exports.find((each) => each.device === `mapper/${device}`);
+    return found === undefined ? "" : (served?.server?.uri(found.name) ?? "");
+  });
+}
+
 /** A machine that is up, with what is served of it. */
 interface Up {
+  readonly control: MachineControl | undefined;
   readonly machine: Machine;
   readonly milliseconds: number;
   readonly served: ServedMachine | undefined;
 }
 
-function showAsJson({ machine, milliseconds, served }: Up, { values, out }: UpInvocation): void {
+function showAsJson(
+  { machine, milliseconds, served, control }: Up,
+  { values, out }: UpInvocation,
+): void {
   const { name, profile, seed } = machine.description;
   const { uuid } = machine;
   out.json({
@@ -117,11 +150,12 @@ function showAsJson({ machine, milliseconds, served }: Up, { values, out }: UpIn
   for (const each of served?.server === undefined ? [] : urisOf(served.server)) {
     out.json({ event: "export", ...each });
   }
-  out.json({ event: "up", pid: process.pid });
+  const mapper = control === undefined ? {} : { mapper: control.path };
+  out.json({ event: "up", pid: process.pid, ...mapper });
 }
 
 function showForPeople(
-  { machine, milliseconds, served }: Up,
+  { machine, milliseconds, served, control }: Up,
   { values, out, terminal }: UpInvocation,
 ): void {
   const { name, profile } = machine.description;
@@ -139,6 +173,9 @@ function showForPeople(
   const { failures, unmapped } = machine;
   for (const { error } of [...failures, ...unmapped, ...(served?.refused ?? [])]) {
     terminal.message(oneLine(error));
+  }
+  if (control !== undefined) {
+    out.line(`  mapped devices: daxkit dmsetup --mapper ${quoted(control.path)} COMMAND`);
   }
   out.line("up; Ctrl-C ends it");
 }

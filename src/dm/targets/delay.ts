@@ -89,7 +89,7 @@ export const delay: TargetType = {
 
 function classOf(words: readonly string[], at: number, context: TargetContext): Class {
   const start = sectorOf(words[at + 1], "Invalid device sector", context);
-  const milliseconds = unsigned(words[at + 2], MOST_UINT);
+  const milliseconds = unsigned(words[at + 2], MOST_UINT, 32);
   if (milliseconds === undefined) {
     const cause = `"${words[at + 2]}" is no number of milliseconds`;
     return context.refuse("EINVAL", "Invalid delay", cause);

@@ -56,7 +56,7 @@ export function readFeatures(given: Arguments, context: TargetContext): FlakeyFe
 }
 
 function readFeature(words: Arguments, features: Mutable, { refuse }: TargetContext): void {
-  const name = words.word() ?? "";
+  const name = (words.word() ?? "").toLowerCase();
   const duplicated = (): never => refuse("EINVAL", `Feature ${name} duplicated`, "once is enough");
   const conflict = (other: string): never =>
     refuse("EINVAL", `Feature ${name} conflicts with feature ${other}`, "choose one of them");
@@ -82,7 +82,7 @@ function readCorruption(words: Arguments, refuse: TargetContext["refuse"]): Corr
     refuse("EINVAL", "Feature corrupt_bio_byte requires parameters", "BYTE r|w VALUE FLAGS");
   }
   const byte = words.number(1, MOST_UINT, "Invalid corrupt bio byte");
-  const direction = words.word();
+  const direction = words.word()?.toLowerCase();
   if (direction !== "r" && direction !== "w") {
     return refuse("EINVAL", "Invalid corrupt bio direction (r or w)", `"${direction ?? ""}"`);
   }
@@ -91,7 +91,7 @@ function readCorruption(words: Arguments, refuse: TargetContext["refuse"]): Corr
     byte,
     direction,
     value,
-    flags: words.number(0, MOST_UINT, "Invalid corrupt flags mask"),
+    flags: words.number(0, MOST_UINT, "Invalid corrupt bio flags mask"),
   };
 }
 

@@ -158,7 +158,7 @@ export const flakey: TargetType = {
     const start = sectorOf(given.word(), "Invalid device sector", context);
     const up = given.number(0, MOST_UINT, "Invalid up interval");
     const down = given.number(0, MOST_UINT, "Invalid down interval");
-    if (up + down === 0) {
+    if ((up + down) % (MOST_UINT + 1) === 0) {
       refuse("EINVAL", "Total (up + down) interval is zero", "one of them takes a second");
     }
     if (up + down > MOST_UINT) refuse("EINVAL", "Interval overflow", `${up} and ${down} seconds`);

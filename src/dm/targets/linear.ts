@@ -79,7 +79,7 @@ export function sectorOf(
   error: string,
   { refuse }: Pick<TargetContext, "refuse">,
 ): number {
-  const sector = unsigned(word);
+  const sector = unsigned(word, 2 ** 64);
   if (sector !== undefined) return sector;
   return refuse("EINVAL", error, `"${word ?? ""}" is no number of a sector`);
 }

@@ -9,7 +9,7 @@
  */
 import { SECTOR_SIZE } from "../../block/block-device.ts";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
-import { Arguments } from "../arguments.ts";
+import { Arguments, MOST_UINT } from "../arguments.ts";
 import type { Leg } from "../leg.ts";
 import type { DaxAnswer, LegRange, Target, TargetContext, TargetType } from "../target.ts";
 import { sectorOf } from "./linear.ts";
@@ -250,7 +250,7 @@ function mirrorOf(given: Arguments, context: TargetContext): Mirror {
 }
 
 function featuresOf(given: Arguments, context: TargetContext): string[] {
-  const count = given.number(0, 2, "Invalid number of features");
+  const count = given.number(0, MOST_UINT, "Invalid number of features");
   if (count > given.left) {
     const cause = `${count} were announced, ${given.left} follow`;
     context.refuse("EINVAL", "Not enough arguments to support feature count", cause);
@@ -265,5 +265,6 @@ function featuresOf(given: Arguments, context: TargetContext): string[] {
     const error = "keep_log feature requires the handle_errors feature";
     context.refuse("EINVAL", error, "name both");
   }
-  return features;
+  // Once is enough, and the order is the kernel's.
+  return ["handle_errors", "keep_log"].filter((word) => features.includes(word));
 }

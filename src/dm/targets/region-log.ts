@@ -16,6 +16,7 @@ import { isDaxError } from "../../lib/errno.ts";
 import { type Arguments, MOST_UINT } from "../arguments.ts";
 import type { Leg } from "../leg.ts";
 import type { TargetContext } from "../target.ts";
+import { unsigned } from "../words.ts";
 
 /** Regions that a log may have: its bits are kept in memory, and written as a whole. */
 const MOST_REGIONS = 1 << 26;
@@ -171,6 +172,17 @@ function logBytes(regions: number): number {
   return Math.ceil((MIRROR_BITS + bits) / SECTOR_SIZE) * SECTOR_SIZE;
 }
 
+/** The kernel's error does not tell what was wrong with the device; the cause behind it does. */
+function openLog(device: string, context: TargetContext): Leg {
+  try {
+    return context.open(device, "Log device lookup failed");
+  } catch (error) {
+    if (!isDaxError(error)) throw error;
+    const why = error.detail ?? error.message;
+    return context.refuse("EINVAL", "Error creating mirror dirty log", why);
+  }
+}
+
 /**
  * Reads `core COUNT REGION_SIZE [sync|nosync]` or `disk COUNT DEVICE REGION_SIZE [sync|nosync]`.
  * @throws EINVAL in the kernel's words
@@ -196,12 +208,12 @@ export function readRegionLog(given: Arguments, context: TargetContext): RegionL
   if (sync !== undefined && sync !== "sync" && sync !== "nosync") {
     return wrong(`unrecognised sync argument to dirty region log: ${sync}`);
   }
-  const regionSize = /^\d{1,15}$/u.test(size) ? Number(size) : 0;
+  const regionSize = unsigned(size, MOST_UINT, 32) ?? 0;
   const isPower = regionSize >= 2 && Number.isInteger(Math.log2(regionSize));
   if (!isPower || regionSize > context.length) return wrong(`invalid region size ${size}`);
   const regions = Math.ceil(context.length / regionSize);
   if (regions > MOST_REGIONS) return wrong(`${regions} regions; ${MOST_REGIONS} are the most`);
-  const leg = device === undefined ? undefined : context.open(device, "Log device lookup failed");
+  const leg = device === undefined ? undefined : openLog(device, context);
   if (leg !== undefined && logBytes(regions) > leg.device.sectors * SECTOR_SIZE) {
     const need = `need ${logBytes(regions)} bytes`;
     return wrong(`log device ${leg.device.name} too small: ${need}`);

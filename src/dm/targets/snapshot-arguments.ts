@@ -7,7 +7,7 @@ import { isDaxError } from "../../lib/errno.ts";
 import { Arguments, MOST_UINT } from "../arguments.ts";
 import type { Leg } from "../leg.ts";
 import type { TargetContext } from "../target.ts";
-import { unsigned } from "../words.ts";
+import { wholeUnsigned } from "../words.ts";
 import { type ExceptionStore, TransientStore } from "./exception-store.ts";
 import { storeOn } from "./origins.ts";
 import { PersistentStore, wrongChunkSize } from "./persistent-store.ts";
@@ -33,7 +33,7 @@ export function readSnapshot(words: readonly string[], context: TargetContext): 
     context.refuse("EINVAL", "requires 4 or more arguments", cause);
   }
   const given = new Arguments(words, context);
-  const [originWord, cowWord, type, size] = given.take(4);
+  const [originWord, cowWord, word, size] = given.take(4);
   const features = featuresOf(given, context);
   const origin = context.open(originWord, "Cannot get origin device");
   const cow = context.open(cowWord, "Cannot get COW device");
@@ -41,15 +41,24 @@ export function readSnapshot(words: readonly string[], context: TargetContext): 
     const error = "COW device cannot be the same as origin device";
     context.refuse("EINVAL", error, `both are ${cow.device.name}`);
   }
-  if (type !== "P" && type !== "PO" && type !== "N") {
-    return wrong(context, `"${type ?? ""}" is none of P, PO and N`);
-  }
-  const sectors = unsigned(size, MOST_UINT);
+  const type = typeOf(word);
+  if (type === undefined) return wrong(context, `"${word ?? ""}" is none of P, PO and N`);
+  const sectors = wholeUnsigned(size, MOST_UINT);
   if (sectors === undefined) return wrong(context, `Invalid chunk size: "${size ?? ""}"`);
+  if (sectors === 0 && type === "N") {
+    context.refuse("EINVAL", "Chunk size not set", "nothing on the device says how large one is");
+  }
   const why = sectors === 0 ? undefined : wrongChunkSize(sectors, cow.device);
   if (why !== undefined) return wrong(context, `${why}: ${sectors} sectors`);
   const store = storeOf(origin, cow, type, sectors === 0 ? USUAL_CHUNK : sectors, context);
   return { origin, cow, type, given: store.chunkSize, features, store };
+}
+
+/** The first letter counts; what stands behind an N does not. */
+function typeOf(word = ""): SnapshotParts["type"] | undefined {
+  const type = word.toUpperCase();
+  if (type.startsWith("N")) return "N";
+  return type === "P" || type === "PO" ? type : undefined;
 }
 
 function wrong(context: TargetContext, cause: string): never {
@@ -80,7 +89,7 @@ function storeOf(
 function featuresOf(given: Arguments, context: TargetContext): string[] {
   if (given.left === 0) return [];
   const words = given.group(0, 2, "Invalid number of feature arguments");
-  const features = words.take(words.left);
+  const features = words.take(words.left).map((word) => word.toLowerCase());
   for (const word of features) {
     if (word !== "discard_zeroes_cow" && word !== "discard_passdown_origin") {
       context.refuse("EINVAL", "Unrecognised feature requested", `"${word}" is none`);
@@ -91,5 +100,5 @@ function featuresOf(given: Arguments, context: TargetContext): string[] {
     const cause = "discards of a snapshot never reach its origin here";
     context.refuse("EINVAL", features.length > 1 ? "Unrecognised feature requested" : error, cause);
   }
-  return features;
+  return [...new Set(features)];
 }

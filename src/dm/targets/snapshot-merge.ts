@@ -84,7 +84,7 @@ export const snapshotMerge: TargetType = {
     const parts: SnapshotParts = readSnapshot(words, context);
     if (parts.type === "N") {
       const cause = "a transient snapshot has nothing that would survive a merge";
-      context.refuse("EINVAL", "Snapshot must have a persistent store to merge", cause);
+      context.refuse("EINVAL", "Snapshot exception store does not support snapshot-merge.", cause);
     }
     return new MergeTarget(parts, context);
   },

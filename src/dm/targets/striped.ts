@@ -7,7 +7,7 @@ import { type BlockDevice, SECTOR_SIZE } from "../../block/block-device.ts";
 import { PAGE_SIZE } from "../../dax/operations.ts";
 import { isDaxError } from "../../lib/errno.ts";
 import type { DaxAnswer, LegRange, Target, TargetContext, TargetType } from "../target.ts";
-import { unsigned } from "../words.ts";
+import { wholeUnsigned } from "../words.ts";
 import { daxOfRange } from "./linear-route.ts";
 import { sectorOf } from "./linear.ts";
 import { StripedRoute } from "./striped-route.ts";
@@ -165,11 +165,11 @@ export const striped: TargetType = {
       const cause = `"striped STRIPES CHUNK (DEVICE START)..." has ${words.length}`;
       context.refuse("EINVAL", "Not enough arguments", cause);
     }
-    const count = unsigned(words[0], MOST_STRIPES) ?? 0;
+    const count = wholeUnsigned(words[0], MOST_STRIPES) ?? 0;
     if (count === 0) {
       context.refuse("EINVAL", "Invalid stripe count", `"${words[0]}" is no count from 1 on`);
     }
-    const chunk = unsigned(words[1], 2 ** 32 - 1) ?? 0;
+    const chunk = wholeUnsigned(words[1], 2 ** 32 - 1) ?? 0;
     if (chunk === 0) {
       context.refuse("EINVAL", "Invalid chunk_size", `"${words[1]}" is no number of sectors`);
     }

@@ -37,9 +37,12 @@ export interface WritecacheOptions {
   readonly words: readonly string[];
 }
 
-/** Options with a number: what it may be, and whether only pmem or only SSD mode has it. */
+/**
+ * Options with a number: what it may be, and whether only pmem or only SSD mode has it. All but the
+ * first are of 32 bits.
+ */
 const NUMBERS: Readonly<Record<string, readonly [most: number, mode?: "p" | "s"]>> = {
-  start_sector: [Number.MAX_SAFE_INTEGER / SECTOR_SIZE],
+  start_sector: [Infinity],
   high_watermark: [100],
   low_watermark: [100],
   writeback_jobs: [MOST_UINT],
@@ -85,7 +88,7 @@ export function readWritecache(
   const cache = context.open(cacheWord, "Cache data device lookup failed");
   const blockSize = sizeOf(sizeWord, origin, cache, context);
   const group = given.group(0, MOST_WORDS, "Invalid number of feature args");
-  const chosen = optionsOf(group, mode, context);
+  const chosen = optionsOf(group, mode, cache, context);
   const number = (name: string, usual: number): number => Number(chosen.get(name) ?? usual);
   const [high, low] = [number("high_watermark", 50), number("low_watermark", 45)];
   if (high < low) {
@@ -113,7 +116,7 @@ export function readWritecache(
 }
 
 function sizeOf(word: string, origin: Leg, cache: Leg, context: TargetContext): number {
-  const size = unsigned(word, PAGE_SIZE) ?? 0;
+  const size = unsigned(word, PAGE_SIZE, 32) ?? 0;
   const fits = size >= SECTOR_SIZE && Number.isInteger(Math.log2(size));
   const least = Math.max(
     origin.device.limits.logicalBlockSize,
@@ -131,6 +134,7 @@ function sizeOf(word: string, origin: Leg, cache: Leg, context: TargetContext): 
 function optionsOf(
   group: Arguments,
   mode: "p" | "s",
+  cache: Leg,
   context: TargetContext,
 ): Map<string, string | undefined> {
   const chosen = new Map<string, string | undefined>();
@@ -146,10 +150,14 @@ function optionsOf(
     const rule = Object.hasOwn(NUMBERS, name) ? NUMBERS[name] : undefined;
     if (rule === undefined) return wrong(`"${name}" is none`);
     const value = group.word();
-    const isNumber = unsigned(value, rule[0]) !== undefined;
-    if (!isNumber) wrong(`${name} takes a number up to ${rule[0]}`);
+    const isSector = name === "start_sector";
+    const number = unsigned(value, rule[0], isSector ? 64 : 32);
+    if (number === undefined) return wrong(`${name} takes a number up to ${rule[0]}`);
+    if (isSector && number >= cache.device.sectors) {
+      wrong(`${cache.device.name} has ${cache.device.sectors} sectors, and not one at ${number}`);
+    }
     if (rule[1] !== undefined && rule[1] !== mode) wrong(`${name} is of the other mode`);
-    chosen.set(name, value);
+    chosen.set(name, String(number));
   }
   return chosen;
 }

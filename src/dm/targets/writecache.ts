@@ -61,6 +61,8 @@ class WritecacheTarget implements Target {
   #flushOnSuspend = false;
   #overwrote = false;
   #failed = false;
+  /** Between `postsuspend` and `preresume`, and before the first one. */
+  #suspended = true;
   /** Milliseconds; when the oldest block was written that is not committed, and not at home. */
   #since = 0;
   #aging = 0;
@@ -92,9 +94,11 @@ class WritecacheTarget implements Target {
 
   preresume(): void {
     this.#table.resume();
+    this.#suspended = false;
   }
 
   postsuspend(): void {
+    this.#suspended = true;
     if (this.#failed) return;
     this.#commit();
     if (this.#flushOnSuspend) this.#writeBack(0);
@@ -175,6 +179,7 @@ class WritecacheTarget implements Target {
     const verb = words[0]?.toLowerCase();
     if (words.length > 1) this.#refuse("EINVAL", `${words[0]}: takes no argument`);
     if (verb === "flush") {
+      if (this.#suspended) this.#refuse("EBUSY", "the device is suspended");
       this.#assertWell("message");
       this.#writeBack(0);
     } else if (verb === "flush_on_suspend") this.#flushOnSuspend = true;
@@ -360,7 +365,7 @@ class WritecacheTarget implements Target {
     throw new DaxError("EIO", { syscall, path: this.#context.name, detail });
   }
 
-  #refuse(code: "EINVAL", detail: string): never {
+  #refuse(code: "EINVAL" | "EBUSY", detail: string): never {
     const told = `device-mapper: writecache: ${detail}`;
     throw new DaxError(code, { syscall: "message", path: this.#context.name, detail: told });
   }

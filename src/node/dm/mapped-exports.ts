@@ -63,19 +63,19 @@ export class MappedExports implements ExportDirectory {
 }
 
 /** Requests to a suspended device wait until it is resumed. */
-class ResumeGate implements ExportGate {
-  readonly #device: MappedDevice;
+export class ResumeGate implements ExportGate {
+  readonly device: MappedDevice;
 
   constructor(device: MappedDevice) {
-    this.#device = device;
+    this.device = device;
   }
 
   get open(): boolean {
-    return !this.#device.suspended;
+    return !this.device.suspended;
   }
 
   onOpen(call: () => void): void {
-    const end = this.#device.watch(() => {
+    const end = this.device.watch(() => {
       if (!this.open) return;
       end();
       // Whoever resumes it goes first.

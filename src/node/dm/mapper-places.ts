@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { type MapperLock, lockMapper } from "./mapper-lock.ts";
 
 /** Where things are. */
 export interface MapperPlaces {
@@ -58,24 +59,25 @@ export function storeRecord(path: string, record: MapperRecord): void {
 
 /**
  * Reads the record of a mapper that is gone, and takes it away: what it says is told once. One that
- * ended well has left none.
+ * ended well has left none; `alive` where it is not gone, or not yet. That is known by its lock,
+ * which ends with the process: a number may be another process's by now, or that of a dead one that
+ * nobody has waited for.
  */
-export function takeRecord(path: string): MapperRecord | undefined {
+export function takeRecord({
+  record: path,
+  lock,
+}: MapperPlaces): MapperRecord | "alive" | undefined {
+  if (!existsSync(path)) return undefined;
+  let held: MapperLock | undefined;
   try {
+    held = lockMapper(lock);
+    if (held === undefined) return "alive";
     const record = JSON.parse(readFileSync(path, "utf8")) as MapperRecord;
-    if (!Array.isArray(record.devices) || isAlive(record.pid)) return undefined;
     rmSync(path);
-    return record;
+    return Array.isArray(record.devices) ? record : undefined;
   } catch {
     return undefined;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+  } finally {
+    held?.release();
   }
 }

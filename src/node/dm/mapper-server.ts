@@ -5,12 +5,10 @@
  * @module
  */
 import { rmSync } from "node:fs";
-import { type Server, type Socket, createServer } from "node:net";
 import type { BlockDevice } from "../../block/block-device.ts";
-import { describeMapped } from "../../dm/description.ts";
 import { numberText } from "../../dm/device-directory.ts";
 import { DeviceMapper } from "../../dm/device-mapper.ts";
-import { dmsetup } from "../../dm/dmsetup.ts";
+import { givenBy } from "../../dm/dmsetup-options.ts";
 import { MappedDevice } from "../../dm/mapped-device.ts";
 import { tableText } from "../../dm/reports.ts";
 import { isDaxError } from "../../lib/errno.ts";
@@ -19,6 +17,7 @@ import { checkSocketPath } from "../nbd/addresses.ts";
 import { type NbdServer, serveNbd } from "../nbd/server.ts";
 import { HostDevices } from "./host-devices.ts";
 import { MappedExports } from "./mapped-exports.ts";
+import { MapperControl } from "./mapper-control.ts";
 import { type MapperLock, lockMapper } from "./mapper-lock.ts";
 import {
   type MapperPlaces,
@@ -26,11 +25,9 @@ import {
   mapperPlaces,
   storeRecord,
 } from "./mapper-places.ts";
-import { type MapperRequest, onLines, readRequest, say } from "./mapper-talk.ts";
 
 /** Milliseconds in which the first command has to come. */
 const PATIENCE = 10_000;
-const READ_ONLY: ReadonlySet<string> = new Set(["-r", "--readonly"]);
 /** For `Atomics.wait`: nothing ever changes it. */
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
@@ -60,10 +57,10 @@ export class Mapper {
   readonly #hosts = new HostDevices();
   readonly #devices: DeviceMapper;
   readonly #exports: MappedExports;
-  readonly #server: Server;
-  readonly #clients = new Set<Socket>();
+  readonly #control: MapperControl;
   #nbd: NbdServer | undefined;
   #recorded = "";
+  #ended: () => void = () => {};
   #ending: Promise<void> | undefined;
 
   constructor(places: MapperPlaces, lock: MapperLock) {
@@ -75,7 +72,19 @@ export class Mapper {
       wait: (milliseconds) => void Atomics.wait(sleeper, 0, 0, milliseconds),
     });
     this.#exports = new MappedExports(this.#devices, () => setImmediate(() => this.#settled()));
-    this.#server = createServer((socket) => this.#greet(socket));
+    this.#control = new MapperControl({
+      mapper: this.#devices,
+      uri: (device) => this.#nbd?.uri(device) ?? "",
+      begins: ({ words, folder }) => {
+        this.#hosts.folder = folder;
+        this.#hosts.readOnly = givenBy(words)?.flags.has("readonly") === true;
+      },
+      ended: () => {
+        this.#hosts.sweep();
+        this.#record();
+      },
+      left: () => this.#settled(),
+    });
   }
 
   /** Begins to serve. Sockets that a killed mapper has left at the places go. */
@@ -83,11 +92,8 @@ export class Mapper {
     const { control, nbd } = this.#places;
     for (const path of [control, nbd]) rmSync(path, { force: true });
     this.#nbd = await serveNbd({ exports: this.#exports, listen: { path: nbd } });
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen({ path: control }, resolve);
-    });
-    this.#server.once("close", ended);
+    await this.#control.listen(control);
+    this.#ended = ended;
     setTimeout(() => this.#settled(), PATIENCE).unref();
   }
 
@@ -102,7 +108,7 @@ export class Mapper {
 
   async #end(): Promise<void> {
     this.#exports.end();
-    for (const client of this.#clients) client.destroy();
+    this.#control.hangUp();
     // It flushes; of an error there, nobody is left who could hear.
     await this.#nbd?.close().catch((error: unknown) => {
       if (!isDaxError(error)) throw error;
@@ -111,65 +117,8 @@ export class Mapper {
     this.#hosts.sweep();
     rmSync(this.#places.record, { force: true });
     // Closing takes the socket's path away: by then nobody else may have the place.
-    this.#server.close();
+    this.#control.close(this.#ended);
     this.#lock.release();
-  }
-
-  #greet(socket: Socket): void {
-    if (this.#ending !== undefined) {
-      socket.destroy();
-      return;
-    }
-    this.#clients.add(socket);
-    socket.on("error", () => {});
-    socket.once("close", () => {
-      this.#clients.delete(socket);
-      this.#settled();
-    });
-    say(socket, { mapper: process.pid });
-    onLines(socket, (line) => {
-      const request = readRequest(line);
-      // Something else than our own client.
-      if (request === undefined) socket.destroy();
-      else this.#serve(request, socket);
-    });
-  }
-
-  /** A mistake of ours is told to who met it; devices of others go on. */
-  #serve(request: MapperRequest, socket: Socket): void {
-    try {
-      this.#run(request, socket);
-    } catch (error) {
-      const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      const stderr = `this is a bug in daxkit; please report it: ${shown}\n`;
-      say(socket, { stdout: "", stderr, status: 1, devices: [] });
-      socket.end();
-    }
-  }
-
-  #run(request: MapperRequest, socket: Socket): void {
-    const { words, folder, table } = request;
-    this.#hosts.folder = folder;
-    this.#hosts.readOnly = words.some((word) => READ_ONLY.has(word));
-    const result = dmsetup(this.#devices, words, { read: () => table ?? "" });
-    const { waits } = result;
-    if (waits !== undefined) {
-      const again = waits.watch(() => {
-        again();
-        setImmediate(() => this.#serve(request, socket));
-      });
-      socket.once("close", again);
-      return;
-    }
-    this.#hosts.sweep();
-    this.#record();
-    const devices = this.#devices.devices.map((device) => ({
-      ...describeMapped(device),
-      uri: this.#nbd?.uri(device.name) ?? "",
-    }));
-    const { stdout, stderr, status } = result;
-    say(socket, { stdout, stderr, status, devices });
-    socket.end();
   }
 
   /** Says which devices there are, for whoever finds this process killed. */
@@ -194,7 +143,7 @@ export class Mapper {
 
   /** Nobody is here any more, and nothing is kept for anybody. */
   #settled(): void {
-    if (this.#clients.size > 0 || this.#devices.devices.length > 0) return;
+    if (this.#control.clients > 0 || this.#devices.devices.length > 0) return;
     void this.end();
   }
 }

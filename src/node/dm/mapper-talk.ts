@@ -18,8 +18,17 @@ export interface MapperRequest {
   readonly words: readonly string[];
   /** Where relative paths begin. */
   readonly folder: string;
-  /** The table that a file or standard input held. */
+  /** The table that a file or standard input held, or why it cannot be read. */
   readonly table?: string;
+  readonly unread?: string;
+}
+
+/** What a command reads a table with: it came with the request. */
+export function tableReader({ table, unread }: MapperRequest): () => string {
+  return () => {
+    if (unread === undefined) return table ?? "";
+    throw new DaxError("EIO", { syscall: "read", detail: unread });
+  };
 }
 
 /** A device, and where its clients find it. */
@@ -70,8 +79,9 @@ function isText(value: unknown): value is string {
 /** What a line asks for; undefined for one that no client of ours has written. */
 export function readRequest(line: string): MapperRequest | undefined {
   try {
-    const { words, folder, table } = JSON.parse(line) as Record<string, unknown>;
+    const { words, folder, table, unread } = JSON.parse(line) as Record<string, unknown>;
     if (!Array.isArray(words) || !words.every(isText) || !isText(folder)) return undefined;
+    if (isText(unread)) return { words, folder, unread };
     if (table === undefined) return { words, folder };
     return isText(table) ? { words, folder, table } : undefined;
   } catch {

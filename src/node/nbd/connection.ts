@@ -66,7 +66,7 @@ export class Connection {
     this.#sender = new ReplySender(fd, session, space, spin !== undefined);
   }
 
-  /** It is to end: what was received is answered, though the export's gate is shut. */
+  /** It ends: what was received is answered, though the export's gate is shut. */
   draining = false;
 
   /** Why it is over, where that was not the client's wish. */

@@ -9,8 +9,11 @@ import type { ExportDescription, NbdDescription } from "../../machine/exports.ts
 import type { Machine } from "../../machine/machine.ts";
 import { BlockStore } from "../../nbd/block-store.ts";
 import { DirtyMap } from "../../nbd/dirty-map.ts";
-import type { NbdExport } from "../../nbd/export.ts";
+import type { ExportDirectory, NbdExport } from "../../nbd/export.ts";
+import { MappedDevice } from "../../dm/mapped-device.ts";
+import { ResumeGate } from "../dm/mapped-exports.ts";
 import type { NbdListen } from "./addresses.ts";
+import { ExportList } from "./export-list.ts";
 import { type NbdServer, serveNbd } from "./server.ts";
 import type { NbdTlsOptions } from "./tls-settings.ts";
 
@@ -61,7 +64,7 @@ export async function serveMachine(
   if (nbd === undefined || exports.length === 0) return { server: undefined, refused };
   const tls = tlsOf(nbd, folder);
   const server = await serveNbd({
-    exports,
+    exports: new PresentExports(exports, machine),
     listen: placesOf(nbd, folder),
     insecure: nbd.insecure,
     ...(tls === undefined ? {} : { tls }),
@@ -82,7 +85,33 @@ function exportOf(machine: Machine, described: ExportDescription): NbdExport {
     store,
     onAttach: () => void closes.push(disk.hold?.({ ...client }) ?? (() => {})),
     onDetach: () => closes.pop()?.(),
+    ...(disk instanceof MappedDevice ? { gate: new ResumeGate(disk) } : {}),
   };
+}
+
+/** Exports of mapped devices are there as long as these are. */
+class PresentExports implements ExportDirectory {
+  readonly #exports: ExportList;
+  readonly #machine: Machine;
+
+  constructor(exports: readonly NbdExport[], machine: Machine) {
+    this.#exports = new ExportList(exports);
+    this.#machine = machine;
+  }
+
+  /** What is listed can be flushed: no device that is suspended. */
+  list(): readonly NbdExport[] {
+    return this.#exports.list().filter((each) => each.gate?.open !== false && this.#has(each));
+  }
+
+  find(name: string): NbdExport | undefined {
+    const found = this.#exports.find(name);
+    return found !== undefined && this.#has(found) ? found : undefined;
+  }
+
+  #has({ gate }: NbdExport): boolean {
+    return !(gate instanceof ResumeGate) || this.#machine.mapper.devices.includes(gate.device);
+  }
 }
 
 /**

@@ -8,6 +8,7 @@ import { Socket } from "node:net";
 import { type TLSSocket, createServer } from "node:tls";
 import { DaxError, isDaxError } from "../../lib/errno.ts";
 import { FULL_EFFORT } from "../../nbd/reply-queue.ts";
+import type { ExportGate } from "../../nbd/export.ts";
 import type { ServerSession } from "../../nbd/session-contract.ts";
 import type { Attached, ConnectionEvents, Engine } from "./engine.ts";
 import { NetInput } from "./net-input.ts";
@@ -83,6 +84,8 @@ class NetConnection implements Attached {
   #sender: NetSender;
   #fault: DaxError | undefined;
   #parting = false;
+  /** The export's gate will call. */
+  #waits = false;
   /** The effort for replies when others had their turn last. */
   #rested = 0;
   /** A TLS handshake is on its way: the socket is not ours to read. */
@@ -178,8 +181,7 @@ class NetConnection implements Attached {
       } else if (session.state === "closing" || this.#input.ended) {
         this.#part();
       } else if (session.export?.gate?.open === false) {
-        this.#socket.pause();
-        session.export.gate.onOpen(this.#pump);
+        this.#awaitGate(session.export.gate);
         return;
       } else if (!this.#input.pending) {
         if (this.#socket.isPaused()) this.#socket.resume();
@@ -187,6 +189,17 @@ class NetConnection implements Attached {
       }
     }
   };
+
+  /** What comes meanwhile is kept, as far as there is room: its end may be among it. */
+  #awaitGate(gate: ExportGate): void {
+    if (!this.#input.full && this.#socket.isPaused()) this.#socket.resume();
+    if (this.#waits) return;
+    this.#waits = true;
+    gate.onOpen(() => {
+      this.#waits = false;
+      this.#pump();
+    });
+  }
 
   #send(): void {
     this.#sender.send((error) => {

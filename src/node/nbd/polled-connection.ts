@@ -30,7 +30,9 @@ export class PolledConnection implements Attached {
   readonly #events: ConnectionEvents;
   readonly #connection: Connection;
   readonly #watch: DescriptorWatch;
-  #waitsFor: "readable" | "writable" | undefined;
+  #waitsFor: "readable" | "writable" | "disconnect" | undefined;
+  /** The client is gone: nothing of it waits for a gate any more. */
+  #hungUp = false;
   #soon: NodeJS.Immediate | undefined;
   #lent = false;
   #ending = false;
@@ -137,7 +139,7 @@ export class PolledConnection implements Attached {
   #turn(): void {
     this.#soon = undefined;
     if (this.#over || this.#lent) return;
-    this.#connection.draining = this.#ending;
+    this.#connection.draining = this.#ending || this.#hungUp;
     const stop = this.#connection.run();
     this.#settle(stop);
   }
@@ -153,8 +155,7 @@ export class PolledConnection implements Attached {
       return;
     }
     if (stop === "shut") {
-      this.#pause();
-      this.session.export?.gate?.onOpen(() => this.#later());
+      this.#awaitGate();
     } else if (stop === "again") {
       if (this.#waitsFor !== undefined) this.#pause();
       this.#later();
@@ -163,6 +164,18 @@ export class PolledConnection implements Attached {
       this.turns++;
       this.#owner.turned(this);
     }
+  }
+
+  /** Requests wait for as long as there is somebody who wants an answer. */
+  #awaitGate(): void {
+    this.#pause();
+    this.session.export?.gate?.onOpen(() => this.#later());
+    this.#waitsFor = "disconnect";
+    this.#watch.start({ disconnect: true }, () => {
+      this.#pause();
+      this.#hungUp = true;
+      this.#later();
+    });
   }
 
   #await(what: "readable" | "writable"): void {
