@@ -23,8 +23,10 @@ export class DeviceFreeze {
   /** Who stands on it. */
   readonly users: DeviceUsers;
   readonly #device: Pick<BlockDevice, "name" | "dax">;
-  /** What ends each freeze, the last one last. */
-  readonly #thaws: (() => void)[] = [];
+  /** What ends each freeze. */
+  readonly #thaws = new Set<() => void>();
+  /** What ends those that nobody keeps the end of, the last one last. */
+  readonly #own: (() => void)[] = [];
 
   constructor(device: Pick<BlockDevice, "name" | "dax">) {
     this.#device = device;
@@ -32,22 +34,27 @@ export class DeviceFreeze {
   }
 
   get frozen(): boolean {
-    return this.#thaws.length > 0;
+    return this.#thaws.size > 0;
+  }
+
+  /** As {@link begin}, until {@link thaw}. */
+  freeze(): void {
+    this.#own.push(this.begin());
   }
 
   /**
    * Filesystems, unless told otherwise, and raw mappings come to a stand, or nobody does; then
-   * writes are refused. Nests.
+   * writes are refused. Nests; the returned function ends it, once.
    * @throws EBUSY when memory was handed out that may be stored to and cannot be taken back, or the
    *   device is claimed by somebody who stores by himself; EIO
    */
-  freeze(filesystems = true): void {
+  begin(filesystems = true): () => void {
     const frozen: DeviceUser[] = [];
     const undo: (() => void)[] = [];
     const thaw = (): void => {
       for (const step of undo.splice(0)) step();
-      // Who has gone meanwhile is not thawed.
-      const there = frozen.splice(0).filter((user) => this.users.has(user));
+      // Who has gone meanwhile is not thawed; a mapped device may be there with another table.
+      const there = frozen.splice(0).filter((user) => user.use === "table" || this.users.has(user));
       const [error] = forEvery(there, (user) => user.freezing?.thaw("device"));
       if (error !== undefined) throw error;
     };
@@ -72,15 +79,16 @@ export class DeviceFreeze {
       thaw();
       throw error;
     }
-    this.#thaws.push(thaw);
+    this.#thaws.add(thaw);
+    return () => void (this.#thaws.delete(thaw) && thaw());
   }
 
   /**
-   * Ends the last freeze, for all of them.
+   * Ends the last {@link freeze}, for all of them.
    * @throws EINVAL when there is none; EIO of a filesystem that cannot be changed any more
    */
   thaw(): void {
-    const thaw = this.#thaws.pop();
+    const thaw = this.#own.pop();
     if (thaw === undefined) {
       const detail = "it is not frozen";
       throw new DaxError("EINVAL", { syscall: "thaw", path: this.#device.name, detail });
@@ -90,7 +98,7 @@ export class DeviceFreeze {
 
   /** Every write passes here. @throws EAGAIN while the device is frozen */
   pass(syscall: string): void {
-    if (this.#thaws.length === 0) return;
+    if (this.#thaws.size === 0) return;
     this.whenFrozen?.(syscall);
     if (!this.frozen) return;
     const detail = "the device is frozen; the request waits for thaw";
@@ -98,7 +106,10 @@ export class DeviceFreeze {
   }
 }
 
-/** Freezes a disk or a partition. @throws EOPNOTSUPP where that is not to be had, as `freeze` */
+/**
+ * Freezes a disk, a partition or a mapped device.
+ * @throws EOPNOTSUPP where that is not to be had, as `freeze`
+ */
 export function freezeDevice(device: BlockDevice): void {
   freezeOf(device).freeze();
 }
@@ -110,6 +121,6 @@ export function thawDevice(device: BlockDevice): void {
 
 function freezeOf({ name, freezing }: BlockDevice): DeviceFreeze {
   if (freezing !== undefined) return freezing;
-  const detail = "it cannot be frozen; a mapped device is suspended instead";
+  const detail = "it cannot be frozen; freeze the device below it";
   throw new DaxError("EOPNOTSUPP", { syscall: "freeze", path: name, detail });
 }

@@ -56,6 +56,12 @@ export function newDaxCounters(): DaxCounters {
   };
 }
 
+/** What stores pass while bytes of a device stand still. */
+export interface StoreGate {
+  /** @throws EAGAIN when one of `length` bytes from `start` may not change now */
+  pass(start: number, length: number, syscall: string): void;
+}
+
 /** How a device is made. */
 export interface DaxDeviceOptions {
   readonly name: string;
@@ -77,6 +83,8 @@ export class DaxDevice {
   /** May be switched at run time, as `/sys/block/pmem0/dax/write_cache` is. */
   writeCache: boolean;
   readonly counters: DaxCounters = newDaxCounters();
+  /** There while any of its bytes stand still; `RawFreeze` sees to it. @internal */
+  gate: StoreGate | undefined;
   readonly #operations: DaxOperations;
   #state: "alive" | "dying" | "dead" = "alive";
   #holder: DaxHolder | undefined;
@@ -133,12 +141,14 @@ export class DaxDevice {
 
   /**
    * Zeroes whole pages; durable after the next fence. Poison inside is cleared.
-   * @throws ENXIO when dead, EINVAL, ERANGE past the end, EIO for poison that stays
+   * @throws ENXIO when dead, EINVAL, ERANGE past the end, EIO for poison that stays, EAGAIN while
+   *   the device is frozen, as everything else here that stores
    */
   zeroPageRange(pgoff: number, pages: number): void {
     if (this.#state === "dead") this.#refuseDead("zero_page_range");
     this.#checkPages("zero_page_range", pgoff, pages);
     if (pages === 0) return;
+    this.gate?.pass(pgoff * PAGE_SIZE, pages * PAGE_SIZE, "zero_page_range");
     this.counters.zeroedPages += pages;
     try {
       this.#operations.zeroPageRange(pgoff, pages);
@@ -156,6 +166,7 @@ export class DaxDevice {
     this.#checkBytes("zero", pgoff, start, length);
     let at = pgoff * PAGE_SIZE + start;
     const stop = at + length;
+    this.gate?.pass(at, length, "zero");
     while (at < stop) {
       const within = at % PAGE_SIZE;
       const whole = within === 0 ? Math.floor((stop - at) / PAGE_SIZE) : 0;
@@ -178,6 +189,7 @@ export class DaxDevice {
   recoveryWrite(pgoff: number, start: number, source: Uint8Array): number {
     if (this.#state === "dead") this.#refuseDead("recovery_write");
     this.#checkBytes("recovery_write", pgoff, start, source.length);
+    this.gate?.pass(pgoff * PAGE_SIZE + start, source.length, "recovery_write");
     this.counters.recoveryWrites++;
     return this.#operations.recoveryWrite?.(pgoff, start, source) ?? 0;
   }
@@ -192,6 +204,7 @@ export class DaxDevice {
     let length = 0;
     for (let i = 0; i < sources.length; i++) length += (sources[i] as Uint8Array).length;
     this.#checkBytes("copy_from_iter", pgoff, start, length);
+    this.gate?.pass(pgoff * PAGE_SIZE + start, length, "copy_from_iter");
     const operations = this.#operations;
     const copied =
       operations.copyFromIter === undefined

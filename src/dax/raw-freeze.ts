@@ -22,7 +22,7 @@ const known = new WeakMap<DaxDevice, RawFreeze>();
 /** The number by which the pages of a device are known among its address spaces. */
 export const RAW_INO = 0;
 
-/** Whether stores through raw mappings of a device stand still. */
+/** Whether stores to the memory of a device stand still. */
 export class RawFreeze {
   /**
    * Called for a store to a device that is frozen: it may thaw it, and then the store goes on, as
@@ -69,6 +69,7 @@ export class RawFreeze {
     space?.writeBack(first, pages);
     for (const area of space?.areasOver(start, length) ?? []) area.takeBack?.();
     this.#frozen.push({ start, length });
+    this.#device.gate = this;
   }
 
   /** Ends one freeze of these bytes. @throws EINVAL when there is none */
@@ -82,15 +83,19 @@ export class RawFreeze {
       throw new DaxError("EINVAL", { syscall: "thaw", path: this.#device.name, detail });
     }
     this.#frozen.splice(found, 1);
+    if (this.#frozen.length === 0) this.#device.gate = undefined;
   }
 
-  /** Every write fault passes here. @throws EAGAIN while one of the bytes is frozen */
-  pass(start = 0, length = Number.POSITIVE_INFINITY): void {
+  /**
+   * Every write fault passes here, and every operation of the device that stores.
+   * @throws EAGAIN while one of the bytes is frozen
+   */
+  pass(start = 0, length = Number.POSITIVE_INFINITY, syscall = "store"): void {
     if (this.#frozen.length === 0 || !this.#holds(start, length)) return;
     this.whenFrozen?.();
     if (!this.#holds(start, length)) return;
     const detail = "the device is frozen; the store waits for thaw";
-    throw new DaxError("EAGAIN", { syscall: "store", path: this.#device.name, detail });
+    throw new DaxError("EAGAIN", { syscall, path: this.#device.name, detail });
   }
 
   #holds(start: number, length: number): boolean {

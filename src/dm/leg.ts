@@ -10,14 +10,23 @@ import type { DaxRange } from "../dax/iomap.ts";
 import { type FailureListener, forget, listen } from "../dax/media-failures.ts";
 import { type KnownDevice, numberText } from "./device-directory.ts";
 
-/** What the tables of a mapped device are to its legs. */
-export function tableUser(owner: { readonly name: string }, standing: DeviceFreeze): DeviceUser {
+/** What the tables of a mapped device are to its legs; `settle` brings home what targets hold. */
+export function tableUser(
+  owner: { readonly name: string },
+  standing: DeviceFreeze,
+  settle: () => void,
+): DeviceUser {
+  const thaws: (() => void)[] = [];
+  const freeze = (): void => {
+    thaws.push(standing.begin());
+    settle();
+  };
   return {
     get name() {
       return `the mapped device ${owner.name}`;
     },
     use: "table",
-    freezing: { freeze: () => standing.freeze(), thaw: () => standing.thaw() },
+    freezing: { freeze, thaw: () => thaws.pop()?.() },
     above: () => standing.users.of(),
   };
 }

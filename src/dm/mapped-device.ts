@@ -68,6 +68,7 @@ export class MappedDevice implements BlockDevice {
   #suspended = false;
   /** Of filesystems, and of mapped devices above: for `suspend`, and for what happens below. */
   readonly #standing = new DeviceFreeze(this);
+  #thaw = (): void => {};
   #removed = false;
   #events = 0;
   readonly #watchers = new Set<() => void>();
@@ -90,6 +91,10 @@ export class MappedDevice implements BlockDevice {
 
   get readOnly(): boolean {
     return this.#active?.readOnly ?? false;
+  }
+
+  get freezing(): DeviceFreeze {
+    return this.#standing;
   }
 
   /** By requests wherever a target has no dax, and where a leg asks for it. */
@@ -164,7 +169,9 @@ export class MappedDevice implements BlockDevice {
       readOnly,
       event: () => this.event(),
       failed: this.#failed,
-      user: tableUser(this, this.#standing),
+      user: tableUser(this, this.#standing, () => {
+        if (!this.#suspended) this.#active?.postsuspend();
+      }),
     });
     if (this.#losesDax(table)) {
       table.destroy();
@@ -197,7 +204,7 @@ export class MappedDevice implements BlockDevice {
   suspend({ nolockfs = false }: SuspendOptions = {}): void {
     this.#assertThere("suspend");
     if (this.#suspended) return;
-    this.#standing.freeze(!nolockfs);
+    this.#thaw = this.#standing.begin(!nolockfs);
     this.#active?.presuspend();
     this.#suspended = true;
     routesChange();
@@ -408,7 +415,7 @@ export class MappedDevice implements BlockDevice {
     this.#suspended = false;
     routesChange();
     // Who stands on it has said what is wrong, and refuses to be written to.
-    surely([this.#standing], (standing) => standing.thaw());
+    surely([this.#thaw], (thaw) => thaw());
     this.#tell();
   }
 

@@ -52,6 +52,9 @@ function world(how: "checked" | "raw" = "checked") {
   return { disk, dax, first, third, fourth, worlds, raw, bytes, mapper, lower, upper };
 }
 
+const legOf = (name: string, physicalStart: number) =>
+  createPmem({ name, media: new RamMedia(MIB), start: 0, length: MIB, physicalStart });
+
 describe("a frozen device", () => {
   test("[1.9][1.13][1.14][1.15] its media does not change by one bit, by whatever door", () => {
     const { disk, worlds, raw, fourth, bytes } = world();
@@ -198,10 +201,122 @@ describe("a frozen device", () => {
     expect(found[0]).toBe(7);
   });
 
-  test("a mapped device is suspended instead", () => {
-    const { upper, worlds } = world();
-    expect(codeOf(() => freezeDevice(upper))).toBe("EOPNOTSUPP");
+  test("[1.9] a mapped device stands still, suspended or not, and goes on after both", () => {
+    const { upper, worlds, bytes } = world();
+    const [, all] = worlds;
+    if (all === undefined) throw new Error("two worlds");
+    const makes = (name: string) => codeOf(() => all.tree.mkdir(name));
+    freezeDevice(upper);
+    const before = bytes();
+    expect([upper.suspended, makes("/a")]).toEqual([false, "EAGAIN"]);
+    upper.read(0, new Uint8Array(512));
+    expect(codeOf(() => upper.write(0, new Uint8Array(512)))).toBe("EAGAIN");
+    expect(codeOf(() => upper.dax?.device.zeroPageRange(0, 1))).toBe("EAGAIN");
+    upper.suspend();
+    expect(same(bytes(), before)).toBe(true);
+    thawDevice(upper);
+    expect(makes("/a")).toBe("EAGAIN");
+    // It is suspended, not frozen.
+    expect(codeOf(() => thawDevice(upper))).toBe("EINVAL");
+    upper.resume();
+    expect(makes("/a")).toBeUndefined();
+    upper.suspend();
+    freezeDevice(upper);
+    upper.resume();
+    expect([upper.suspended, makes("/b")]).toEqual([false, "EAGAIN"]);
+    thawDevice(upper);
+    expect(makes("/b")).toBeUndefined();
     for (const { tree } of worlds) tree.close({ revoke: true });
+  });
+
+  test("[1.9] a table that is left while its leg stands still takes nothing with it", () => {
+    const { mapper } = mapperOver({ a: ramDisk("a", 64), b: ramDisk("b", 64) });
+    const device = mapper.create("x", "0 64 linear a 0");
+    const a = mapper.get("x").below[0];
+    if (a === undefined) throw new Error("no leg");
+    freezeDevice(a);
+    device.load([{ start: 0, length: 64, target: "linear", parameters: "b 0" }]);
+    device.resume();
+    expect(codeOf(() => device.writeZeroes(0, 1))).toBe("EAGAIN");
+    thawDevice(a);
+    device.writeZeroes(0, 1);
+    mapper.remove("x");
+  });
+
+  test("[1.9] operations of its memory that store fail, and of a partition only its own", () => {
+    const { disk, dax, first, third, worlds, raw, lower, bytes } = world();
+    const page = new Uint8Array(PAGE).fill(7);
+    const stores = (device: typeof dax, pgoff: number) =>
+      [
+        () => device.copyFromIter(pgoff, 8, [page.subarray(8)]),
+        () => device.recoveryWrite(pgoff, 0, page),
+        () => device.zeroPageRange(pgoff, 1),
+        () => device.zero(pgoff, 5, PAGE),
+      ].map((store) => codeOf(store));
+    const [held, done] = [Array(4).fill("EAGAIN"), Array(4).fill(undefined)];
+    const upper = lower.dax?.device;
+    if (upper === undefined) throw new Error(lower.daxReason);
+    const pages = (8 * MIB) / PAGE;
+    freezeDevice(disk);
+    const before = bytes();
+    for (let index = 0; index < 4; index++) expect(stores(dax, index * pages)).toEqual(held);
+    expect(stores(upper, 5)).toEqual(held);
+    // What changes nothing goes on.
+    dax.flush(0, 0, PAGE);
+    dax.fence();
+    expect(dax.directAccess(0, 1).pages).toBe(1);
+    expect(same(bytes(), before)).toBe(true);
+    thawDevice(disk);
+    expect(stores(dax, 3 * pages)).toEqual(done);
+    freezeDevice(first);
+    expect(stores(dax, pages - 2)).toEqual(held);
+    // A run that ends in the neighbour begins in it.
+    expect(codeOf(() => dax.zeroPageRange(pages - 1, 2))).toBe("EAGAIN");
+    expect(stores(dax, 2 * pages)).toEqual(done);
+    freezeDevice(third);
+    expect(stores(dax, 2 * pages)).toEqual(held);
+    thawDevice(first);
+    expect(stores(dax, 3 * pages)).toEqual(done);
+    thawDevice(third);
+    expect([dax.gate, stores(dax, 2 * pages)]).toEqual([undefined, done]);
+    raw.unmap();
+    for (const { tree } of worlds) codeOf(() => tree.close({ revoke: true }));
+  });
+
+  test.each([
+    ["its cache", "writecache p a b 4096 0"],
+    ["a cache on disk", "writecache s a b 4096 0"],
+    ["its log", "log-writes a b"],
+    ["a leg", "mirror core 2 16 nosync 2 a 0 b 0"],
+    ["its exceptions", "snapshot a b P 8"],
+  ])("[1.9] a mapped device stands still with %s, and loses nothing by it", (_, target) => {
+    const [a, b] = [legOf("a", 2 ** 32), legOf("b", 2 ** 33)];
+    const { mapper } = mapperOver({ a: a.disk, b: b.disk });
+    const device = mapper.create("x", `0 1024 ${target}`);
+    const data = new Uint8Array(PAGE).fill(9);
+    device.write(8, data);
+    const leg = b.disk;
+    freezeDevice(leg);
+    const media = () => {
+      const all = new Uint8Array(MIB);
+      leg.read(0, all);
+      return all;
+    };
+    const before = media();
+    expect(codeOf(() => device.write(16, data))).toBe("EAGAIN");
+    expect(codeOf(() => device.writeZeroes(16, 8))).toBe("EAGAIN");
+    device.flush();
+    const found = new Uint8Array(PAGE);
+    device.read(8, found);
+    expect([same(found, data), same(media(), before)]).toEqual([true, true]);
+    thawDevice(leg);
+    device.write(16, data);
+    device.flush();
+    device.read(16, found);
+    expect(same(found, data)).toBe(true);
+    const status = device.active?.placed[0]?.target.status() ?? "";
+    expect(status).not.toMatch(/^-5|disabled|Invalid|[DR]A|A[DR]/u);
+    mapper.remove("x");
   });
 
   test("a filesystem cannot be mounted to be written on what stands still", () => {

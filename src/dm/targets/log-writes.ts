@@ -152,6 +152,8 @@ class LogWritesTarget implements Target {
 
   /** Everything held is durable. */
   #release(): void {
+    // A log that stands still is written to after the thaw, in the same order.
+    if (this.#logLeg.device.freezing?.frozen === true) return;
     this.#writeHeld();
     this.#append((log) => log.flush());
   }

@@ -60,9 +60,8 @@ class MirrorTarget implements Target {
     this.#recover();
   }
 
-  /** A leg that fails now is one that the status names. */
   postsuspend(): void {
-    this.#flushLegs();
+    this.flush();
   }
 
   read(sector: number, target: Uint8Array): void {
@@ -99,7 +98,10 @@ class MirrorTarget implements Target {
   }
 
   flush(): void {
-    if (!this.#flushLegs().includes(this.#default)) this.#refuse("flush");
+    const kept = this.#mirrors.filter((one) => this.#tried(one, () => one.leg.device.flush()));
+    if (!kept.includes(this.#default)) this.#refuse("flush");
+    // Only what all legs hold for good is the same after a power cut.
+    if (kept.length === this.#mirrors.length) this.#log.clean();
   }
 
   dax(): DaxAnswer {
@@ -119,14 +121,6 @@ class MirrorTarget implements Target {
     const letters = this.#mirrors.map(({ state }) => state).join("");
     const known = `${this.#mirrors.length} ${legs} ${synced}/${regions}`;
     return `${known} 1 ${letters} ${this.#log.status()}`;
-  }
-
-  /** Returns the legs that hold everything for good. */
-  #flushLegs(): readonly Mirror[] {
-    const kept = this.#mirrors.filter((one) => this.#tried(one, () => one.leg.device.flush()));
-    // Only what all legs hold for good is the same after a power cut.
-    if (kept.length === this.#mirrors.length) this.#log.clean();
-    return kept;
   }
 
   #region(sector: number): number {

@@ -296,7 +296,8 @@ class WritecacheTarget implements Target {
 
   /** What is due by the clock. */
   #due(): void {
-    const { autocommitTime, maxAge } = this.#options;
+    const { autocommitTime, maxAge, origin, cache } = this.#options;
+    if ([origin, cache].some(({ device }) => device.freezing?.frozen === true)) return;
     const now = this.#now();
     if (this.#table.uncommitted > 0 && now - this.#since >= autocommitTime) this.#commit();
     const isFull = this.#table.free < this.#table.layout.blocks;
