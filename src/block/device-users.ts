@@ -9,6 +9,7 @@
 import type { DaxDevice } from "../dax/dax-device.ts";
 import { isShared } from "../dax/media-failures.ts";
 import { DaxError } from "../lib/errno.ts";
+import { givenText } from "../lib/given.ts";
 import { type BlockDevice, type DeviceUser, SECTOR_SIZE } from "./block-device.ts";
 
 /**
@@ -55,9 +56,11 @@ export class DeviceUsers {
   /**
    * Somebody uses the device, or a run of its sectors, until the returned function is called; that
    * may be called again.
-   * @throws EBUSY naming who is there already and cannot be beside him
+   * @throws EBUSY naming who is there already and cannot be beside him, EINVAL for who does not say
+   *   what he does
    */
   hold(user: DeviceUser, range = WHOLE): () => void {
+    this.#assertUser(user);
     this.#assertUnclaimed(user);
     for (const other of this.#joined) if (excludes(user, range, other)) this.#refuse(user, other);
     const joined = { user, start: range.start, sectors: range.sectors };
@@ -83,6 +86,15 @@ export class DeviceUsers {
     if (dax === undefined) return;
     const known = overDax.get(dax) ?? new Set();
     overDax.set(dax, known.add(this));
+  }
+
+  #assertUser(user: Partial<DeviceUser> | undefined): void {
+    const { name, use = "" } = user ?? {};
+    if (typeof name === "string" && Object.hasOwn(SYSCALLS, use)) return;
+    const uses = Object.keys(SYSCALLS).join(", ");
+    const given = `${givenText(user)} with use ${givenText(use)}`;
+    const detail = `a user has a name, and a use, one of ${uses}; given was ${given}`;
+    throw new DaxError("EINVAL", { syscall: "open", path: this.#device.name, detail });
   }
 
   /** Who claims the memory stores to it by himself. */
@@ -124,9 +136,10 @@ export function keepersOf(dax: DaxDevice, users = usersOver(dax)): string | unde
   if (!alive || !kept) return undefined;
   // Filesystems and tables share a holder, and are users of the disk, too.
   const known = holder === undefined || (isShared(holder) && users.length > 0);
-  const held = known ? "" : `, held by ${holder.name}`;
-  const used = users.length === 0 ? "" : `, in use by ${namesOf(users)}`;
-  return `${entered} mappings or operations${held}${used}`;
+  const inside = entered === 0 ? [] : [`${entered} mappings or operations`];
+  const held = known ? [] : [`held by ${holder.name}`];
+  const used = users.length === 0 ? [] : [`in use by ${namesOf(users)}`];
+  return [...inside, ...held, ...used].join(", ");
 }
 
 /**

@@ -32,13 +32,23 @@ export function tableUser(
 }
 
 /**
- * A filesystem on a mapped device uses what lies in its legs as well.
+ * A filesystem on a mapped device uses what lies in its legs as well; where it cannot, `leave` is
+ * called.
  * @throws EBUSY naming a raw mapping there
  */
-export function reachThrough(user: DeviceUser, legs: readonly BlockDevice[]): void {
+export function reachThrough(
+  user: DeviceUser,
+  legs: readonly BlockDevice[],
+  leave: () => void,
+): void {
   if (!reachesFilesystem(user)) return;
   const { name, syscall = "mount" } = user;
-  for (const leg of legs) leg.hold?.({ name, syscall, use: "through" })();
+  try {
+    for (const leg of legs) leg.hold?.({ name, syscall, use: "through" })();
+  } catch (error) {
+    leave();
+    throw error;
+  }
 }
 
 /** A device that a table has open. */

@@ -253,8 +253,8 @@ export class MappedDevice implements BlockDevice {
   /** As {@link open}; `suspend` freezes a filesystem. @throws ENXIO, EBUSY naming who is there */
   hold(user: DeviceUser, range?: SectorRange): () => void {
     this.#assertThere("open");
-    reachThrough(user, this.below);
     const leave = this.#standing.users.hold(user, range);
+    reachThrough(user, this.below, leave);
     if (user.use === "through") return leave;
     this.openCount++;
     let open = true;

@@ -121,6 +121,23 @@ describe("mounts of one device", () => {
   });
 });
 
+test("who does not say what he does is no user", () => {
+  const disk = new RamDisk({ name: "ram0", bytes: new Uint8Array(4096) });
+  const upper = mapperOver({ A: disk }).mapper.create("upper", "0 8 linear A 0");
+  for (const none of [
+    undefined,
+    null,
+    {},
+    { name: "x" },
+    { use: "read" },
+    { name: "x", use: "y" },
+  ]) {
+    expect(codeOf(() => disk.hold(none as never))).toBe("EINVAL");
+    expect(codeOf(() => upper.hold(none as never))).toBe("EINVAL");
+  }
+  expect([disk.users().length, upper.users(), upper.openCount]).toEqual([1, [], 0]);
+});
+
 describe("what changes a filesystem that nobody may have mounted", () => {
   const calls: readonly (readonly [string, (device: BlockDevice) => void])[] = [
     ["mkfs", make],
@@ -223,6 +240,7 @@ describe("device-mapper", () => {
       expect(() => mount(upper)).toThrow(`in use by a raw mapping of ${device.name};`);
       expect(codeOf(() => make(upper))).toBe("EBUSY");
       mapping.unmap();
+      expect(upper.users()).toEqual([]);
     }
     expect(lower.openCount).toBe(1);
     mount(upper, { write: true }).unmount();

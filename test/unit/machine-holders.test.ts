@@ -61,7 +61,7 @@ describe("who has a device is named", () => {
     expect(unbind).toThrow('in use by ext2 on dax0.0, labelled "far", mounted at /');
     tree.close();
     const leave = disk.hold({ name: "an NBD client", use: "open" });
-    expect(unbind).toThrow("0 mappings or operations, in use by an NBD client");
+    expect(unbind).toThrow("unbind 'dax0.0' (in use by an NBD client");
     leave();
     const mapping = mapRaw(disk);
     expect(mapping.bytes.length).toBe(device.size);
@@ -77,9 +77,7 @@ describe("who has a device is named", () => {
     makeExt(part, { type: "ext2" }, environment);
     const filesystem = ext.mount(part, {}, environment);
     expect(part.dax).toBeUndefined();
-    expect(() => machine.disable("pmem1")).toThrow(
-      "0 mappings or operations, in use by ext2 on pm",
-    );
+    expect(() => machine.disable("pmem1")).toThrow("remove 'pmem1' (in use by ext2 on pmem1p1;");
     expect(() => machine.shutdown()).toThrow("in use by ext2 on pmem1p1");
     filesystem.unmount();
     machine.shutdown();
