@@ -38,12 +38,9 @@ import type { MappedOptions, SuspendOptions } from "./mapped-options.ts";
 import { sendMessage } from "./message.ts";
 import { byteRun, part, runOf } from "./request-parts.ts";
 import { reachThrough, tableUser } from "./leg.ts";
-import type { Table } from "./table.ts";
+import { NO_LIMITS, type Table } from "./table.ts";
 import { loadTable, noTable } from "./table-loader.ts";
 import type { TableLine } from "./words.ts";
-
-/** Empty limits, of a device without a table. */
-const NO_LIMITS: QueueLimits = { logicalBlockSize: 512, physicalBlockSize: 512 };
 
 /** A device of a {@link DeviceMapper}. */
 export class MappedDevice implements BlockDevice {

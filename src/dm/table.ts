@@ -14,6 +14,9 @@ import type { DaxRoute, Target, TargetType } from "./target.ts";
 /** Sectors in a page. */
 const PAGE_SECTORS = PAGE_SIZE / SECTOR_SIZE;
 
+/** Limits of a device without a table. */
+export const NO_LIMITS: QueueLimits = { logicalBlockSize: 512, physicalBlockSize: 512 };
+
 /** A target and the sectors that it serves. */
 export interface Placed {
   readonly type: TargetType;
