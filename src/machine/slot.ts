@@ -133,7 +133,8 @@ export class Slot {
     this.#used = backing;
     // An index is spent with a success only, and never used again.
     if (region === undefined) this.#context.nextIndex++;
-    if (region?.provider === "e820") {
+    // Nobody says how memory without modules is flushed (Linux: `nvdimm_has_flush`).
+    if (region?.mappings === 0) {
       log.push(`nd_pmem ${this.name}: unable to guarantee persistence of writes`);
     }
     return pmem;

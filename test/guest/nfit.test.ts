@@ -49,6 +49,8 @@ function expectSame(guest: GuestRun, machine: Machine): void {
   });
   expect(regionsOf(listed)).toEqual(regionsOf(JSON.parse(guest.file("list"))));
   expect(cachesOf(machine)).toEqual(lines(guest.file("write-caches")));
+  const warned = machine.log.filter((line) => line.includes("unable to guarantee"));
+  expect(warned).toEqual(guest.file("said").trim().split("\n").filter(Boolean));
   const seen = machine.slots.map(({ region }) => {
     const { name, start, volatile, readOnly, mappings } = region!;
     const type = volatile ? "nd_volatile" : "nd_pmem";

@@ -186,7 +186,7 @@ describe("a machine with a table", () => {
   const nfit = encodeNfit(NFIT_OF_ALL_KINDS);
   const base: MachineInput = { ram: "256M", nfit };
 
-  test("[0.48] [0.18] has a volatile disk without write cache, and persistent ones", () => {
+  test("[0.48] [0.18] [0.47] has a volatile disk without write cache, and persistent ones", () => {
     const machine = bootMachine(base);
     const seen = machine.slots.map(({ region, pmem }) => {
       const { volatile, readOnly, persistence } = region!;
@@ -199,6 +199,13 @@ describe("a machine with a table", () => {
       [false, false, "cpu_cache", false, false, false],
       [false, true, "cpu_cache", false, false, true],
       [false, false, "cpu_cache", false, false, false],
+    ]);
+    // Where no module is known, nobody says how to flush.
+    const warned = machine.log.filter((line) => line.includes("unable to guarantee"));
+    expect(warned.map((line) => line.split(" ")[1])).toEqual([
+      "namespace0.0:",
+      "namespace2.0:",
+      "namespace4.0:",
     ]);
     // Nothing that was stored to it is ever flushed, and nobody may claim it as persistent.
     const [disk, dax] = [machine.disk("pmem0"), machine.slots[0]!.pmem!.dax];

@@ -6,7 +6,7 @@ import { FaultyDevice } from "../../src/block/fault-injection.ts";
 import { DaxHosts } from "../../src/dax/hosts.ts";
 import { PAGE_SIZE } from "../../src/dax/operations.ts";
 import { createBrd } from "../../src/drivers/brd.ts";
-import { createPmem } from "../../src/drivers/pmem.ts";
+import { createPmem, type PmemOptions } from "../../src/drivers/pmem.ts";
 import { DaxError } from "../../src/lib/errno.ts";
 import { PoisonMedia } from "../../src/media/poison.ts";
 import { RamMedia } from "../../src/media/ram.ts";
@@ -203,6 +203,23 @@ describe("claims and removal", () => {
     expect(codeOf(again("v4.1"))).toBe("EINVAL");
     expect(again("v4.1")).toThrow(/could not reserve region/u);
     expect(hosts.find("pmem1")).toBe(undefined);
+  });
+
+  test("[2.117] a device has one range: none and several are refused, and claim nothing", () => {
+    const resources = new ResourceTree();
+    for (const odd of [
+      { length: undefined },
+      { length: 0 },
+      { physicalStart: undefined },
+      { physicalStart: [2 ** 32, 2 ** 33] },
+      { length: [SIZE / 2, SIZE / 2] },
+    ]) {
+      const given = { ...options({ resources }), ...odd } as unknown as PmemOptions;
+      expect(codeOf(() => createPmem(given))).toBe("EINVAL");
+    }
+    expect(resources.root.children).toEqual([]);
+    createPmem(options({ resources }));
+    expect(resources.root.children).toHaveLength(1);
   });
 
   test("[2.115] whatever step fails, what was done before is undone", () => {

@@ -11,4 +11,4 @@ done | sort >/out/regions
 for disk in /sys/block/pmem*; do
   [ ! -e "$disk/dax/write_cache" ] || echo "${disk##*/} $(cat "$disk/dax/write_cache")"
 done | sort >/out/write-caches
-dmesg | grep -iE 'nfit|nd_|pmem' >/out/said || :
+dmesg | grep -oE 'nd_pmem .*unable to guarantee.*' | sort >/out/said || :
