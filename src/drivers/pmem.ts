@@ -41,6 +41,8 @@ export interface PmemOptions extends MediaRangeOptions {
   /** Where the disk's dax device can be looked up. */
   readonly hosts?: DaxHosts;
   readonly resources?: RegionClaims;
+  /** The addresses that are claimed, where the device does not show all of them. */
+  readonly claims?: { readonly start: bigint; readonly length: bigint };
   /** The name of the claim in `/proc/iomem`: the namespace's, else the disk's. */
   readonly claimName?: string;
   readonly numbers?: DeviceNumbers;
@@ -199,7 +201,8 @@ function claim(options: PmemOptions): void {
 }
 
 function claimOf(options: PmemOptions): { readonly start: bigint; readonly length: bigint } {
-  return { start: BigInt(options.physicalStart), length: BigInt(options.length) };
+  const { claims, physicalStart, length } = options;
+  return claims ?? { start: BigInt(physicalStart), length: BigInt(length) };
 }
 
 /** Whether stores that were flushed and fenced are durable without a system call. */

@@ -114,6 +114,7 @@ export class Slot {
       length: data,
       ...(backing.domains === undefined ? {} : { domains: backing.domains }),
       physicalStart: base + dataAt,
+      claims: { start: this.range.start, length: this.range.length },
       profile,
       readOnly: region?.readOnly === true || backing.media.readOnly,
       hosts,

@@ -86,6 +86,8 @@ describe("[2.41] descriptors on the device", () => {
     });
     expect(machine.devices()).toMatchObject([{ size: data, physicalStart: BASE + dataOffset }]);
     expect(ndctlList(machine)).toMatchObject([{ mode: "fsdax", map: "dev", size: data }]);
+    // All of the module is in use, its descriptors too.
+    expect(machine.iomem()).toContain("100000000-103ffffff : namespace0.0");
     expect(machine.dax("pmem0").directAccess(0, 1).pfn).toBe((BASE + dataOffset) / PAGE);
     expect(givesPages(machine)).toBe(undefined);
     machine.shutdown();
