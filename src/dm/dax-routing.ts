@@ -72,6 +72,17 @@ class DaxRouting implements DaxOperations {
   #stop = 0;
   #table: Table | undefined;
   #generation = -1;
+  /**
+   * The way that is the same for all of a range of the device's bytes: through everything that only
+   * moves them, to the route that parts them or leads to the bottom.
+   */
+  #way: DaxRoute | undefined;
+  /** What is to be added to a byte of the device, to have one of that route's target. */
+  #wayMove = 0;
+  #wayFrom = 0;
+  #wayStop = 0;
+  /** No leg of that route's table is a mapped device. */
+  #wayEnds = false;
 
   constructor(front: DaxFront) {
     this.#front = front;
@@ -196,8 +207,8 @@ class DaxRouting implements DaxOperations {
   /** Finds byte `at` of the device, and returns how many of `length` bytes lie there in one run. */
   #locate(at: number, length: number): number {
     const { active } = this.#front;
-    const isOld = this.#generation !== generation || active !== this.#table;
-    if (isOld || at < this.#from || at >= this.#stop) this.#find(at, active);
+    if (this.#generation !== generation || active !== this.#table) this.#find(at, active);
+    else if (at < this.#from || at >= this.#stop) this.#turn(at, active);
     const place = this.#place;
     place.byte += at - this.#seen;
     this.#at += at - this.#seen;
@@ -206,35 +217,81 @@ class DaxRouting implements DaxOperations {
     return left < length ? left : length;
   }
 
-  /** Finds the run around byte `at`: the next looks will be for its neighbours. */
+  /** Finds the run around byte `at`, whose way may be known. */
+  #turn(at: number, active: Table | undefined): void {
+    if (at < this.#wayFrom || at >= this.#wayStop) {
+      this.#find(at, active);
+      return;
+    }
+    this.#at += at - this.#seen;
+    this.#look(at);
+  }
+
+  /** Finds the way of byte `at`, and the run around it: the next looks will be for neighbours. */
   #find(at: number, active: Table | undefined): void {
     if (active?.dax === undefined) this.#refuse("direct_access");
     const index = active.index(Math.floor(at / SECTOR_SIZE));
     const placed = active.placed[index] as (typeof active.placed)[number];
     const route = active.dax.routes[index] as DaxRoute;
-    const within = at - placed.begin * SECTOR_SIZE;
-    route.locate(within, this.#place);
-    this.#route = route;
-    this.#at = within;
-    this.#seen = at;
-    this.#from = at;
-    this.#stop = at + Math.min(this.#place.run, placed.length * SECTOR_SIZE - within);
+    const begin = placed.begin * SECTOR_SIZE;
     this.#table = active;
     this.#generation = generation;
-    if (route.flushed === undefined) this.#descend();
+    this.#route = route;
+    this.#at = at - begin;
+    this.#way = route;
+    this.#wayMove = -begin;
+    this.#wayFrom = begin;
+    this.#wayStop = begin + placed.length * SECTOR_SIZE;
+    this.#wayEnds = !active.dax.devices.some((device) => ROUTINGS.has(device));
+    if (!this.#wayEnds && route.whole === true && route.flushed === undefined) this.#lead(at);
+    this.#look(at);
+  }
+
+  /** What only moves bytes into a mapped device below is passed by: its way is taken. */
+  #lead(at: number): void {
+    const place = this.#place;
+    this.#way?.locate(at + this.#wayMove, place);
+    const lower = this.#below(place.device);
+    if (lower === undefined) return;
+    const moved = place.byte - at;
+    lower.#locate(place.byte, 1);
+    if (lower.#route?.flushed !== undefined) return;
+    this.#wayFrom = Math.max(this.#wayFrom, lower.#wayFrom - moved);
+    this.#wayStop = Math.min(this.#wayStop, lower.#wayStop - moved);
+    this.#way = lower.#way;
+    this.#wayMove = moved + lower.#wayMove;
+    this.#wayEnds = lower.#wayEnds;
+  }
+
+  /** Finds the run around byte `at`, which the known way serves. */
+  #look(at: number): void {
+    const place = this.#place;
+    const within = at + this.#wayMove;
+    this.#way?.locate(within, place);
+    this.#seen = at;
+    this.#from = at;
+    const stop = at + place.run;
+    this.#stop = stop < this.#wayStop ? stop : this.#wayStop;
+    if (!this.#wayEnds && this.#way?.flushed === undefined) this.#descend();
   }
 
   /** Through mapped devices below: the next looks go to the bottom of the stack at once. */
   #descend(): void {
     const place = this.#place;
-    const lower = ROUTINGS.get(place.device);
-    if (lower === undefined || lower.#front.suspended) return;
+    const lower = this.#below(place.device);
+    if (lower === undefined) return;
     const run = lower.#locate(place.byte, this.#stop - this.#seen);
     // Who wants to know of what is written back is not passed by.
     if (lower.#route?.flushed !== undefined) return;
     place.device = lower.#place.device;
     place.byte = lower.#place.byte;
     this.#stop = this.#seen + run;
+  }
+
+  /** The routing of a mapped device that requests may go on to. */
+  #below(device: DaxDevice): DaxRouting | undefined {
+    const lower = ROUTINGS.get(device);
+    return lower === undefined || lower.#front.suspended ? undefined : lower;
   }
 
   #dax(syscall: string): TableDax {

@@ -28,6 +28,8 @@ export interface DaxPlace {
 
 /** How a target routes dax. Bytes count from the target's beginning. */
 export interface DaxRoute {
+  /** All of the target is one run. */
+  readonly whole?: boolean;
   /** Fills `place` for byte `at`; `run` may reach beyond the target. */
   locate(at: number, place: DaxPlace): void;
   /**

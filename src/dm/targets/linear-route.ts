@@ -12,6 +12,7 @@ import type { DaxAnswer, DaxPlace, DaxRoute, FoundRange, LegRange } from "../tar
 
 /** A route to one run of bytes. */
 export class LinearRoute implements DaxRoute {
+  readonly whole = true;
   readonly #device: DaxDevice;
   /** Bytes from the start of the device. */
   readonly #start: number;

@@ -13,18 +13,23 @@ export class StripedRoute implements DaxRoute {
   readonly #legs: readonly DaxRange[];
   /** Bytes. */
   readonly #chunk: number;
+  readonly #inverseChunk: number;
+  readonly #inverseCount: number;
 
   constructor(legs: readonly DaxRange[], chunk: number) {
     this.#legs = legs;
     this.#chunk = chunk;
+    this.#inverseChunk = inverseOf(chunk);
+    this.#inverseCount = inverseOf(legs.length);
   }
 
   locate(at: number, place: DaxPlace): void {
     const chunk = this.#chunk;
-    const number = Math.floor(at / chunk);
+    const count = this.#legs.length;
+    const number = floorOf(at, chunk, this.#inverseChunk);
     const within = at - number * chunk;
-    const row = Math.floor(number / this.#legs.length);
-    const leg = this.#legs[number - row * this.#legs.length] as DaxRange;
+    const row = floorOf(number, count, this.#inverseCount);
+    const leg = this.#legs[number - row * count] as DaxRange;
     place.device = leg.device;
     place.byte = leg.start + row * chunk + within;
     place.run = chunk - within;
@@ -56,4 +61,14 @@ export class StripedRoute implements DaxRoute {
     const row = Math.floor(at / this.#chunk);
     return (row * this.#legs.length + stripe) * this.#chunk + (at - row * this.#chunk);
   }
+}
+
+/** That of a power of two, by which to multiply is exact; 0 for others. */
+function inverseOf(value: number): number {
+  return Number.isInteger(Math.log2(value)) ? 1 / value : 0;
+}
+
+/** The whole part of a quotient: a division takes several times as long as a product. */
+function floorOf(value: number, by: number, inverse: number): number {
+  return Math.floor(inverse === 0 ? value / by : value * inverse);
 }
