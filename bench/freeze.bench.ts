@@ -14,6 +14,9 @@ import { race, report } from "./measure.ts";
 const PAGE = 4096;
 const DIRTY = 10;
 
+/** Pages in 2 MiB: a hole of that size would be one page of zeros. */
+const HUGE = 512;
+
 /** A filesystem with one file, of which so many pages were loaded from, through a mapping. */
 function mounted(pages: number) {
   const media = new RamMedia(64 << 20);
@@ -24,6 +27,8 @@ function mounted(pages: number) {
   const file = tree.open("/file", { create: true, access: "readwrite" });
   file.truncate((DIRTY + pages) * PAGE);
   const mapping = file.map({ access: "write", lazy: true });
+  for (let i = 0; i < pages; i += HUGE) mapping.setUint8((DIRTY + i) * PAGE, 1);
+  mapping.flush();
   for (let i = 0; i < pages; i++) mapping.getUint8((DIRTY + i) * PAGE);
   return { tree, mapping };
 }

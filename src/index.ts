@@ -89,7 +89,7 @@ export type { PageFrame, PageOrder } from "./dax/frames.ts";
 export type { AreaOwner, MappedAreaOptions } from "./dax/mapped-area.ts";
 export { MappedArea } from "./dax/mapped-area.ts";
 export { handleFault } from "./dax/fault.ts";
-export type { FaultArea, Faulted } from "./dax/fault.ts";
+export type { FaultArea, Faulted } from "./dax/fault-area.ts";
 export type { FaultedFile } from "./dax/fault-backing.ts";
 export { changingLayout } from "./dax/layout-change.ts";
 export type { LayoutRange, WhenBusy } from "./dax/layout-change.ts";

@@ -36,6 +36,9 @@ export interface FaultArea {
   copyOf(index: number): DataView<ArrayBuffer>;
 }
 
+/** The page is mapped; or it has no memory, and every access goes through the filesystem. */
+export type Faulted = "mapped" | "through";
+
 /** Which page is wanted, and what for. */
 export interface FaultRequest {
   readonly index: number;

@@ -12,17 +12,18 @@
 import { DaxError } from "../lib/errno.ts";
 import type { AddressSpace } from "./address-space.ts";
 import {
-  type FaultedFile,
-  type MemoryBacking,
-  type PageBacking,
-  backingOf,
-} from "./fault-backing.ts";
+  type FaultArea,
+  type FaultRequest,
+  type Faulted,
+  traceFault,
+  whyNotHuge,
+} from "./fault-area.ts";
+import { type MemoryBacking, type PageBacking, backingOf } from "./fault-backing.ts";
 import type { FallbackReason } from "./fault-counters.ts";
 import {
   PMD_ORDER,
   PMD_PAGES,
   type PageFrame,
-  type PageOrder,
   ZERO_FRAME,
   alignedTo,
   isSameFrame,
@@ -30,46 +31,13 @@ import {
 } from "./frames.ts";
 import type { MappingEntry } from "./mapping-entries.ts";
 import { PAGE_SIZE } from "./operations.ts";
-import type { PageTable, Translation } from "./page-table.ts";
+import type { Translation } from "./page-table.ts";
 import type { Steps } from "./steps.ts";
-import { type DaxTracePoint, daxTrace } from "./trace-events.ts";
+import { daxTrace } from "./trace-events.ts";
+import { mapZeros } from "./zero-pages.ts";
 
-/** A mapping, as a fault sees it (Linux: a VMA). Pages are counted from the start of the file. */
-export interface FaultArea {
-  readonly space: AddressSpace;
-  readonly table: PageTable;
-  readonly file: FaultedFile;
-  readonly first: number;
-  readonly pages: number;
-  /** The page of the process's address space at which the first one is mapped. */
-  readonly address: number;
-  /** MAP_PRIVATE: a store copies the page. */
-  readonly isPrivate: boolean;
-  /** MAP_SYNC. */
-  readonly isSync: boolean;
-  /** Whether 2 MiB are tried first. */
-  readonly huge: boolean;
-  /** Whether there is a huge page of zeros. */
-  readonly hugeZero: boolean;
-  /** Before a fault that stores to the file: times, and whether it may (a frozen filesystem). */
-  beforeStore(): void;
-  /** Makes durable what leads to bytes of the file: fdatasync. @throws EIO */
-  syncData(): void;
-  /** A copy of a page of the file, zeros behind its end. @throws EHWPOISON, EIO */
-  copyOf(index: number): DataView<ArrayBuffer>;
-}
-
-/** The page is mapped; or it has no memory, and every access goes through the filesystem. */
-export type Faulted = "mapped" | "through";
 /** `again`: others were faster; `sync`: metadata has to be durable first. */
 type Outcome = Faulted | "again" | "sync";
-
-/** Which page is wanted, and what for. */
-export interface Request {
-  readonly index: number;
-  readonly order: PageOrder;
-  readonly write: boolean;
-}
 
 const SCRATCH: Translation = { index: -1, frame: undefined, start: 0, writable: false };
 
@@ -96,19 +64,23 @@ export function* handleFault(area: FaultArea, index: number, write: boolean): St
 }
 
 /**
- * A huge page where that is wanted and possible, or else a single one. A load from a huge page of
- * zeros that others have takes that, too: single pages would take it apart.
+ * A huge page where that is wanted and possible, or else a single one. Loads of a hole of 2 MiB
+ * always get one of zeros, as in Linux: nobody stores to it, so there is nothing to write back.
  */
 function* oneFault(area: FaultArea, index: number, write: boolean): Steps<Faulted | "again"> {
   const { space, table, huge, hugeZero } = area;
+  if (!huge && !write && !table.hasSingle(index)) {
+    const first = alignedTo(PMD_ORDER, index);
+    if (mapZeros(area, first, first + PMD_PAGES) > 0) return "mapped";
+  }
   const isWanted = huge || (!write && hugeZero && space.entries.isHugeZero(index));
   if (isWanted && !table.hasSingle(index)) {
-    const request: Request = { index: alignedTo(PMD_ORDER, index), order: PMD_ORDER, write };
+    const request: FaultRequest = { index: alignedTo(PMD_ORDER, index), order: PMD_ORDER, write };
     const result = yield* told(area, "dax_pmd_fault", request, pmdFault(area, index, request));
     if (result === "sync") return yield* finishSync(area, request);
     if (result !== "fallback") return result;
   }
-  const request: Request = { index, order: 0, write };
+  const request: FaultRequest = { index, order: 0, write };
   const result = yield* told(area, "dax_pte_fault", request, pteFault(area, request));
   return result === "sync" ? yield* finishSync(area, request) : result;
 }
@@ -126,7 +98,7 @@ const RESULTS = {
 function told<T extends keyof typeof RESULTS>(
   area: FaultArea,
   point: "dax_pte_fault" | "dax_pmd_fault",
-  request: Request,
+  request: FaultRequest,
   fault: Steps<T>,
 ): Steps<T> {
   return daxTrace.sink === undefined ? fault : telling(area, point, request, fault);
@@ -135,7 +107,7 @@ function told<T extends keyof typeof RESULTS>(
 function* telling<T extends keyof typeof RESULTS>(
   area: FaultArea,
   point: "dax_pte_fault" | "dax_pmd_fault",
-  request: Request,
+  request: FaultRequest,
   fault: Steps<T>,
 ): Steps<T> {
   traceFault(area, point, request);
@@ -149,7 +121,7 @@ function* telling<T extends keyof typeof RESULTS>(
   }
 }
 
-function* pteFault(area: FaultArea, request: Request): Steps<Outcome> {
+function* pteFault(area: FaultArea, request: FaultRequest): Steps<Outcome> {
   const { space, table } = area;
   const { entries, counters } = space;
   const { index, write } = request;
@@ -174,7 +146,11 @@ function* pteFault(area: FaultArea, request: Request): Steps<Outcome> {
   return outcome;
 }
 
-function* pmdFault(area: FaultArea, at: number, request: Request): Steps<Outcome | "fallback"> {
+function* pmdFault(
+  area: FaultArea,
+  at: number,
+  request: FaultRequest,
+): Steps<Outcome | "fallback"> {
   const { space, table } = area;
   const { entries, counters } = space;
   const { index, write } = request;
@@ -202,26 +178,13 @@ function* pmdFault(area: FaultArea, at: number, request: Request): Steps<Outcome
   return outcome;
 }
 
-/** Why 2 MiB cannot be mapped at once, as far as that is known before anybody is asked. */
-export function whyNotHuge(
-  { first, pages, address, isPrivate, file }: FaultArea,
-  index: number,
-  write: boolean,
-): FallbackReason | undefined {
-  if ((address - first) % PMD_PAGES !== 0) return "colour";
-  if (write && isPrivate) return "private";
-  if (index < first || index + PMD_PAGES > first + pages) return "range";
-  if (index + PMD_PAGES > Math.ceil(file.size / PAGE_SIZE)) return "end";
-  return undefined;
-}
-
 function fallBack({ space }: FaultArea, reason: FallbackReason): "fallback" {
   space.counters.fallbacks[reason]++;
   return "fallback";
 }
 
 /** Asks the filesystem, and notes what that has changed. */
-function ask({ space, file }: FaultArea, { index, order, write }: Request): PageBacking {
+function ask({ space, file }: FaultArea, { index, order, write }: FaultRequest): PageBacking {
   const backing = backingOf(file, index, order, write);
   if (backing.kind !== "memory" || !backing.fresh) return backing;
   space.counters.majorFaults++;
@@ -234,7 +197,7 @@ function ask({ space, file }: FaultArea, { index, order, write }: Request): Page
 function finish(
   area: FaultArea,
   entry: MappingEntry,
-  request: Request,
+  request: FaultRequest,
   backing: PageBacking,
 ): Outcome {
   const { space, table, isSync } = area;
@@ -292,7 +255,7 @@ function frameFor(
 }
 
 /** The second phase of MAP_SYNC: the filesystem commits, and then the page may be stored to. */
-function* finishSync(area: FaultArea, request: Request): Steps<Faulted | "again"> {
+function* finishSync(area: FaultArea, request: FaultRequest): Steps<Faulted | "again"> {
   const { space, table } = area;
   const { index, order } = request;
   const { entries } = space;
@@ -328,29 +291,4 @@ function assertInFile({ file }: FaultArea, index: number): void {
   if (index < Math.ceil(file.size / PAGE_SIZE)) return;
   const detail = `the file ends at byte ${file.size}; Linux sends SIGBUS`;
   throw new DaxError("EFAULT", { detail });
-}
-
-/** Tells whoever listens of a step of a fault. Addresses are bytes, as Linux has them. */
-export function traceFault(
-  area: FaultArea,
-  point: DaxTracePoint,
-  of: Request,
-  more?: Readonly<Record<string, string>>,
-): void {
-  daxTrace.sink?.({
-    point,
-    fields: {
-      dev: area.space.owner,
-      ino: area.space.ino,
-      address: (area.address + of.index - area.first) * PAGE_SIZE,
-      pgoff: of.index,
-      order: of.order,
-      write: of.write ? 1 : 0,
-      vm_flags: area.isPrivate ? "private" : "shared",
-      vm_start: area.address * PAGE_SIZE,
-      vm_end: (area.address + area.pages) * PAGE_SIZE,
-      max_pgoff: Math.ceil(area.file.size / PAGE_SIZE),
-      ...more,
-    },
-  });
 }

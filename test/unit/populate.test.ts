@@ -103,6 +103,22 @@ test("two mappings share the zeros; each has them by its own fault, and loses th
   expect(space.counters).toMatchObject({ pmdFaults: 4, pteFaults: 3 });
 });
 
+test("loads of a hole take 2 MiB at once, asked for or not; stores take single pages", () => {
+  const { file, space, map } = faulting(5 * PMD);
+  file.size = 5 * HUGE - 9 * PAGE;
+  file.allocate(2 * PMD + 3);
+  const area = map();
+  for (let at = 0; at < file.size; at += HUGE / 4) byteAt(area, at);
+  // Three are holes; of the others one has a page, and one lies behind the end in part.
+  expect(space.counters).toMatchObject({ pmdFaults: 3, pteFaults: 8 });
+  expect(Object.values(space.counters.fallbacks).every((count) => count === 0)).toBe(true);
+  expect(space.entries.pages).toBe(3 * PMD + 8);
+  area.store(PAGE, Uint8Array.of(4));
+  expect([byteAt(area, PAGE), byteAt(area, 0), byteAt(area, HUGE)]).toEqual([4, 0, 0]);
+  expect(space.counters).toMatchObject({ pmdFaults: 3, pteFaults: 10, unmapped: 1 });
+  expect([space.dirty, space.entries.pages]).toEqual([1, 2 * PMD + 10]);
+});
+
 test("each huge page of zeros is told of by Linux's names", () => {
   const { map } = faulting(2 * PMD);
   const events: DaxTraceEvent[] = [];
