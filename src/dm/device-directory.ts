@@ -13,6 +13,8 @@ export interface KnownDevice {
   readonly name: string;
   readonly number: DeviceNumber;
   readonly device: BlockDevice;
+  /** Sectors that it has now, where that may be fewer than when it was opened. */
+  readonly present?: () => number;
   /** Somebody opens or closes it: devices that count their users. */
   readonly opened?: (by: 1 | -1) => void;
 }

@@ -172,7 +172,8 @@ function lookUp(
 function checkAreas(placed: readonly Placed[], context: LoadContext): void {
   for (const { type, target } of placed) {
     for (const [index, { leg, start, sectors }] of target.uses.entries()) {
-      const { name, sectors: size, limits } = leg.device;
+      const { name, sectors: opened, limits } = leg.device;
+      const size = Math.min(opened, leg.known.present?.() ?? opened);
       // What the target counts in holds for its data: for what it uses first.
       const least = Math.max(limits.logicalBlockSize, index === 0 ? (target.blockSize ?? 0) : 0);
       const block = least / SECTOR_SIZE;

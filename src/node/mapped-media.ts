@@ -74,6 +74,8 @@ export class MappedFileMedia implements FileMedia {
   #size: number;
   #domains: readonly DomainRange[];
   #open = true;
+  /** The byte from which pages failed because the file ended there; with `followCuts`. */
+  #cutAt = Number.POSITIVE_INFINITY;
 
   /** @throws ENOMEM and whatever else mmap says; the file is left open then */
   constructor(libc: Libc, file: MediaFile, options: OpenFileOptions) {
@@ -153,6 +155,7 @@ export class MappedFileMedia implements FileMedia {
 
   badRanges(): readonly ByteRange[] {
     checkOpen(this.#open, "badRanges", this.path);
+    if (this.#cutAt < this.#size) this.#mend();
     return this.#bad.list;
   }
 
@@ -373,7 +376,21 @@ export class MappedFileMedia implements FileMedia {
       return present < this.#size ? present : 0;
     };
     const first = this.#bad.take(this.#size, locate, intact);
-    if (first !== undefined) throw this.#gone(syscall, first);
+    if (first === undefined) return;
+    if (this.#options.followCuts === true) this.#noteCut();
+    throw this.#gone(syscall, first);
+  }
+
+  #noteCut(): void {
+    const present = this.#presentBytes();
+    if (present < this.#size) this.#cutAt = Math.min(this.#cutAt, present);
+  }
+
+  /** What was cut off and is there again is good. */
+  #mend(): void {
+    const present = this.#presentBytes();
+    if (present > this.#cutAt) this.clearPoison(this.#cutAt, present - this.#cutAt);
+    if (present === this.#size) this.#cutAt = Number.POSITIVE_INFINITY;
   }
 
   #checkGood(syscall: string, offset: number, length: number): void {

@@ -40,6 +40,11 @@ export interface OpenFileOptions {
   readonly domain?: PersistenceDomain;
   /** Bytes of the longest window; a multiple of 64 KiB, 4 GiB by default and at most. */
   readonly segmentBytes?: number;
+  /**
+   * What others cut off the file is good again as soon as the file has it again: zeros, as a block
+   * device over the file would have. Unless told otherwise it stays bad until it is cleared.
+   */
+  readonly followCuts?: boolean;
   /** Survive SIGBUS by an emitted handler; true unless told otherwise. */
   readonly guard?: boolean;
 }

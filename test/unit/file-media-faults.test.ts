@@ -117,3 +117,17 @@ test.skipIf(without !== "")(`metadata that is gone is EIO and no hole${without}`
     inode: expect.stringMatching(/^EIO .* is gone: the file was cut to 4096 of/u),
   });
 });
+
+test.skipIf(libc() === undefined)("a leg of a mapped device has what its file has now", () => {
+  const path = scratch();
+  const lost = expect.stringMatching(/^EIO/u);
+  const small = expect.stringMatching(/^EINVAL .*too small for target: .*dev_size=2048/u);
+  expect(answerOf("cut-leg", [path])).toEqual({
+    cut: [lost, "none", lost],
+    load: small,
+    small: "none",
+    partly: ["none", 0, lost],
+    whole: ["none", "none", "none"],
+    again: ["none", 7, "none"],
+  });
+});

@@ -6,6 +6,7 @@
  */
 import { type Stats, accessSync, constants, statSync } from "node:fs";
 import { basename, resolve } from "node:path";
+import { SECTOR_SIZE } from "../../block/block-device.ts";
 import type { DeviceNumber } from "../../block/device-numbers.ts";
 import { PAGE_SIZE } from "../../dax/operations.ts";
 import { type DeviceLookup, type KnownDevice, numberText } from "../../dm/device-directory.ts";
@@ -48,7 +49,7 @@ export class HostDevices implements DeviceLookup {
     const path = isNumber ? `/dev/block/${word}` : resolve(this.folder, word);
     const stat = typed(path, () => statSync(path, { throwIfNoEntry: false }));
     if (stat === undefined) return undefined;
-    const key = stat.isBlockDevice() ? `block ${stat.rdev}` : `${stat.dev} ${stat.ino}`;
+    const key = keyOf(stat);
     const held = this.#held.get(key) ?? this.#open(path, key, stat);
     return held.known;
   }
@@ -73,7 +74,7 @@ export class HostDevices implements DeviceLookup {
 
   #open(path: string, key: string, stat: Stats): Held {
     const readOnly = this.readOnly || !isWritable(path);
-    const media = openFileMedia(path, { readOnly });
+    const media = openFileMedia(path, { readOnly, followCuts: true });
     try {
       if (media.size < PAGE_SIZE) {
         const detail = `${media.size} bytes; a device has a page of ${PAGE_SIZE} at least`;
@@ -88,6 +89,7 @@ export class HostDevices implements DeviceLookup {
         number,
         device: pmem.disk,
         opened: (by) => (held.users += by),
+        ...(isBlock ? {} : { present: () => presentSectors(path, key, media.size) }),
       };
       const held: Held = { key, path, known, media, pmem, users: 0 };
       this.#held.set(key, held);
@@ -101,6 +103,17 @@ export class HostDevices implements DeviceLookup {
   #freeNumber(): DeviceNumber {
     return { major: FILE_MAJOR, minor: this.#minor++ };
   }
+}
+
+function keyOf(stat: Stats): string {
+  return stat.isBlockDevice() ? `block ${stat.rdev}` : `${stat.dev} ${stat.ino}`;
+}
+
+/** Of a file that others may cut; of one that has another name now, what it had. */
+function presentSectors(path: string, key: string, opened: number): number {
+  const stat = typed(path, () => statSync(path, { throwIfNoEntry: false }));
+  const size = stat !== undefined && keyOf(stat) === key ? stat.size : opened;
+  return Math.floor(size / SECTOR_SIZE);
 }
 
 function isWritable(path: string): boolean {
