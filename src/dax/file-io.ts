@@ -143,6 +143,12 @@ function readMapped(
   return run;
 }
 
+/** A mapped device may have got a table that is shorter than the filesystem: that is EIO. */
+function pastEnd(syscall: string, error: unknown): unknown {
+  if (!isDaxError(error, "ERANGE")) return error;
+  return new DaxError("EIO", { syscall, detail: error.detail ?? error.message });
+}
+
 /** Translates; over poison, the pages in front of it; undefined at poison when `had` is not 0. */
 function goodSpan(
   device: DaxDevice,
@@ -153,7 +159,7 @@ function goodSpan(
   try {
     return device.directAccess(pgoff, pages, "access");
   } catch (error) {
-    if (!isDaxError(error, "EHWPOISON")) throw error;
+    if (!isDaxError(error, "EHWPOISON")) throw pastEnd("read", error);
     if (pages > 1) return goodSpan(device, pgoff, Math.floor(pages / 2), had);
     if (had > 0) {
       device.checkFault();
@@ -195,7 +201,7 @@ export function storeExtent(map: Iomap, skip: number, source: Uint8Array): numbe
     ONE[0] = source;
     return range.device.copyFromIter(pgoff, byte - pgoff * PAGE_SIZE, ONE);
   } catch (error) {
-    if (!isDaxError(error, "EHWPOISON")) throw error;
+    if (!isDaxError(error, "EHWPOISON")) throw pastEnd("write", error);
     return writeOverPoison(range.device, byte, source);
   } finally {
     ONE[0] = NOTHING;

@@ -15,20 +15,30 @@ export interface DmsetupInput {
 /** Words of libc's strerror. */
 const WORDS: Partial<Record<ErrnoCode, string>> = {
   EACCES: "Permission denied",
+  EAGAIN: "Resource temporarily unavailable",
+  EBADMSG: "Bad message",
   EBUSY: "Device or resource busy",
   EEXIST: "File exists",
   EFBIG: "File too large",
+  EHWPOISON: "Memory page has hardware error",
   EINVAL: "Invalid argument",
   EIO: "Input/output error",
+  EISDIR: "Is a directory",
   ELOOP: "Too many levels of symbolic links",
+  EMFILE: "Too many open files",
+  ENFILE: "Too many open files in system",
   ENODEV: "No such device",
+  ENOENT: "No such file or directory",
   ENOMEM: "Cannot allocate memory",
   ENOSPC: "No space left on device",
   ENXIO: "No such device or address",
   EOPNOTSUPP: "Operation not supported",
   ENOTSUP: "Operation not supported",
   ERANGE: "Numerical result out of range",
+  EOVERFLOW: "Value too large for defined data type",
+  EPERM: "Operation not permitted",
   EROFS: "Read-only file system",
+  EUCLEAN: "Structure needs cleaning",
 };
 
 /**

@@ -161,6 +161,37 @@ test("a table too small for what is mounted is live, and only the filesystem fai
   mapper.remove("x");
 });
 
+test("files behind the end of such a table are EIO, through dax as well", () => {
+  const machine = bootMachine({ pmem: [{ size: "16M" }] });
+  const device = machine.mapper.create("x", `0 ${SECTORS} linear pmem0 0`);
+  makeExt(device, { type: "ext4", blockSize: 4096 }, environment);
+  const tree = new FileTree(ext.mount(device, { write: true }, environment));
+  const file = tree.open("/f", { create: true, access: "readwrite" });
+  file.write(noise(1, 1 << 20));
+  file.sync();
+  device.load([{ start: 0, length: 1000, target: "linear", parameters: "pmem0 0" }]);
+  device.resume();
+  expect(codeOf(() => file.pread(new Uint8Array(4096), 0))).toBe("EIO");
+  codeOf(() => tree.close({ revoke: true }));
+  machine.mapper.remove("x");
+  machine.shutdown();
+});
+
+test("a snapshot whose exceptions lead nowhere is refused in words", () => {
+  const machine = bootMachine({ pmem: [{ size: "16M" }, { size: "16M" }] });
+  const table = `0 ${SECTORS} snapshot pmem0 pmem1 P 8`;
+  machine.mapper.create("x", table).write(0, noise(1, 4096));
+  machine.mapper.remove("x");
+  // The exceptions begin with the second chunk: one that leads far behind the end.
+  machine.disk("pmem1").write(8, new Uint8Array(512).fill(0x11));
+  const { stderr, status } = dmsetup(machine.mapper, ["create", "x", "--table", table]);
+  expect([status, stderr.split("\n")[0]]).toEqual([
+    1,
+    "device-mapper: reload ioctl on x (253:0) failed: Structure needs cleaning",
+  ]);
+  machine.shutdown();
+});
+
 test("what is done for every one ends with the first error, or with none of a device", () => {
   const done: number[] = [];
   const step = (one: number): void => {
