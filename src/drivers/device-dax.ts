@@ -123,12 +123,12 @@ export class DevDax {
    * knows no other way than to unbind, resize and bind again. With `whenBusy` that is done here,
    * once nobody uses or maps the device any more: what is under way has ended before the size
    * changes, and nobody's mapping ends. Who held what the driver served looks it up anew.
-   * @throws ENXIO when the region is gone, EINVAL for a static one or a size that is no multiple of
-   *   the alignment and of 2 MiB, EBUSY while a driver has it, or it is used and nobody waits;
-   *   ENOSPC; as `bind`, with the size changed
+   * @throws ENXIO when the region or the device is gone, EINVAL for a static one or a size that is
+   *   no multiple of the alignment and of 2 MiB, EBUSY while a driver has it, or it is used and
+   *   nobody waits; ENOSPC; as `bind`, with the size changed
    */
   resize(bytes: number, { whenBusy }: ResizeOptions = {}): void {
-    this.region.assertChangeable("size");
+    this.#assertChangeable("size");
     const unit = Math.max(this.#align, DAX_UNIT);
     if (!(Number.isSafeInteger(bytes) && bytes >= 0) || bytes % unit !== 0) {
       throw this.#refusal("EINVAL", "size", `${bytes} bytes are no multiple of ${unit}`);
@@ -137,7 +137,7 @@ export class DevDax {
     this.#resized(bytes);
     if (whenBusy !== undefined) this.#waitIdle(whenBusy);
     // Much may have happened meanwhile.
-    this.region.assertChangeable("size");
+    this.#assertChangeable("size");
     const ranges = this.#resized(bytes);
     const { driver, options } = this.#service ?? {};
     this.unbind();
@@ -185,10 +185,10 @@ export class DevDax {
   /**
    * Sets the alignment: 4 KiB, 2 MiB or 1 GiB.
    * @throws EINVAL for others, and where a range does not keep it; EBUSY while a driver has it;
-   *   ENXIO when the region is gone
+   *   ENXIO when the region or the device is gone
    */
   setAlign(align: number): void {
-    this.region.assertChangeable("align");
+    this.#assertChangeable("align");
     this.#assertUnbound("align");
     checkAlignment(this.name, align);
     const wrong = this.#ranges.find(({ start, length }) => start % align > 0 || length % align > 0);
@@ -203,10 +203,10 @@ export class DevDax {
    * Adds a range at an exact place, as the text `start-end` in hexadecimal, `end` being its last
    * address. Linux takes a range off the alignment and does nothing; here that is an error.
    * @throws EINVAL for a text or a range that cannot be, EBUSY for addresses that a device has or
-   *   while a driver has this one, ENXIO when the region is gone
+   *   while a driver has this one, ENXIO when the region or the device is gone
    */
   addMapping(text: string): void {
-    this.region.assertChangeable("mapping");
+    this.#assertChangeable("mapping");
     this.#assertUnbound("mapping");
     const { start, length } = this.#parseMapping(text);
     const unit = Math.max(this.#align, DAX_UNIT);
@@ -230,11 +230,12 @@ export class DevDax {
   /**
    * Has a driver serve it; all of its addresses are claimed under its name.
    * @throws EBUSY when a driver has it, or somebody the addresses; ENXIO for one without memory, or
-   *   when the region is gone; EOPNOTSUPP, EINVAL where the driver cannot serve what there is, or
-   *   is none
+   *   when the region or the device is gone; EOPNOTSUPP, EINVAL where the driver cannot serve what
+   *   there is, or is none
    */
   bind(driver: DaxDriver, options: BindOptions = {}): void {
     if (!this.region.alive) throw this.#refusal("ENXIO", "bind", "its region was removed");
+    this.#assertThere("bind");
     const { drivers = DRIVERS } = this.region.options;
     if (!DRIVERS.includes(driver) || !drivers.includes(driver)) {
       const there = `there is ${drivers.join(", ")}`;
@@ -247,9 +248,11 @@ export class DevDax {
 
   /**
    * Opens the character device.
-   * @throws ENXIO without a driver, EOPNOTSUPP when it is one that offers no mapping
+   * @throws ENXIO without a driver, or when the device is gone; EOPNOTSUPP when its driver offers
+   *   no mapping
    */
   open(): DaxFile {
+    this.#assertThere("open");
     const { driver, dax, pages } = this.#service ?? {};
     if (driver === undefined) throw this.#refusal("ENXIO", "open", "no driver serves it");
     if (dax === undefined || pages === undefined) {
@@ -261,10 +264,11 @@ export class DevDax {
   /**
    * Takes the driver off: no new operation starts, and mappings end. Returns false when there was
    * none.
-   * @throws EBUSY while somebody holds it, uses memory that it gives, or has raw bytes of it that
-   *   cannot be taken back
+   * @throws ENXIO when the device is gone; EBUSY while somebody holds it, uses memory of it,
+   *   or has raw bytes of it that cannot be taken back
    */
   unbind(): boolean {
+    this.#assertThere("unbind");
     const service = this.#service;
     if (service === undefined) return false;
     const { dax, pages, memory } = service;
@@ -387,6 +391,18 @@ export class DevDax {
     }
     const detail = `"${text.slice(0, 64)}" is no range such as 140000000-14fffffff`;
     throw this.#refusal("EINVAL", "mapping", detail);
+  }
+
+  /** A deleted device has no memory to deal with: others may have what it would take. */
+  #assertThere(syscall: string): void {
+    if (this.region.devices.includes(this)) return;
+    const there = this.region.devices.map(({ name }) => name).join(", ");
+    throw this.#refusal("ENXIO", syscall, `it was deleted; its region has ${there}`);
+  }
+
+  #assertChangeable(syscall: string): void {
+    this.region.assertChangeable(syscall);
+    this.#assertThere(syscall);
   }
 
   #assertUnbound(syscall: string): void {

@@ -15,8 +15,10 @@ import type { DaxHolder } from "../dax/operations.ts";
 import { DeviceMapper } from "../dm/device-mapper.ts";
 import type { Brd } from "../drivers/brd.ts";
 import type { DaxRegion } from "../drivers/dax-region.ts";
+import type { Dcssblk } from "../drivers/dcssblk.ts";
 import type { DevDax } from "../drivers/device-dax.ts";
 import type { Pmem, RemoveOptions } from "../drivers/pmem.ts";
+import type { RamDevice } from "../drivers/ram-device.ts";
 import type { Environment } from "../lib/environment.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import { givenText } from "../lib/given.ts";
@@ -44,6 +46,15 @@ import type { DmDescription } from "./mapped.ts";
 import { type MemoryFailure, memoryFailure, scrubTargetsOf } from "./memory-failure.ts";
 import type { Slot } from "./slot.ts";
 import type { SpecialDevices } from "./special-devices.ts";
+import type { SpecialDisk } from "./special-disk.ts";
+
+/** How devices end whose drivers are not the machine's to take off. */
+const ENDS: Readonly<Partial<Record<MachineDevice["kind"], string>>> = {
+  brd: "RAM disks end with the machine",
+  partition: "name its disk",
+  mapped: "remove it by machine.mapper",
+  "device-dax": "bind and unbind it by machine.devDax(name)",
+};
 
 /** What booting puts together. */
 export interface MachineParts {
@@ -198,21 +209,26 @@ export class Machine {
     return attached;
   }
 
-  /** Attaches the driver to one slot, by its name. @throws ENODEV, and what refuses it */
-  enable(name: string): Pmem {
+  /**
+   * Attaches the driver to one slot, by its name, or to a disk of axonram or dcssblk.
+   * @throws ENODEV; EOPNOTSUPP for a device of another kind; and what refuses it
+   */
+  enable(name: string): Pmem | RamDevice | Dcssblk {
     this.#assertRunning("enable");
-    return this.#slot("enable", name).attach();
+    return this.#driven("enable", name).attach();
   }
 
   /**
-   * Takes the driver off one slot, by its name or its disk's. With `whenIdle` nobody is asked, as
-   * when a driver is unbound: filesystems bring home what they can, mappings end, and every later
-   * access is ENXIO; it is called when the last user has left, and the slot can be enabled again.
-   * @throws ENODEV; EBUSY while in use, unless `whenIdle` is given
+   * Takes the driver off one slot, by its name or its disk's, or off a disk of axonram or dcssblk.
+   * With `whenIdle` nobody is asked, as when a driver is unbound: filesystems bring home what they
+   * can, mappings end, and every later access is ENXIO; it is called when the last user has left,
+   * and the slot can be enabled again.
+   * @throws ENODEV; EOPNOTSUPP for a device of another kind; EBUSY while in use, unless `whenIdle`
+   *   is given
    */
   disable(name: string, options: RemoveOptions = {}): boolean {
     this.#assertRunning("disable");
-    return this.#slot("disable", name).detach(options);
+    return this.#driven("disable", name).detach(options);
   }
 
   /** The firmware's scrub of all devices' memory; what it clears is no bad block any more. */
@@ -385,14 +401,17 @@ export class Machine {
     throw new DaxError("EOPNOTSUPP", { syscall: "claim", path: name, detail });
   }
 
-  #slot(verb: string, name: string): Slot {
-    const found = this.slots.find((slot) => slot.name === name || slot.pmem?.name === name);
+  /** What has a driver that can be taken off. */
+  #driven(verb: string, name: string): Slot | SpecialDisk {
+    const { special } = this.#parts;
+    const slot = this.slots.find((one) => one.name === name || one.pmem?.name === name);
+    const found = slot ?? special.disk(name);
     if (found !== undefined) return found;
-    throw unknown(
-      verb,
-      name,
-      this.slots.map((slot) => slot.name),
-    );
+    const other = this.devices().find((device) => device.name === name);
+    const known = [...this.slots.map((one) => one.name), ...special.diskNames];
+    if (other === undefined) throw unknown(verb, name, known);
+    const detail = `it is a device of kind ${other.kind}; ${ENDS[other.kind] ?? ""}`;
+    throw new DaxError("EOPNOTSUPP", { syscall: verb, path: name, detail });
   }
 
   #assertRunning(syscall: string): void {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type BlockDevice, SECTOR_SIZE } from "../block/block-device.ts";
+import type { BlockDevice } from "../block/block-device.ts";
 import { DaxDisk } from "../block/dax-disk.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
 import type { DaxHosts } from "../dax/hosts.ts";
@@ -27,6 +27,7 @@ import type {
 import { mappedAs } from "./machine-disks.ts";
 import type { MachineDevice } from "./machine.ts";
 import { DescriptionError } from "./shape.ts";
+import { SpecialDisk } from "./special-disk.ts";
 
 /** Where such memory lies. */
 export interface PlacedSpecial {
@@ -62,14 +63,6 @@ export const DAX_MODES: Readonly<Record<DaxDriver, DaxMode>> = {
   fsdev_dax: "fsdev",
   kmem: "system-ram",
 };
-
-/** A disk of volatile memory at an address. */
-interface SpecialDisk {
-  readonly kind: "axonram" | "dcssblk";
-  readonly disk: BlockDevice;
-  readonly dax: DaxDevice;
-  readonly physicalStart: number;
-}
 
 /** Devices of a machine that are made once, when it boots. */
 export class SpecialDevices {
@@ -114,7 +107,17 @@ export class SpecialDevices {
 
   /** Dax devices of disks, which somebody may hold or use. */
   get daxOwners(): readonly { readonly name: string; readonly dax: DaxDevice }[] {
-    return this.#disks.map(({ disk, dax }) => ({ name: disk.name, dax }));
+    return this.#disks.flatMap(({ served }) => served ?? []);
+  }
+
+  /** A disk by its name, with or without its driver. @internal */
+  disk(name: string): SpecialDisk | undefined {
+    return this.#disks.find((disk) => disk.name === name);
+  }
+
+  /** Names of disks, with or without their drivers. @internal */
+  get diskNames(): readonly string[] {
+    return this.#disks.map(({ name }) => name);
   }
 
   /** Binds the devices that are bound to nothing as they were described. */
@@ -139,13 +142,15 @@ export class SpecialDevices {
   /** Takes all drivers off. @throws EBUSY while a device is in use */
   shutdown(): void {
     for (const device of this.daxDevices) device.unbind();
-    for (const { dax } of this.#disks) dax.kill();
+    // Raw arrays that nobody can take back keep no machine up.
+    for (const disk of this.#disks) disk.detach({ whenIdle: () => {} });
   }
 
   /** Every disk with what describes it: device-dax is one while it serves filesystems. */
   *disks(): Generator<readonly [BlockDevice, (device: BlockDevice) => MachineDevice]> {
     for (const each of this.#disks) {
-      if (each.dax.alive) yield [each.disk, (device) => describeDisk(device, each)];
+      const { served } = each;
+      if (served !== undefined) yield [served.disk, (device) => each.describe(device)];
     }
     for (const device of this.daxDevices) {
       const { dax, driver } = device;
@@ -237,13 +242,14 @@ function cachingOf(served: DevDax["served"]): CachedRange[] {
   );
 }
 
-function makeBank({ start, length }: AddressRange, index: number, context: SpecialContext) {
+function makeBank(range: AddressRange, index: number, context: SpecialContext): SpecialDisk {
   const name = `axonram${index}`;
-  context.resources.request({ start, length }, name);
-  const options = { start: 0, length: Number(length), physicalStart: Number(start) };
-  const media = memoryOf(Number(length), context);
-  const { disk, dax } = createAxonram({ name, media, ...options, hosts: context.hosts });
-  return { kind: "axonram", disk, dax, physicalStart: Number(start) } as const;
+  const { resources, hosts } = context;
+  const length = Number(range.length);
+  const media = memoryOf(length, context);
+  const options = { name, media, start: 0, length, physicalStart: Number(range.start), hosts };
+  const make = () => createAxonram(options);
+  return new SpecialDisk({ name, kind: "axonram", ranges: [range], resources, hosts, make });
 }
 
 function makeSegmented(
@@ -253,9 +259,9 @@ function makeSegmented(
   context: SpecialContext,
 ): SpecialDisk {
   const name = `dcssblk${index}`;
+  const { resources, hosts } = context;
   let at = 0;
   const placed = ranges.map(({ start, length }, i) => {
-    context.resources.request({ start, length }, name);
     const segment = {
       type: segments[i]?.type ?? "SW",
       start: at,
@@ -266,8 +272,8 @@ function makeSegmented(
     return segment;
   });
   const media = memoryOf(at, context);
-  const { disk, dax } = createDcssblk({ name, media, segments: placed, hosts: context.hosts });
-  return { kind: "dcssblk", disk, dax, physicalStart: placed[0]?.physicalStart ?? 0 };
+  const make = () => createDcssblk({ name, media, segments: placed, hosts });
+  return new SpecialDisk({ name, kind: "dcssblk", ranges, resources, hosts, make });
 }
 
 function memoryOf(length: number, { backings }: SpecialContext): RamMedia {
@@ -282,22 +288,4 @@ function memoryOf(length: number, { backings }: SpecialContext): RamMedia {
     modelled: undefined,
   });
   return media;
-}
-
-function describeDisk(device: BlockDevice, { kind, physicalStart }: SpecialDisk): MachineDevice {
-  const size = device.sectors * SECTOR_SIZE;
-  return {
-    name: device.name,
-    kind,
-    parent: undefined,
-    size,
-    readOnly: device.readOnly,
-    number: undefined,
-    physicalStart,
-    writeCache: false,
-    domains: [{ start: 0, length: size, domain: "volatile" }],
-    namespace: undefined,
-    backing: "ram",
-    file: undefined,
-  };
 }

@@ -124,6 +124,21 @@ describe("iomem and list", () => {
     expect(run("list", "--brd", "16M")).toMatchObject({ status: 0, stdout: "" });
   });
 
+  test("list says which devices a machine refused to make", () => {
+    const made = "brd: 32M\ndm: [{ name: m, table: 0 65536 linear ram0 0 }]\n";
+    writeFileSync(join(cwd, "refused.yaml"), made.replace("ram0", "ram9"));
+    const { status, stdout, stderr } = run("list", "--mapped", "refused.yaml");
+    expect({ status, stdout }).toEqual({ status: 1, stdout: "[]\n" });
+    expect(stderr).toMatch(/^daxkit list: E[A-Z]+: .*ram9/u);
+    writeFileSync(join(cwd, "made.yaml"), made);
+    expect(run("list", "--mapped", "made.yaml")).toMatchObject({ status: 0, stderr: "" });
+    const kmem = "dax: [{ size: 1G, targetNode: -1, devices: [{ mode: system-ram }] }]\n";
+    writeFileSync(join(cwd, "kmem.yaml"), kmem);
+    const devices = run("list", "-Xi", "kmem.yaml");
+    expect([devices.status, JSON.parse(devices.stdout)]).toMatchObject([1, [{}]]);
+    expect(devices.stderr).toContain("dax0.0");
+  });
+
   test.each([
     [["iomem"], "usage: give a machine file, or flags"],
     [["iomem", "machine.yaml", "--brd", "1M"], "usage: give a machine file or flags, not both"],

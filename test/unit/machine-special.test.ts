@@ -146,6 +146,96 @@ test("[1.3] raw mappings of disks can be forbidden, those of device-dax are what
   expect(machine.map("dax0.0").getUint8(0)).toBe(0);
 });
 
+test("[0.28] a device that was deleted is gone for whoever still has it", () => {
+  const machine = bootMachine({ dax: { size: "8M", devices: { size: "4M" } } });
+  const [region] = machine.daxRegions;
+  const device = region?.create();
+  if (region === undefined || device === undefined) throw new Error("the machine has one");
+  region.delete(device.name);
+  for (const verb of [
+    () => device.resize(2 * MIB),
+    () => device.resize(2 * MIB, { whenBusy: () => false }),
+    () => device.setAlign(4096),
+    () => device.addMapping("100000000-1001fffff"),
+    () => device.bind("device_dax"),
+    () => device.open(),
+    () => device.unbind(),
+  ]) {
+    expect(codeOf(verb)).toBe("ENXIO");
+  }
+  expect(() => device.resize(2 * MIB)).toThrow("it was deleted; its region has dax0.0");
+  expect([device.size, device.driver, region.availableSize]).toEqual([0, undefined, 4 * MIB]);
+  // What it would have taken is whole, for others.
+  const first = machine.devDax("dax0.0");
+  first.resize(8 * MIB, { whenBusy: () => false });
+  expect([first.driver, first.size]).toEqual(["device_dax", 8 * MIB]);
+  machine.shutdown();
+});
+
+describe("drivers of disks", () => {
+  test.each(["axonram0", "dcssblk0"])("[2.45] %s is taken off and put on again", (name) => {
+    const segments = [
+      { type: "SW", size: "4M" },
+      { type: "EW", size: "4M" },
+    ] as const;
+    const machine = bootMachine({ axonram: "16M", dcssblk: { segments } });
+    const before = machine.devices();
+    const map = machine.iomem();
+    const page = noise(3, 4096);
+    machine.disk(name).write(8, page);
+    const { dax } = machine.disk(name);
+    dax?.device.enter();
+    expect(() => machine.disable(name)).toThrow("close them, or disable with whenIdle");
+    expect(machine.devices()).toEqual(before);
+    dax?.device.exit();
+    expect(machine.disable(name)).toBe(true);
+    expect(machine.disable(name)).toBe(false);
+    expect(codeOf(() => machine.disk(name))).toBe("ENODEV");
+    expect(machine.iomem()).not.toContain(name);
+    expect(machine.enable(name).name).toBe(name);
+    expect(machine.enable(name)).toBe(machine.enable(name));
+    expect(machine.devices()).toEqual(before);
+    expect(machine.iomem()).toBe(map);
+    const read = new Uint8Array(4096);
+    machine.disk(name).read(8, read);
+    same(read, page);
+    machine.shutdown();
+  });
+
+  test("[2.45] with whenIdle nobody is asked, and the addresses wait for the last user", () => {
+    const machine = bootMachine({ axonram: "16M" });
+    const mapping = machine.map("axonram0", { access: "write" });
+    const { dax } = machine.disk("axonram0");
+    let idle = 0;
+    dax?.device.enter();
+    machine.disable("axonram0", { whenIdle: () => idle++ });
+    expect(codeOf(() => mapping.setUint8(0, 1))).toBe("ENXIO");
+    expect([idle, codeOf(() => machine.enable("axonram0"))]).toEqual([0, "EBUSY"]);
+    dax?.device.exit();
+    expect(idle).toBe(1);
+    mapping.unmap();
+    expect(machine.enable("axonram0").dax.alive).toBe(true);
+    machine.shutdown();
+  });
+
+  test("devices of other kinds say who takes them off", () => {
+    const machine = bootMachine({ brd: "16M", dax: { size: "1G" }, pmem: [{ size: "64M" }] });
+    machine.mapper.create("all", "0 131072 linear pmem1 0");
+    for (const [name, why] of [
+      ["ram0", "RAM disks end with the machine"],
+      ["dax0.0", "machine.devDax(name)"],
+      ["mapper/all", "machine.mapper"],
+    ] as const) {
+      for (const verb of [() => machine.disable(name), () => machine.enable(name)]) {
+        expect(codeOf(verb)).toBe("EOPNOTSUPP");
+        expect(verb).toThrow(why);
+      }
+    }
+    expect(codeOf(() => machine.disable("axonram0"))).toBe("ENODEV");
+    machine.shutdown();
+  });
+});
+
 describe("what cannot be", () => {
   test.each<[MachineInput, string]>([
     [{ dax: { size: "3M" } }, "dax[0].size"],

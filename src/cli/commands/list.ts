@@ -3,8 +3,11 @@
  *
  * @module
  */
-import { STATUS_OK, command } from "../command.ts";
+import type { Machine } from "../../machine/machine.ts";
+import { STATUS_FINDING, STATUS_OK, command } from "../command.ts";
+import { oneLine } from "../errors.ts";
 import { MACHINE_OPERAND, MACHINE_OPTIONS, withMachine } from "../machines.ts";
+import type { Terminal } from "../terminal.ts";
 
 export const list = command({
   name: "list",
@@ -13,6 +16,8 @@ export const list = command({
     "Boots the machine and prints what 'ndctl list' prints of one like it, with the same " +
       "options, keys and order. The output is JSON in any case. Without -B, -D or -R it lists " +
       "namespaces; if there is nothing to list it prints nothing.",
+    "A device that --device-dax or --mapped would list, and that the machine refused to make, is " +
+      "named on standard error.",
   ],
   json: "document",
   operands: [MACHINE_OPERAND],
@@ -43,6 +48,7 @@ export const list = command({
       text: "names of disks, for a script",
     },
   ],
+  statuses: { 1: "with --device-dax or --mapped, a device was refused" },
   async run(invocation) {
     const { values, out } = invocation;
     const { ndctlList, listText } = await import("../../machine/list.ts");
@@ -62,17 +68,23 @@ export const list = command({
       const { "media-errors": mappings } = values;
       return withMachine(invocation, (machine) => {
         out.text(listText(daxctlList(machine, { regions, idle, human, mappings })));
-        return STATUS_OK;
+        return tellRefused(machine, invocation.terminal);
       });
     }
     const { describeMapped } = await import("../../dm/description.ts");
     return withMachine(invocation, (machine) => {
       if (values.mapped) {
         out.json(machine.mapper.devices.map(describeMapped));
-        return STATUS_OK;
+        return tellRefused(machine, invocation.terminal);
       }
       out.text(listText(ndctlList(machine, options)));
       return STATUS_OK;
     });
   },
 });
+
+/** What is missing in a list would be taken for what nobody asked for. */
+function tellRefused({ unmapped }: Machine, terminal: Terminal): number {
+  for (const { error } of unmapped) terminal.message(oneLine(error));
+  return unmapped.length > 0 ? STATUS_FINDING : STATUS_OK;
+}
