@@ -14,7 +14,9 @@ const BLOCK = /(<!-- shapes -->\n)([\s\S]*?)(\n<!-- \/shapes -->)/u;
 /** What is shown: a heading in words, the file, and the interfaces or class in it. */
 const SHAPES = [
   ["`random` and `clock`", "src/lib/environment.ts", ["Timespec", "Environment"]],
-  ["`mapping(path)`", "src/media/mapping.ts", ["Mapping"]],
+  ["`mapping(path, options)`", "src/vfs/mapping.ts", ["Mapping"]],
+  ["", "src/dax/checked-memory.ts", ["CheckedMemory"]],
+  ["", "src/vfs/map-options.ts", ["MapOptions"]],
   ["A verdict: `kind` tells which", "src/crash/verdict.ts", ["Survived", "Lost"]],
   ["… of programs on files", "src/node/prove/volume-verdict.ts", ["VolumeSurvived", "VolumeLost"]],
   ["… of both, however they ended", "src/crash/verdict.ts", ["Measure"]],

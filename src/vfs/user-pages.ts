@@ -40,9 +40,9 @@ export interface UserPage {
 /** Pages that stay where they are until they are released. */
 export interface PinnedPages {
   readonly pages: readonly UserPage[];
-  /** Loads from the pages, in their order; returns the bytes. */
+  /** Loads from the pages, in their order; returns the bytes. @throws EFAULT once released */
   load(target: Uint8Array): number;
-  /** Puts bytes into the pages, in their order, as a device does; returns how many. */
+  /** Puts bytes there, in their order, as a device does; returns how many. @throws as `load` */
   store(source: Uint8Array): number;
   /** Idempotent. */
   release(): void;
@@ -107,6 +107,7 @@ function pinned(held: readonly Held[], releaseFile: () => void): PinnedPages {
   const pages = held.map(({ page }) => page);
   let live = true;
   const each = (bytes: Uint8Array, move: (page: UserPage, part: Uint8Array) => void): number => {
+    if (!live) throw released();
     let done = 0;
     for (const page of pages) {
       const part = bytes.subarray(done, done + page.length);
@@ -126,6 +127,11 @@ function pinned(held: readonly Held[], releaseFile: () => void): PinnedPages {
       for (const { release } of held) release();
     },
   };
+}
+
+/** The pages may be somebody else's by now. */
+function released(): DaxError {
+  return new DaxError("EFAULT", { syscall: "pin_user_pages", detail: "the pin was released" });
 }
 
 /**

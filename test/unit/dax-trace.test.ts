@@ -1,7 +1,7 @@
 /**
  * Dax trace events in files: as lines of JSON, and as Perfetto opens them.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { type DaxTraceEvent, daxTrace, traceDaxTo } from "../../src/dax/trace-events.ts";
 import { daxTraceText } from "../../src/dax/trace-text.ts";
@@ -213,4 +213,21 @@ describe("a trace in a file", () => {
     expect(daxTrace.sink).toBe(undefined);
     expect(() => traceDaxToFile("/nowhere/trace.json")).toThrow(/ENOENT/u);
   });
+});
+
+test("what is no trace is not written over", () => {
+  const image = scratch();
+  writeFileSync(image, "an image of something");
+  expect(() => traceDaxToFile(image)).toThrow(/^EEXIST.*it holds something that is no trace/u);
+  expect(readFileSync(image, "latin1")).toBe("an image of something");
+  for (const name of ["trace.json", "trace.jsonl"]) {
+    const path = scratch(undefined, name);
+    for (const dev of ["a longer name of a device", "b"]) {
+      const file = traceDaxToFile(path);
+      daxTrace.sink?.({ point: "dax_writeback_one", fields: { dev, ino: 1, pgoff: 2, pglen: 3 } });
+      file.close();
+      expect(readFileSync(path, "latin1")).toContain(`"dev":"${dev}"`);
+    }
+    expect(readFileSync(path, "latin1")).not.toContain("longer");
+  }
 });
