@@ -212,7 +212,7 @@ export class Mapping extends CheckedMemory implements MountUser {
     if (this.#options.sync === true) this.#space.persist(from, length);
     else {
       this.#space.writeBackEntries(...pagesAround(from, length));
-      this.#writing.sync("data");
+      this.#writing.sync("data", { offset: from, length });
     }
   }
 

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { prove as proveMemory } from "../../src/crash/prove.ts";
+import type { Mapping } from "../../src/vfs/mapping.ts";
 import {
   type VolumeProof,
   type VolumeVerdict,
@@ -237,4 +238,38 @@ test("a machine is described by the words that there are", async () => {
   const memory = { name: "x", size: 64, workload() {}, check: () => true, machin: {} };
   expect(proveMemory(memory)).toMatchObject({ kind: "HarnessBroken" });
   expect(JSON.stringify(proveMemory(memory))).toContain("machin: there is name, size");
+});
+
+describe("a mapping without dax", () => {
+  const stored = Uint8Array.from({ length: 9000 }, (_, i) => (i * 7 + 1) & 255);
+  const flushing = (flush: (mapping: Mapping) => void, length = 9000): VolumeProof => ({
+    setup: ({ fs }) => fs.writeFileSync("/one", new Uint8Array(12_288)),
+    workload: ({ mapping, ack }) => {
+      const one = mapping("/one", { sync: false });
+      one.copyIn(0, stored.subarray(0, length));
+      flush(one);
+      ack("stored");
+    },
+    check: ({ fs, acked }) => {
+      const found = fs.readFileSync("/one").subarray(0, length);
+      const at = found.findIndex((byte, i) => byte !== stored[i]);
+      return acked.length === 0 || at < 0 || `byte ${at} is old`;
+    },
+  });
+
+  test("is durable where msync was asked for", async () => {
+    const model = "ext4-ordered";
+    const part = await prove({ model, ...flushing((one) => one.flush(0, 4096)) });
+    expect(kindsOf(part)).toBe("Lost");
+    expect(told(part)).toMatch(/byte (?:4096|8192) is old/u);
+    for (const [flush, length] of [
+      [(one: Mapping) => one.flush(), 9000],
+      [(one: Mapping) => one.flush(10, 100), 4096],
+      [(one: Mapping) => one.flush(4095, 2), 8000],
+    ] as const) {
+      // oxlint-disable-next-line no-await-in-loop -- one proof after the other
+      expect(kindsOf(await prove({ model, ...flushing(flush, length) }))).toBe("Survived");
+    }
+    expect(kindsOf(await prove({ model, ...flushing(() => {}) }))).toBe("Lost");
+  });
 });

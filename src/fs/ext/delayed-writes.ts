@@ -28,6 +28,7 @@ import type { InodeState } from "./inode-state.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
 import { clearTail, settleCut } from "./tail.ts";
 import { type Backing, WaitingPages, type WaitingRun } from "./waiting-pages.ts";
+import type { FileRange } from "../../vfs/writing.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /** Blocks that may be needed beside those for data: of maps, and what others take meanwhile. */
@@ -102,15 +103,14 @@ export class DelayedWrites {
   }
 
   /**
-   * Brings one file's contents to their blocks. What fails is lost, as in Linux, and nothing else.
+   * Brings one file's contents to their blocks; of a range, those of the pages that it touches.
+   * What fails is lost, as in Linux, and nothing else.
    * @throws ENOSPC, EIO, when all was tried; EROFS, and everything waits on
    */
-  writeOut(state: InodeState): void {
-    const { waiting } = state;
+  writeOut(state: InodeState, range?: FileRange): void {
     this.#writing.assertUsable();
-    this.drop(state);
     let failed: DaxError | undefined;
-    for (const { offset, bytes } of waiting?.runs() ?? []) {
+    for (const { offset, bytes } of this.#take(state, range)) {
       try {
         this.#write(state, bytes, offset);
       } catch (error) {
@@ -119,6 +119,25 @@ export class DelayedWrites {
       }
     }
     if (failed !== undefined) throw failed;
+  }
+
+  #take(state: InodeState, range: FileRange | undefined): Iterable<WaitingRun> {
+    const { waiting } = state;
+    if (waiting === undefined) return [];
+    if (range === undefined) {
+      this.drop(state);
+      return waiting.runs();
+    }
+    const blocks = Math.max(1, PAGE_SIZE / this.#blockSize);
+    const border = blocks * this.#blockSize;
+    const first = Math.floor(range.offset / border) * blocks;
+    const stop = Math.ceil((range.offset + range.length) / border) * blocks;
+    let taken: WaitingRun[] = [];
+    this.#track(waiting, () => {
+      taken = waiting.takeWithin(first, stop);
+    });
+    if (waiting.count === 0) this.drop(state);
+    return taken;
   }
 
   /** All of them; returns the first error, of which who syncs its file will hear, too. */

@@ -10,6 +10,7 @@ import type { Inode } from "../../vfs/filesystem.ts";
 import type {
   AttributeChange,
   FallocateMode,
+  FileRange,
   InodeWriting,
   NewFile,
   RenameOptions,
@@ -140,10 +141,10 @@ export class ExtInodeWriting implements InodeWriting {
     });
   }
 
-  sync(how: "all" | "data"): void {
+  sync(how: "all" | "data", range?: FileRange): void {
     const { state } = this.#inode;
     this.#writing.assertUsable();
-    this.#writeOut(state);
+    this.#writeOut(state, range);
     this.#tellError(state);
     const transaction = how === "all" ? state.transaction : state.dataTransaction;
     if (this.#writing.syncedAlone(state, transaction)) return;
@@ -212,8 +213,8 @@ export class ExtInodeWriting implements InodeWriting {
     return false;
   }
 
-  #writeOut(state: InodeState): void {
-    if (state.waiting !== undefined) this.#writing.delayed?.writeOut(state);
+  #writeOut(state: InodeState, range?: FileRange): void {
+    if (state.waiting !== undefined) this.#writing.delayed?.writeOut(state, range);
   }
 
   /** Once, what became of contents that others had written out. @throws EIO, ENOSPC */

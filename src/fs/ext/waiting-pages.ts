@@ -119,6 +119,12 @@ export class WaitingPages {
     return { offset: block * this.#blockSize + from, bytes: bytes.subarray(from, to) };
   }
 
+  /** As `take`, of all blocks from `first` and before `stop`, in their order. */
+  takeWithin(first: number, stop: number): WaitingRun[] {
+    const blocks = [...this.#pages.keys()].filter((block) => block >= first && block < stop);
+    return blocks.toSorted((a, b) => a - b).flatMap((block) => this.take(block) ?? []);
+  }
+
   /** Forgets what lies behind so many bytes. */
   cut(size: number): void {
     const limit = Math.ceil(size / this.#blockSize);
