@@ -8,6 +8,7 @@ import { copyOf } from "../../src/lib/memory.ts";
 import { claimRange } from "../../src/platform/claim.ts";
 import { ResourceTree } from "../../src/platform/resources.ts";
 import { Prng } from "../../src/lib/prng.ts";
+import { pmemOf } from "../support/block-devices.ts";
 import { codeOf, noise } from "../support/bytes.ts";
 import { type FakeDax, fakeDax } from "../support/dax-fakes.ts";
 import { mapperOver } from "../support/mapped.ts";
@@ -190,4 +191,29 @@ describe("claimed memory", () => {
     expect(codeOf(() => claimRange(top, tree, holder))).toBe("EOPNOTSUPP");
     expect(top.holder).toBe(undefined);
   });
+});
+
+test("[X7] who wants to know of stores is not passed by, above stripes or below others", () => {
+  const [p, q] = [pmemOf(1 << 18, { name: "p" }).pmem, pmemOf(1 << 18, { name: "q" }).pmem];
+  const log = new RamDisk({ name: "log", bytes: new Uint8Array(1 << 20) });
+  const { mapper } = mapperOver({ p: p.disk, q: q.disk, log });
+  mapper.create("stripes", "0 512 striped 2 8 p 0 q 0");
+  const logged = mapper.create("logged", "0 512 log-writes /dev/mapper/stripes log");
+  mapper.create("over", "0 256 linear /dev/mapper/logged 256\n256 256 linear /dev/mapper/logged 0");
+  const top = mapper.create("top", "0 512 linear /dev/mapper/over 0").dax?.device;
+  if (top === undefined) throw new Error("no dax");
+  // Pages of both halves in turn, so that no run is met twice in a row.
+  for (let i = 0; i < 64; i++) {
+    top.copyFromIter((i * 37) % 64, 0, [new Uint8Array(4096).fill(i + 1)]);
+  }
+  top.fence();
+  expect(logged.active?.placed[0]?.target.status()).toMatch(/^65 /u);
+  const page = new Uint8Array(4096);
+  for (let i = 0; i < 64; i++) {
+    const at = (i * 37) % 64;
+    const under = (at + 32) % 64;
+    const on = under % 2 === 0 ? p.disk : q.disk;
+    on.read((under >> 1) * 8, page);
+    expect([at, page[0], page[4095]]).toEqual([at, i + 1, i + 1]);
+  }
 });
