@@ -12,6 +12,7 @@
 import { DaxError, assert } from "../lib/errno.ts";
 import { type Memory, fill } from "../lib/memory.ts";
 import type { DaxDevice } from "./dax-device.ts";
+import { absenceOf } from "./old-devices.ts";
 
 /** Bytes of a descriptor. */
 const DESCRIPTOR = 64;
@@ -130,12 +131,17 @@ export interface PageMapMemory {
 
 /**
  * Gives a device descriptors, all of them new: in ordinary memory unless other memory is handed in.
- * @throws EBUSY when it has some already, EINVAL where there is no room for them
+ * @throws EBUSY when it has some already, EINVAL where there is no room for them, EOPNOTSUPP for a
+ *   device of Linux 4.1
  */
 export function attachPageMap(device: DaxDevice, where?: PageMapMemory): PageMap {
   if (MAPS.has(device)) {
     const detail = `${device.name} has page descriptors`;
     throw new DaxError("EBUSY", { syscall: "memremap_pages", detail });
+  }
+  const absence = absenceOf(device, "page descriptors of device memory");
+  if (absence !== undefined) {
+    throw new DaxError("EOPNOTSUPP", { syscall: "memremap_pages", detail: absence });
   }
   const bytes = device.pages * DESCRIPTOR;
   const { memory, start } = where ?? { memory: new DataView(new ArrayBuffer(bytes)), start: 0 };

@@ -11,6 +11,7 @@
  * @module
  */
 import { DaxError } from "../lib/errno.ts";
+import { givenText } from "../lib/given.ts";
 import { fill } from "../lib/memory.ts";
 import { DaxDevice } from "./dax-device.ts";
 import { type AccessMode, type DaxOperations, type DaxSpan, PAGE_SIZE } from "./operations.ts";
@@ -33,17 +34,21 @@ const TABLES: Readonly<Record<DaxProfile, readonly DaxOperationName[]>> = {
   modern: ["directAccess", "zeroPageRange", "recoveryWrite"],
 };
 
-/** What the table of operations held. */
+/** What the table of operations held. @throws EINVAL naming the profiles that there are */
 export function operationsIn(profile: DaxProfile): readonly DaxOperationName[] {
-  return TABLES[profile];
+  if (Object.hasOwn(TABLES, profile)) return TABLES[profile];
+  const known = Object.keys(TABLES).join(", ");
+  const detail = `the profiles are ${known}; given was ${givenText(profile)}`;
+  throw new DaxError("EINVAL", { syscall: "profile", detail });
 }
 
 /**
  * The same memory with the operations and the flush of a kernel. Its counters are its own; what it
  * flushes and copies is counted below, too. Refused for `v4.1`, which had no dax device.
- * @throws EOPNOTSUPP
+ * @throws EOPNOTSUPP; EINVAL for another profile
  */
 export function daxAsIn(profile: DaxProfile, device: DaxDevice): DaxDevice {
+  operationsIn(profile);
   if (profile === "v4.1") {
     throw new DaxError("EOPNOTSUPP", {
       syscall: "dax_get_by_host",
@@ -58,14 +63,15 @@ export function daxAsIn(profile: DaxProfile, device: DaxDevice): DaxDevice {
 /**
  * Linux 4.1's `direct_access` of a disk: which memory is at a sector, and how many bytes follow it
  * to the end of the device, whatever was asked for.
- * @throws EOPNOTSUPP in later kernels, EINVAL off page borders, ERANGE past the end (where 4.1
- *   answered a negative length)
+ * @throws EOPNOTSUPP in later kernels, EINVAL for no kernel or off page borders, ERANGE past the
+ *   end (where 4.1 answered a negative length)
  */
 export function directAccessBySector(
   profile: DaxProfile,
   device: DaxDevice,
   sector: number,
 ): { readonly span: DaxSpan; readonly bytes: number } {
+  operationsIn(profile);
   if (profile !== "v4.1") {
     const detail = `Linux ${profile} asks the dax device, by pages`;
     throw new DaxError("EOPNOTSUPP", { syscall: "direct_access", detail });

@@ -5,6 +5,7 @@
  */
 import { type BlockDevice, type QueueLimits, SECTOR_SIZE } from "../block/block-device.ts";
 import type { DaxDevice } from "../dax/dax-device.ts";
+import { absenceOf } from "../dax/old-devices.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { assert } from "../lib/errno.ts";
 import { surely } from "../lib/for-every.ts";
@@ -160,6 +161,10 @@ function daxOf(placed: readonly Placed[], sectors: number): TableDax | { readonl
       ),
     ),
   ];
+  for (const device of devices) {
+    const reason = absenceOf(device, "dax through device-mapper");
+    if (reason !== undefined) return { reason };
+  }
   return {
     routes,
     devices,

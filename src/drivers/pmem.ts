@@ -13,6 +13,7 @@ import { PoisonMap } from "../block/poison-map.ts";
 import { DaxDevice } from "../dax/dax-device.ts";
 import type { DaxHosts } from "../dax/hosts.ts";
 import { MediaRange, type MediaRangeOptions } from "../dax/media-range.ts";
+import { makeOld } from "../dax/old-devices.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { TracedOperations } from "../dax/traced-operations.ts";
 import type { Tracer } from "../lib/environment.ts";
@@ -88,6 +89,7 @@ export class Pmem {
       writeCache: options.writeCache ?? range.needsFence,
       synchronous: isSynchronous(range),
     });
+    if (profile === "v4.1") makeOld(this.dax);
     range.bind(this.dax);
     const disk = new MediaDisk({
       name,

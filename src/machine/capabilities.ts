@@ -88,18 +88,13 @@ function tryIn(
   }
   const machine = bootMachine({ profile, ram: "64M", pmem: [{ size: DISK }, { size: DISK }] });
   try {
-    return tryOn(machine, mode, profile, attempt);
+    return tryOn(machine, mode, attempt);
   } finally {
     machine.shutdown();
   }
 }
 
-function tryOn(
-  machine: Machine,
-  mode: CapabilityMode,
-  profile: KernelProfile,
-  attempt: Attempt,
-): CapabilityCell {
+function tryOn(machine: Machine, mode: CapabilityMode, attempt: Attempt): CapabilityCell {
   const [first, second] = machine.devices();
   const dax = machine.dax(first!.name);
   if (mode === "page-backed") attachPageMap(dax);
@@ -119,7 +114,7 @@ function tryOn(
       const here = cache === undefined ? copiedBy(dax) : copiedThrough(cache);
       return here + copiedBy(other);
     };
-    return outcomeOf(copied, () => attempt.run({ profile, file, otherDax, onDisk }));
+    return outcomeOf(copied, () => attempt.run({ file, otherDax, onDisk }));
   } finally {
     for (const tree of trees) tree.close({ revoke: true, mediaCloses: true });
   }

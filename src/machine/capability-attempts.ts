@@ -6,7 +6,6 @@
  */
 import type { RawMapping } from "../dax/raw-mapping.ts";
 import type { DaxFile } from "../drivers/dax-file.ts";
-import type { KernelProfile } from "../block/device-numbers.ts";
 import { assert } from "../lib/errno.ts";
 import type { Mapping } from "../vfs/mapping.ts";
 import type { OpenFile } from "../vfs/open-file.ts";
@@ -34,7 +33,6 @@ export const ATTEMPT_BYTES = 128 * 1024;
 
 /** A machine, and files on it to try things on. */
 export interface Stage {
-  readonly profile: KernelProfile;
   /** `ATTEMPT_BYTES` of noise, open for reading and writing. */
   readonly file: OpenFile;
   /** As long, on another device with dax. */
@@ -193,25 +191,21 @@ function storePrivately({ file }: Stage): Attempted {
   return { check: () => expectBytes(readAll(file)) };
 }
 
-/** Linux 4.1 filled the page table from descriptors, so that without them it failed. */
-function populate({ file, profile }: Stage): Attempted {
-  if (profile === "v4.1") return pinned(file.map(), false);
+function populate({ file }: Stage): Attempted {
   const mapping = file.map({ populate: "read" });
   return { check: () => expectBytes(loaded(mapping)) };
 }
 
-/** As {@link populate}, which it implies. */
-function lock({ file, profile }: Stage): Attempted {
-  if (profile === "v4.1") return pinned(file.map(), false);
+function lock({ file }: Stage): Attempted {
   const mapping = file.map();
   mapping.mlock();
   return { check: () => expectBytes(loaded(mapping)) };
 }
 
 /** No lock keeps anybody from cutting the file. */
-function truncateUnderLock({ file, profile }: Stage): Attempted {
+function truncateUnderLock({ file }: Stage): Attempted {
   const mapping = file.map();
-  if (profile !== "v4.1") mapping.mlock();
+  mapping.mlock();
   file.truncate(0);
   mapping.getUint8(0);
   return {};

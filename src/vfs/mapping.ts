@@ -20,6 +20,7 @@ import type { DaxDevice } from "../dax/dax-device.ts";
 import type { FaultCounters } from "../dax/fault-counters.ts";
 import { daxRead } from "../dax/file-io.ts";
 import { MappedArea } from "../dax/mapped-area.ts";
+import { absenceOf, assertPopulates } from "../dax/old-devices.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
 import { inCall, writingOf } from "./calls.ts";
@@ -286,6 +287,8 @@ export class Mapping extends CheckedMemory implements MountUser {
     };
     const dax = device.dax?.device;
     if (dax === undefined) return refuse(`MAP_SYNC wants dax, and ${device.name} has none`);
+    const absence = absenceOf(dax, "MAP_SYNC");
+    if (absence !== undefined) refuse(absence);
     if (!dax.synchronous) refuse(`MAP_SYNC: ${dax.name} has no flush that makes durable`);
     const runs = this.#options.lazy === true ? [] : this.#raw.runs;
     // Poison is met by whoever loads it.
@@ -294,6 +297,8 @@ export class Mapping extends CheckedMemory implements MountUser {
   }
 
   #populate(write: boolean, length = this.length): void {
+    const dax = this.inode.filesystem.device.dax?.device;
+    if (dax !== undefined && this.inode.isDax) assertPopulates(dax);
     if (write && this.#writing !== undefined) {
       // All blocks are asked for at once, which is sooner done, or sooner refused, than by pages.
       this.inode.filesystem.freezing?.pass("mlock");

@@ -1,8 +1,11 @@
 /**
  * Dax as kernels of other ages had it, and devices whose drivers lack something.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { DaxDevice } from "../../src/dax/dax-device.ts";
+import { attachPageMap } from "../../src/dax/pages.ts";
 import {
   type DaxProfile,
   daxAsIn,
@@ -11,7 +14,11 @@ import {
   withoutOperations,
 } from "../../src/dax/profiles.ts";
 import type { DaxOperations } from "../../src/dax/operations.ts";
+import { ext } from "../../src/fs/ext/ext.ts";
+import { makeExt } from "../../src/fs/ext/mkfs.ts";
 import { copyOf } from "../../src/lib/memory.ts";
+import { bootMachine } from "../../src/machine/boot.ts";
+import { FileTree } from "../../src/vfs/file-tree.ts";
 import { pmemOf } from "../support/block-devices.ts";
 import { noise } from "../support/bytes.ts";
 import { scatteredDax } from "../support/dax-fakes.ts";
@@ -44,6 +51,70 @@ describe("[0.2] [0.31] the operations of a kernel", () => {
     const all = ["v4.1", ...ages] as const;
     expect(all.filter((age) => operationsIn(age).includes("flush"))).toEqual(["v4.13"]);
     expect(operationsIn("modern")).toEqual(["directAccess", "zeroPageRange", "recoveryWrite"]);
+  });
+
+  test("a kernel that there is not is EINVAL, with those that there are", () => {
+    const { dax } = pmemOf(8 * PAGE).pmem;
+    for (const wrong of ["v9", "toString", undefined, 5] as unknown as DaxProfile[]) {
+      for (const ask of [
+        () => operationsIn(wrong),
+        () => daxAsIn(wrong, dax),
+        () => directAccessBySector(wrong, dax, 0),
+      ]) {
+        const { code, detail } = refusal(ask);
+        expect([code, detail]).toEqual(["EINVAL", expect.stringContaining("v4.1, v4.13, v4.14")]);
+      }
+    }
+  });
+
+  test("[0.2] the page says which kernel has which", () => {
+    const page = readFileSync(join(import.meta.dirname, "../../docs/profiles.md"), "utf8");
+    const rows = page.split("\n").map((line) => line.split("|").map((cell) => cell.trim()));
+    const [, ...columns] = rows.find((row) => row.includes("v4.13"))?.slice(1, -1) ?? [];
+    const names = rows.flatMap(([, first]) => /^`([a-zA-Z]+)`$/u.exec(first ?? "")?.[1] ?? []);
+    const told = columns.map((age, i) => [
+      age,
+      names.filter((name) => rows.some((row) => row[1] === `\`${name}\`` && row[2 + i] === "yes")),
+    ]);
+    const all = ["v4.1", ...ages] as const;
+    const known = all.map((age) => [age, expect.arrayContaining([...operationsIn(age)])]);
+    expect(told).toEqual(known);
+    expect(told.map(([, list]) => list?.length)).toEqual(
+      all.map((age) => operationsIn(age).length),
+    );
+  });
+
+  test("[0.2] [0.39] a machine of Linux 4.1 has not what came later", () => {
+    const table = "0 8192 linear pmem0 0";
+    const description = { pmem: [{ size: "8M" }, { size: "8M" }], dm: [{ name: "md", table }] };
+    const machine = bootMachine({ ...description, profile: "v4.1" });
+    expect(machine.regions).toEqual([]);
+    const mapped = machine.disk("mapper/md");
+    expect(mapped.dax).toBe(undefined);
+    expect(machine.mapper.find("md")?.daxReason).toMatch(/came with 4\.8/u);
+    const sectors = new Uint8Array(512).fill(7);
+    mapped.write(3, sectors);
+    const read = new Uint8Array(512);
+    machine.disk("pmem0").read(3, read);
+    expect(read).toEqual(sectors);
+    expect(refusal(() => attachPageMap(machine.dax("pmem1"))).code).toBe("EOPNOTSUPP");
+    const disk = machine.disk("pmem1");
+    const { environment } = machine;
+    makeExt(disk, { type: "ext4", blockSize: 4096, inodes: 64 }, environment);
+    const tree = new FileTree(ext.mount(disk, { write: true, dax: "always" }, environment));
+    const file = tree.open("/data", { create: true, access: "readwrite" });
+    file.pwrite(noise(3, PAGE), 0);
+    const sync = refusal(() => file.map({ access: "write", sync: true }));
+    expect([sync.code, sync.detail]).toEqual(["EOPNOTSUPP", expect.stringMatching(/4\.15/u)]);
+    expect(refusal(() => file.map({ populate: "read" })).code).toBe("EFAULT");
+    const mapping = file.map({ access: "write" });
+    expect(refusal(() => mapping.mlock()).code).toBe("ENOMEM");
+    // It maps all the same, a page at a time.
+    mapping.setUint8(5, 9);
+    expect(mapping.getUint8(5)).toBe(9);
+    tree.close({ revoke: true });
+    const today = bootMachine(description);
+    expect([today.regions.length, today.disk("mapper/md").dax === undefined]).toEqual([2, false]);
   });
 
   test("[0.39] Linux 4.1 asks disks by sector, and nobody after it does", () => {

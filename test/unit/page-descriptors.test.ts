@@ -331,8 +331,8 @@ describe("[X3] [1.24] what works in which mode is found by trying", () => {
     const refused = daxCapabilities("v4.1").filter((row) => row.cells["page-less"]?.code);
     expect(refused.map(({ api, cells: row }) => [api, row["page-less"]?.code])).toEqual([
       ["MAP_POPULATE", "EFAULT"],
-      ["mlock", "EFAULT"],
-      ["load after truncation, locked", "EFAULT"],
+      ["mlock", "ENOMEM"],
+      ["load after truncation, locked", "ENOMEM"],
       ["vmsplice of a mapping", "EFAULT"],
       ["O_DIRECT from a disk to a mapping", "EFAULT"],
       ["O_DIRECT from a mapping to a disk", "EFAULT"],
@@ -349,7 +349,8 @@ describe("[X3] [1.24] what works in which mode is found by trying", () => {
     const old = cells("v4.1");
     expect(old["vmsplice of a mapping"]).toBe("1 EFAULT");
     expect(old["mmap with MAP_SYNC"]).toBe(undefined);
-    expect([old["mlock"], old["MAP_POPULATE"]]).toEqual(["1 EFAULT", "1 EFAULT"]);
+    expect([old["mlock"], old["MAP_POPULATE"]]).toEqual(["0 ENOMEM", "0 EFAULT"]);
+    expect(old["load after truncation, locked"]).toBe("EFAULT ENOMEM");
     const row = daxCapabilities("v4.1").find(({ api }) => api === "ptrace");
     expect(row?.cells["page-less"]?.why).toMatch(/no page descriptors/u);
   });
