@@ -7,6 +7,7 @@
 import type { Exploration, Findings } from "../../crash/explorer.ts";
 import { DEFAULT_BUDGET } from "../../crash/proof.ts";
 import { sumOf } from "../../crash/tally.ts";
+import type { NotMeasured } from "../../crash/verdict.ts";
 import type { CallPatch } from "./calls.ts";
 import type { FaultNote } from "./faults.ts";
 import type { Misfortune } from "./recovery-faults.ts";
@@ -30,19 +31,28 @@ export interface ScheduleFindings {
   readonly schedules: readonly ScheduleTally[];
 }
 
-/** Runs every schedule, up to the first in which something is lost; a verdict then. */
+/** Once a budget was hit nothing is proved any more: what is lost soon is still looked for. */
+const SHARE_OF_REST = 20;
+
+/**
+ * Runs every schedule, up to the first in which something is lost; a verdict then. `unproved`: what
+ * is known to be the verdict unless one loses something.
+ */
 export async function proveSchedules(
   prover: VolumeProver,
+  unproved?: NotMeasured,
 ): Promise<ScheduleFindings | VolumeVerdict> {
   const schedules: ScheduleTally[] = [];
+  let open = unproved;
   for (const schedule of prover.schedules) {
     // One after the other: the first that loses something ends it.
     // oxlint-disable-next-line no-await-in-loop
     const recording = await prover.record({ schedule });
-    const what = explorationIn(prover, recording, schedule);
+    const whole = explorationIn(prover, recording, schedule);
+    const what = open === undefined ? whole : shortened(whole);
     // oxlint-disable-next-line no-await-in-loop
     const found = await prover.explored(what);
-    if (found.unmeasurable !== undefined) return prover.notMeasured(found.unmeasurable);
+    if (found.unmeasurable !== undefined) return open ?? prover.notMeasured(found.unmeasurable);
     if (found.failure !== undefined) {
       return prover.lost({ recording, what, schedule }, found, found.failure);
     }
@@ -50,11 +60,16 @@ export async function proveSchedules(
     const { name, words } = schedule;
     if (found.cut) {
       const why = `when ${words}: the budget of ${what.budget.leaves} leaves was hit`;
-      return { ...prover.notMeasured(why), share: { covered, space } };
+      open ??= { ...prover.notMeasured(why), share: { covered, space } };
     }
     schedules.push({ name, words, space, leaves, crashPoints });
   }
-  return { schedules };
+  return open ?? { schedules };
+}
+
+function shortened(what: Exploration): Exploration {
+  const leaves = Math.ceil(what.budget.leaves / SHARE_OF_REST);
+  return { ...what, budget: { ...what.budget, leaves } };
 }
 
 /** What is explored of a recording in a schedule; `undefined`: of the program as it is. */

@@ -239,8 +239,8 @@ export class VolumeProver {
     if (found.unmeasurable !== undefined) return this.notMeasured(found.unmeasurable);
     if (found.failure !== undefined) return this.lost({ recording, what }, found, found.failure);
     const unproved = this.#unproved(what, found, content);
-    if (unproved !== undefined) return unproved;
-    const schedules = await proveSchedules(this);
+    if (unproved !== undefined && !found.cut) return unproved;
+    const schedules = await proveSchedules(this, unproved);
     if ("kind" in schedules) return schedules;
     const faults = await proveFaults(this, recording);
     if ("kind" in faults) return faults;
