@@ -99,6 +99,8 @@ export class MediaDisk implements BlockDevice {
     checkWritable(this);
     checkSectors(this, "write_zeroes", sector, sectors);
     const [offset, length] = [sector * SECTOR_SIZE, sectors * SECTOR_SIZE];
+    // Of a partition that is frozen nothing changes by way of its disk either.
+    this.#device.gate?.pass(offset, length, "write_zeroes");
     this.#heal("write_zeroes", offset, length);
     this.#range.zero(offset, length);
     this.poison.forget(offset, length);
@@ -136,6 +138,7 @@ export class MediaDisk implements BlockDevice {
   }
 
   #store(offset: number, source: Uint8Array): void {
+    this.#device.gate?.pass(offset, source.length, "write");
     this.#heal("write", offset, source.length);
     this.#device.counters.copiedIn += this.#range.write(offset, [source]);
     this.poison.forget(offset, source.length);
