@@ -7,6 +7,7 @@
 import type { DaxRange } from "../dax/iomap.ts";
 import { PAGE_SIZE } from "../dax/operations.ts";
 import { DaxError, isDaxError } from "../lib/errno.ts";
+import { givenText } from "../lib/given.ts";
 import { type BlockDevice, SECTOR_SIZE } from "./block-device.ts";
 import { Partition } from "./partition.ts";
 
@@ -15,8 +16,17 @@ export type DaxCapability =
   | { readonly capable: true; readonly range: DaxRange }
   | { readonly capable: false; readonly reason: string };
 
-/** Whether a filesystem with blocks of `blockSize` bytes can reach `device` by dax. */
+/**
+ * Whether a filesystem with blocks of `blockSize` bytes can reach `device` by dax.
+ * @throws EINVAL for what is no device
+ */
 export function daxCapability(device: BlockDevice, blockSize: number): DaxCapability {
+  const isDevice = typeof (device as BlockDevice | undefined)?.sectors === "number";
+  if (!isDevice || !Number.isSafeInteger(blockSize)) {
+    const given = `given were ${givenText(device)} and ${givenText(blockSize)}`;
+    const detail = `it takes a block device and bytes of a block; ${given}`;
+    throw new DaxError("EINVAL", { syscall: "dax_supported", detail });
+  }
   const { name, dax } = device;
   if (blockSize !== PAGE_SIZE) {
     return no(`${name}: blocks of ${blockSize} bytes are not pages of ${PAGE_SIZE}`);

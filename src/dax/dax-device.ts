@@ -10,7 +10,7 @@
  * @module
  */
 import { DaxError, assert, isDaxError } from "../lib/errno.ts";
-import { copyIn, fill } from "../lib/memory.ts";
+import { type Memory, copyIn, fill } from "../lib/memory.ts";
 import type { Stitched } from "../media/media.ts";
 import {
   type AccessMode,
@@ -86,6 +86,9 @@ export class DaxDevice {
   /** There while any of its bytes stand still; `RawFreeze` sees to it. @internal */
   gate: StoreGate | undefined;
   readonly #operations: DaxOperations;
+  /** The memory of the last answer and its bytes, which cost more to ask for than a translation. */
+  #memory: Memory | undefined;
+  #memorySize = 0;
   #state: "alive" | "dying" | "dead" = "alive";
   #holder: DaxHolder | undefined;
   #users = 0;
@@ -125,7 +128,8 @@ export class DaxDevice {
   /**
    * Aliases memory: which of it backs `pages` pages from `pgoff`? The answer may be shorter, and
    * every caller loops.
-   * @throws ENXIO when dead, EINVAL for fewer than one page, ERANGE past the end, EHWPOISON
+   * @throws ENXIO when dead, EINVAL for fewer than one page, ERANGE past the end, EHWPOISON, EIO
+   *   for a driver that answers what cannot be
    */
   directAccess(pgoff: number, pages: number, mode: AccessMode = "access"): DaxSpan {
     if (this.#state === "dead") this.#refuseDead("direct_access");
@@ -135,7 +139,7 @@ export class DaxDevice {
     }
     this.counters.directAccess++;
     const span = this.#operations.directAccess(pgoff, pages, mode);
-    if (span.pages >= 1 && span.pages <= pages) return span;
+    if (this.#isAnswer(span, pages)) return span;
     return this.#clamp(span, pgoff, pages);
   }
 
@@ -333,11 +337,34 @@ export class DaxDevice {
     this.flush(pgoff, within, run);
   }
 
-  #clamp(span: DaxSpan, pgoff: number, pages: number): DaxSpan {
-    if (span.pages > pages) return { ...span, pages };
-    throw new DaxError("ERANGE", {
+  /** Whether a driver's answer is whole pages of memory that is there. */
+  #isAnswer(span: DaxSpan | undefined, asked: number): boolean {
+    if (!span) return false;
+    const { memory, start, pages } = span;
+    if (memory !== this.#memory) {
+      const size = memory?.byteLength;
+      if (size === undefined) return false;
+      this.#memory = memory;
+      this.#memorySize = size;
+    }
+    const whole = Number.isSafeInteger(start) && Number.isSafeInteger(pages);
+    const fits = start >= 0 && start + pages * PAGE_SIZE <= this.#memorySize;
+    return whole && fits && pages >= 1 && pages <= asked;
+  }
+
+  /** Of an answer that is longer than the question, what was asked for; no driver is trusted. */
+  #clamp(span: DaxSpan | undefined, pgoff: number, pages: number): DaxSpan {
+    const clamped = span && span.pages > pages ? { ...span, pages } : span;
+    if (clamped && this.#isAnswer(clamped, pages)) return clamped;
+    const found = clamped?.pages;
+    const size = clamped?.memory?.byteLength;
+    const isNothing = typeof found === "number" && !(found >= 1);
+    const what = isNothing
+      ? "nothing"
+      : `to ${found} pages at byte ${clamped?.start} of memory of ${size} bytes`;
+    throw new DaxError(isNothing ? "ERANGE" : "EIO", {
       syscall: "direct_access",
-      detail: `${this.name}: its driver translates nothing at page ${pgoff}`,
+      detail: `${this.name}: its driver translates page ${pgoff} ${what}`,
     });
   }
 

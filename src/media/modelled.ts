@@ -156,11 +156,17 @@ function classesOf(
   for (const range of caching) {
     checkBounds("modelled", size, range.start, range.length);
     const lineClass = CACHING[range.caching] as LineClass | undefined;
-    if (lineClass === undefined) throw refusal(`caching "${range.caching}" is not known`);
+    if (lineClass === undefined) {
+      const words = Object.keys(CACHING).join(", ");
+      throw refusal(`caching "${range.caching}" is not known; the words are ${words}`);
+    }
     fillLines(classes, range, lineClass);
   }
   for (const range of domains) {
-    if (!DOMAINS.has(range.domain)) throw refusal(`domain "${range.domain}" is not known`);
+    if (!DOMAINS.has(range.domain)) {
+      const words = [...DOMAINS].join(", ");
+      throw refusal(`domain "${range.domain}" is not known; the words are ${words}`);
+    }
     if (range.domain === "eadr") fillLines(classes, range, LineClass.inOrder);
     else if (range.domain === "volatile") fillLines(classes, range, LineClass.volatile);
     else checkBorders(range);

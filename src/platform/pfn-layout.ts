@@ -6,6 +6,7 @@
  */
 import { PFN_INFO_RESERVE } from "../format/pfn.ts";
 import { DaxError } from "../lib/errno.ts";
+import { givenText } from "../lib/given.ts";
 import { formatSize } from "../lib/size.ts";
 import type { Caching } from "../media/media.ts";
 
@@ -154,6 +155,8 @@ function roundUp(value: number, unit: number): number {
 /** What the memory is made of, as far as it matters where descriptors lie. */
 export type MediaKind = "dram" | "wearing" | "foreign";
 
+const MEDIA_KINDS: readonly MediaKind[] = ["dram", "wearing", "foreign"];
+
 /** What is advised, and why. The choice is the user's. */
 export interface PageMapAdvice {
   readonly map: PageMapPlace;
@@ -166,8 +169,19 @@ export interface PageMapAdvice {
  * chosen for anybody: without a `map` a namespace stays plain block storage.
  *
  * @param memory bytes of ordinary memory that the machine has
+ * @throws EINVAL for what is no kind, or no size
  */
 export function advisePageMap(kind: MediaKind, size: number, memory: number): PageMapAdvice {
+  if (!MEDIA_KINDS.includes(kind)) {
+    throw refused(
+      "EINVAL",
+      `the kinds are ${MEDIA_KINDS.join(", ")}; given was ${givenText(kind)}`,
+    );
+  }
+  for (const bytes of [size, memory]) {
+    if (Number.isSafeInteger(bytes) && bytes >= 0) continue;
+    throw refused("EINVAL", `a size is a number of bytes; given was ${givenText(bytes)}`);
+  }
   const cost = Math.floor(size / DESCRIBED_PAGE) * PAGE_DESCRIPTOR;
   const share = `${formatSize(cost)} of descriptors`;
   if (kind === "foreign") {

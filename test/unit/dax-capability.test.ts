@@ -78,6 +78,14 @@ describe("[0.33] whether a filesystem can use dax", () => {
   });
 });
 
+test("what is no device, or no size of blocks, is EINVAL", () => {
+  const { disk } = pmemOf(SIZE).pmem;
+  for (const wrong of [undefined, "pmem0", {}]) {
+    expect(codeOf(() => daxCapability(wrong as unknown as typeof disk, 4096))).toBe("EINVAL");
+  }
+  expect(codeOf(() => daxCapability(disk, "4K" as unknown as number))).toBe("EINVAL");
+});
+
 test("[0.34] no dax at all is EOPNOTSUPP to who needs it", () => {
   const { pmem } = pmemOf(SIZE);
   expect(daxRangeOf(pmem.disk)).toBe(pmem.disk.dax);

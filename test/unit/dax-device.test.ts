@@ -67,6 +67,33 @@ describe("the error contract of the entry points", () => {
     expect(answering(2).directAccess(0, 4).pages).toBe(2);
   });
 
+  test("[0.34] a driver that answers what cannot be is EIO by its name", () => {
+    const memory = new DataView(new ArrayBuffer(PAGES * PAGE_SIZE));
+    const right = { memory, start: 0, pages: 1, pfn: 7 };
+    const wrong: unknown[] = [
+      undefined,
+      null,
+      { ...right, memory: undefined },
+      { ...right, pages: 1.5 },
+      { ...right, pages: undefined },
+      { ...right, start: PAGES * PAGE_SIZE },
+      { ...right, start: PAGES * PAGE_SIZE - 100 },
+      { ...right, start: -PAGE_SIZE },
+      { ...right, start: Number.NaN },
+      { ...right, start: 0.5 },
+      { ...right, start: (PAGES - 1) * PAGE_SIZE, pages: 9 },
+    ];
+    for (const answer of wrong) {
+      const device = deviceWith({ directAccess: () => answer as typeof right });
+      expect(codeOf(() => device.directAccess(3, 2))).toBe("EIO");
+      expect(() => device.directAccess(3, 2)).toThrow("dax0: its driver translates page 3 to");
+    }
+    const bare = { directAccess: () => undefined as unknown as typeof right };
+    expect(codeOf(() => deviceWith(bare).zero(3, 0, 64))).toBe("EIO");
+    const last = { ...right, start: (PAGES - 1) * PAGE_SIZE };
+    expect(deviceWith({ directAccess: () => last }).directAccess(3, 2)).toBe(last);
+  });
+
   test("[0.34] what the driver throws comes through", () => {
     const device = deviceWith({ directAccess: throwing("EHWPOISON") });
     expect(codeOf(() => device.directAccess(0, 1))).toBe("EHWPOISON");

@@ -185,6 +185,18 @@ describe("the recorder", () => {
 });
 
 describe("modelled media", () => {
+  test("words that are none are EINVAL, with those that there are", () => {
+    const range = { start: 0, length: 4096 };
+    const caching = [{ ...range, caching: "cached" as "uncached" }];
+    expect(() => new ModelledMedia(4096, { caching })).toThrow(
+      'caching "cached" is not known; the words are write-back,',
+    );
+    const domains = [{ ...range, domain: "nvram" as "adr" }];
+    expect(() => new ModelledMedia(4096, { domains })).toThrow(
+      'domain "nvram" is not known; the words are ',
+    );
+  });
+
   test("[X1] knows the class of each line, from domains and caching", () => {
     const media = new ModelledMedia(448, {
       domains: [

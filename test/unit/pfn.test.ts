@@ -201,3 +201,15 @@ describe("[2.43] the block is believed only as a whole", () => {
     expect(info).toMatchObject({ npfns: 257_536, truncated: 5 });
   });
 });
+
+const ask = (kind: string, size: unknown, memory: unknown) => () =>
+  advisePageMap(kind as "dram", size as number, memory as number);
+
+test("advice is for kinds and sizes that can be", () => {
+  expect(ask("dram", 2 ** 30, 2 ** 40)()).toMatchObject({ map: "mem" });
+  expect(ask("tape", 1, 1)).toThrow('the kinds are dram, wearing, foreign; given was "tape"');
+  for (const wrong of [undefined, Number.NaN, -1, "1G"]) {
+    expect(ask("dram", wrong, 2 ** 30)).toThrow("EINVAL");
+    expect(ask("dram", 2 ** 30, wrong)).toThrow("EINVAL");
+  }
+});
