@@ -9,13 +9,23 @@
  * @module
  */
 import { DaxError } from "../lib/errno.ts";
+import { givenText } from "../lib/given.ts";
 import { checkBounds, checkOpen, checkSize } from "./bounds.ts";
 import { uniformDomain } from "./domains.ts";
-import type { ByteRange, DomainRange, Durability, Media, Window } from "./media.ts";
+import type {
+  ByteRange,
+  CachedRange,
+  Caching,
+  DomainRange,
+  Durability,
+  Media,
+  Window,
+} from "./media.ts";
 import { Recorder } from "./recorder.ts";
 import { LINE_BYTES, Trace, TraceKind } from "./trace.ts";
 
 const NONE: readonly ByteRange[] = [];
+const WAYS: readonly Caching[] = ["write-back", "write-through", "write-combining", "uncached"];
 const CLEAN = 0;
 const DIRTY = 1;
 
@@ -33,8 +43,12 @@ export interface WearOfRange extends ByteRange {
 
 /** How memory is counted. */
 export interface WearOptions {
-  /** `write-through`: every store reaches the media at once; `write-back` unless given. */
-  readonly caching?: "write-back" | "write-through";
+  /**
+   * How the memory is mapped; `write-back` unless given. By `write-through` and `uncached` every
+   * store reaches the media at once; by `write-combining` a line does at the next fence, however
+   * often it was stored to.
+   */
+  readonly caching?: Caching;
 }
 
 /** Memory of this process that counts what reaches it. Below 4 GiB. */
@@ -43,21 +57,29 @@ export class WearMedia implements Media {
   readonly durability: Durability = "modelled";
   readonly readOnly = false;
   readonly domains: readonly DomainRange[];
+  readonly caching: readonly CachedRange[];
   readonly #recorder: Recorder;
   readonly #window: Window;
   readonly #writes: Uint32Array;
   readonly #state: Uint8Array;
-  readonly #through: boolean;
+  readonly #way: Caching;
+  /** Lines in buffers of the CPU that combine stores, until a fence. */
+  readonly #combined: number[] = [];
   #open = true;
 
-  /** @throws EINVAL for a size that is no whole number of lines */
+  /** @throws EINVAL for a size that is no whole number of lines, or a word that is none */
   constructor(size: number, { caching = "write-back" }: WearOptions = {}) {
     checkSize("wear", size);
     if (size % LINE_BYTES !== 0) {
       throw new DaxError("EINVAL", { syscall: "wear", detail: `${size} bytes are no whole lines` });
     }
+    if (!WAYS.includes(caching)) {
+      const detail = `caching is one of ${WAYS.join(", ")}; given was ${givenText(caching)}`;
+      throw new DaxError("EINVAL", { syscall: "wear", detail });
+    }
     this.size = size;
-    this.#through = caching === "write-through";
+    this.#way = caching;
+    this.caching = caching === "write-back" ? [] : [{ start: 0, length: size, caching }];
     this.domains = uniformDomain(size, "adr");
     this.#writes = new Uint32Array(size / LINE_BYTES);
     this.#state = new Uint8Array(size / LINE_BYTES);
@@ -74,6 +96,7 @@ export class WearMedia implements Media {
 
   flush(offset: number, length: number): void {
     this.#check("flush", offset, length);
+    if (this.#way === "write-combining") return;
     this.#eachLine(offset, length, (line) => {
       if (this.#state[line] === DIRTY) this.#write(line);
     });
@@ -81,6 +104,8 @@ export class WearMedia implements Media {
 
   fence(): void {
     checkOpen(this.#open, "fence");
+    for (const line of this.#combined) this.#write(line);
+    this.#combined.length = 0;
   }
 
   copyNonTemporal(offset: number, source: Uint8Array): void {
@@ -121,10 +146,16 @@ export class WearMedia implements Media {
   }
 
   #stored(kind: TraceKind, at: number, length: number): void {
-    const around = this.#through || kind === TraceKind.copyNonTemporal;
+    const combines = this.#way === "write-combining";
+    const through = this.#way === "write-through" || this.#way === "uncached";
+    const around = through || (!combines && kind === TraceKind.copyNonTemporal);
     this.#eachLine(at, length, (line) => {
-      if (around) this.#write(line);
-      else this.#state[line] = DIRTY;
+      if (around) {
+        this.#write(line);
+        return;
+      }
+      if (combines && this.#state[line] === CLEAN) this.#combined.push(line);
+      this.#state[line] = DIRTY;
     });
   }
 

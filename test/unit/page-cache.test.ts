@@ -23,6 +23,20 @@ function cacheOver(pages: number) {
   return { media, disk, dax, cache: new PageCache(disk) };
 }
 
+/** The worst line and those that wait: after each of three rounds of ten stores, and at the end. */
+function wornByRounds(caching: "uncached" | "write-combining"): number[][] {
+  const media = new WearMedia(PAGE, { caching });
+  const { memory } = media.window(0);
+  const wear = [];
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < 10; i++) memory.setUint8(i, i);
+    media.flush(0, 64);
+    wear.push(media.wear());
+    media.fence();
+  }
+  return [...wear, media.wear()].map(({ worst, waiting }) => [worst, waiting]);
+}
+
 describe("a page cache", () => {
   test("[2.7] copies each byte twice, and a page that it has once", () => {
     const { disk, cache } = cacheOver(8);
@@ -135,6 +149,19 @@ describe("wear", () => {
     for (let i = 0; i < 100; i++) memory.setUint8(i % 64, i);
     media.flush(0, 64);
     expect(media.wear()).toMatchObject({ lineWrites: 100, worst: 100, waiting: 0 });
+  });
+
+  test("[2.50] is of every store to uncached memory, of every fence where stores combine", () => {
+    const [stored, fenced] = [wornByRounds("uncached"), wornByRounds("write-combining")];
+    expect(stored).toEqual([10, 20, 30, 30].map((worst) => [worst, 0]));
+    expect(fenced).toEqual([
+      [0, 1],
+      [1, 1],
+      [2, 1],
+      [3, 0],
+    ]);
+    const caching = "cached" as "uncached";
+    expect(() => new WearMedia(PAGE, { caching })).toThrow("caching is one of write-back,");
   });
 
   test("refuses ranges that leave it, and everything once it is closed", () => {
