@@ -9,12 +9,15 @@ import type { CachedRange, DomainRange, Media, PersistenceDomain } from "../medi
 import { ModelledMedia } from "../media/modelled.ts";
 import { PoisonMedia } from "../media/poison.ts";
 import { RamMedia } from "../media/ram.ts";
+import { WearMedia } from "../media/wear-media.ts";
 import type { PlatformProfile } from "../platform/e820.ts";
 import type { AddressRange } from "../platform/resources.ts";
 import type { BackingDescription, DescribedDomain } from "./describe-backing.ts";
 import { DescriptionError, type KeyPath, refuse } from "./shape.ts";
 
 const PAGE_SIZE = 4096;
+/** A line's count takes four bytes of its own, and all lines are in one array of bytes. */
+const MOST_COUNTED = 2 ** 32;
 
 /** How a host opens a file as media. */
 export interface HostMediaOptions {
@@ -55,6 +58,8 @@ export interface Backing {
   readonly file: string | undefined;
   /** The media that records, below any poison: traces, promises. */
   readonly modelled: ModelledMedia | undefined;
+  /** The media that counts, below any poison. */
+  readonly counted?: WearMedia;
 }
 
 /**
@@ -85,6 +90,7 @@ export function openBacking(
       kind: kindOf(backing),
       file: backing.file,
       modelled: opened instanceof ModelledMedia ? opened : undefined,
+      ...(opened instanceof WearMedia ? { counted: opened } : {}),
     };
   } catch (error) {
     opened.close();
@@ -104,20 +110,35 @@ function openMedia(
   profile: PlatformProfile,
   path: KeyPath,
 ): Media {
-  const { file, modelled, readOnly } = backing;
+  const { file, modelled, wear, readOnly } = backing;
   if (file !== undefined) return openFile(file, readOnly, size, host);
   const bytes = size as number;
   const domains = coverDomains(backing.domains, bytes, bytes, path) ?? [
     { start: 0, length: bytes, domain: "adr" },
   ];
   const caching = cachingOf(backing.domains, bytes, profile);
-  if (!modelled) return new RamMedia(bytes, { domains, caching });
+  if (!modelled && wear !== true) return new RamMedia(bytes, { domains, caching });
   try {
+    if (wear === true) return countedMedia(bytes, caching);
     return new ModelledMedia(bytes, { domains, caching });
   } catch (error) {
     if (!isDaxError(error, "EINVAL")) throw error;
     throw new DescriptionError(path, `: ${error.detail ?? error.message}`);
   }
+}
+
+/** @throws EINVAL where it is mapped in several ways, or is too large */
+function countedMedia(bytes: number, ways: readonly CachedRange[]): WearMedia {
+  // A later range goes before an earlier one.
+  const way = ways.at(-1) ?? { start: 0, length: bytes, caching: "write-back" };
+  if (way.start > 0 || way.length < bytes) {
+    throw new DaxError("EINVAL", { detail: "wear is counted of memory that is mapped in one way" });
+  }
+  if (bytes >= MOST_COUNTED) {
+    const detail = `wear is counted of memory below ${MOST_COUNTED} bytes, not of ${bytes}`;
+    throw new DaxError("EINVAL", { detail });
+  }
+  return new WearMedia(bytes, { caching: way.caching });
 }
 
 /** How it is mapped, where that is not write-back; the domains cover it. */

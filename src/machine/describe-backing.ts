@@ -25,6 +25,8 @@ export interface BackingDescription {
   readonly readOnly: boolean;
   /** Memory on which every store is recorded, for the crash model. */
   readonly modelled: boolean;
+  /** Memory that counts how often each of its lines is written. */
+  readonly wear?: true;
   /** One domain for everything, or each range its own, from byte 0 on; neither: nobody said. */
   readonly domains: readonly DescribedDomain[];
   readonly poison: readonly ByteRange[];
@@ -46,6 +48,7 @@ export const BACKING_KEYS = {
   file: text,
   readOnly: flag,
   modelled: flag,
+  wear: flag,
   domain,
   caching,
   domains: listOf(object({ domain, caching, length: positiveSize })),
@@ -57,9 +60,12 @@ export type BackingFields = Read<typeof BACKING_KEYS>;
 
 /** Checks and completes them. @throws DescriptionError */
 export function readBacking(fields: BackingFields, path: KeyPath): BackingDescription {
-  const { file, readOnly = false, modelled = false, poison = [] } = fields;
+  const { file, readOnly = false, modelled = false, wear = false, poison = [] } = fields;
   if (modelled && file !== undefined) {
     throw new DescriptionError([...path, "modelled"], " is for memory; leave out file, or this");
+  }
+  if (wear && (modelled || file !== undefined)) {
+    throw new DescriptionError([...path, "wear"], " is for plain memory, not modelled, no file");
   }
   if (readOnly && file === undefined) {
     throw new DescriptionError([...path, "readOnly"], " is for files; add file, or leave it out");
@@ -68,6 +74,7 @@ export function readBacking(fields: BackingFields, path: KeyPath): BackingDescri
     ...(file === undefined ? {} : { file }),
     readOnly,
     modelled,
+    ...(wear ? { wear } : {}),
     domains: readDomains(fields, path),
     poison: poison.map(({ start = 0, length }, i) => {
       if (length === undefined)

@@ -35,6 +35,7 @@ const KEYS: Readonly<Record<string, "text" | "flag">> = {
   caching: "text",
   readOnly: "flag",
   modelled: "flag",
+  wear: "flag",
 };
 
 /**

@@ -26,6 +26,8 @@ export interface BackingInput {
   readonly readOnly?: boolean;
   /** Memory on which every store is recorded, for the crash model. */
   readonly modelled?: boolean;
+  /** Memory below 4 GiB that counts what is written to it: `MachineDevice.wear`. */
+  readonly wear?: boolean;
   /** What survives power loss: `adr` (what was flushed), `eadr` (everything), `volatile`. */
   readonly domain?: PersistenceDomain;
   /** How it is mapped: write-back unless given; for memory, not for files. */

@@ -91,6 +91,12 @@ export function describePmem(device: BlockDevice, slot: Slot, pmem: Pmem): Machi
   };
 }
 
+/** What the memory of a disk went through, where that is counted. */
+export function wornBy({ backing }: Slot, pmem: Pmem): Pick<MachineDevice, "wear"> {
+  if (backing?.counted === undefined) return {};
+  return { wear: backing.counted.wear(pmem.range.start, pmem.range.length) };
+}
+
 /** What a machine says of a RAM disk. */
 export function describeRamDisk(device: BlockDevice, brd: Brd): MachineDevice {
   const size = device.sectors * SECTOR_SIZE;

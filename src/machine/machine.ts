@@ -25,6 +25,7 @@ import { givenText } from "../lib/given.ts";
 import { closest } from "../lib/suggest.ts";
 import type { CachedRange, DomainRange } from "../media/media.ts";
 import type { ModelledMedia } from "../media/modelled.ts";
+import type { WearOfRange } from "../media/wear-media.ts";
 import { AddressRangeScrub } from "../platform/address-range-scrub.ts";
 import { type ClaimOptions, type ClaimedRange, claimRange } from "../platform/claim.ts";
 import type { E820Entry } from "../platform/e820.ts";
@@ -41,6 +42,7 @@ import {
   describePmem,
   describeRamDisk,
   mappedName,
+  wornBy,
 } from "./machine-disks.ts";
 import type { DmDescription } from "./mapped.ts";
 import { type MemoryFailure, memoryFailure, scrubTargetsOf } from "./memory-failure.ts";
@@ -98,6 +100,8 @@ export interface MachineDevice {
   readonly file: string | undefined;
   /** What serves a device of device-dax; absent while nobody does. */
   readonly mode?: DaxMode;
+  /** What the memory of a pmem disk went through; absent where nobody counts. */
+  readonly wear?: WearOfRange;
   /** The targets of a mapped device, in the order of its table. */
   readonly targets?: readonly string[];
 }
@@ -368,7 +372,10 @@ export class Machine {
     for (const slot of this.slots) {
       const { pmem } = slot;
       if (pmem === undefined) continue;
-      yield [pmem.disk, (device) => describePmem(device, slot, pmem)];
+      yield [
+        pmem.disk,
+        (device) => ({ ...describePmem(device, slot, pmem), ...wornBy(slot, pmem) }),
+      ];
       for (const [index, partition] of pmem.partitions.devices) {
         yield [
           partition,

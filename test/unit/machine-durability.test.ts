@@ -128,6 +128,43 @@ describe("modelled memory", () => {
     expect(today?.classes[0]).toBe(LineClass.cached);
   });
 
+  test("[X4] [2.50] a module counts what is written to it, where that is asked for", () => {
+    const worn = { size: "2M", wear: true } as const;
+    const pmem = [worn, { size: "2M" }, { ...worn, caching: "uncached" } as const];
+    const machine = bootMachine({ pmem });
+    const wear = () => machine.devices().map((device) => device.wear);
+    expect(wear()).toMatchObject([
+      { length: 2 ** 21, lineWrites: 0, worst: 0 },
+      undefined,
+      { worst: 0 },
+    ]);
+    for (const name of ["pmem0", "pmem2"]) {
+      const mapping = machine.map(name, { access: "write" });
+      for (let round = 0; round < 5; round++) {
+        mapping.setUint8(0, round);
+        mapping.setUint8(1, round);
+        if (round % 2 === 0) mapping.flush(0, 64);
+      }
+      mapping.unmap();
+    }
+    expect(wear()).toMatchObject([
+      { lineWrites: 3, worst: 3 },
+      undefined,
+      { lineWrites: 10, worst: 10 },
+    ]);
+    machine.shutdown();
+    for (const [wrong, why] of [
+      [{ ...worn, modelled: true }, "wear is for plain memory"],
+      [{ ...worn, file: "x" }, "wear is for plain memory"],
+      [{ ...worn, size: "4G" }, "below 4294967296 bytes"],
+      [{ ...worn, domains: [{ caching: "uncached", length: "1M" }, { domain: "adr" }] }, "one way"],
+    ] as const) {
+      const boot = () => bootMachine({ pmem: wrong });
+      expect(codeOf(boot)).toBe("EINVAL");
+      expect(boot).toThrow(why);
+    }
+  });
+
   test("sizes that the model cannot hold are refused by name", () => {
     const input: MachineInput = { pmem: { size: "8G", modelled: true } };
     expect(codeOf(() => bootMachine(input))).toBe("EINVAL");
