@@ -19,6 +19,20 @@ export function reasonFor(survivors: readonly Survivor[], mutant: Mutant): strin
 /** All that were looked into. */
 export const SURVIVORS: readonly Survivor[] = [
   {
+    site: "dax/raw-mapping.ts#RawMapping.flush this.#flush",
+    how: "delay",
+    why:
+      "It waits for the device by itself, and what it is put off behind is the rest of the same " +
+      "call: nothing is promised in between.",
+  },
+  {
+    site: "vfs/mapping.ts#Mapping.flush this.#raw.writeBack",
+    how: "delay",
+    why:
+      "It waits for the device by itself, and what it is put off behind is the rest of the same " +
+      "msync: nothing is promised in between.",
+  },
+  {
     site: "dm/targets/writecache-table.ts#CacheTable.format this.#memory.persist",
     why:
       "A new cache's number is 0, so that no entry counts, whatever lies there; and the first " +

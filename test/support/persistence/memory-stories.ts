@@ -51,9 +51,29 @@ function useRawBytes({ dax, disk }: Pmem, promise: Promising): void {
   }
 }
 
+/** No page is dirty any more, and one byte of the array is stored to. */
+function useCleanBytes({ dax, disk }: Pmem, promise: Promising, how: "flush" | "sync"): void {
+  const mapping = mapRaw(disk, { access: "write", offset: PAGE_SIZE, length: PAGE_SIZE });
+  assert(mapping.bytes.length === PAGE_SIZE, "all of it");
+  const space = AddressSpaces.of(dax);
+  if (how === "flush") space.writeBack();
+  else mapping.flush();
+  const { memory, start } = dax.directAccess(1, 1);
+  copyIn(memory, start + 300, noise(3, 90));
+  if (how === "flush") mapping.flush();
+  else space.writeBack();
+  promise(PAGE_SIZE + 300, noise(3, 90));
+}
+
 export const stories: readonly Story[] = [
   story("fsdev: copies", (media, promise) => useDax(fsdevOn(media), promise)),
   story("fsdev: stores", (media, promise) => useStores(fsdevOn(media, silent), promise)),
   story("raw: a disk", (media, promise) => useRaw(pmemOn(media), promise)),
   story("raw: what was handed out", (media, promise) => useRawBytes(pmemOn(media), promise)),
+  story("raw: what was handed out, and flushed", (media, promise) =>
+    useCleanBytes(pmemOn(media), promise, "flush"),
+  ),
+  story("raw: what was handed out, and synced", (media, promise) =>
+    useCleanBytes(pmemOn(media), promise, "sync"),
+  ),
 ];

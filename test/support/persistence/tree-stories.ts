@@ -206,6 +206,16 @@ const mappings: readonly Story[] = [
     mapping.unmap();
     promise(bytes("/f", 7, Uint8Array.of(77)));
   }),
+  story("mapping: MAP_SYNC and the raw door, of clean pages", PAGED, ({ tree, promise, media }) => {
+    const file = tree.open("/f", { access: "readwrite" });
+    const mapping = file.map({ access: "write", sync: true });
+    const at = [...file.extents()][0]?.addr ?? 0;
+    if (mapping.bytes.length === 0) throw new Error("nothing is mapped");
+    tree.sync();
+    media.window(at).memory.setUint8(at + 9, 79);
+    mapping.flush(0, PAGE);
+    promise(bytes("/f", 9, Uint8Array.of(79)));
+  }),
   story("mapping: stored to, and a punch beside it", PAGED, ({ tree, promise }) => {
     const file = tree.open("/f", { access: "readwrite" });
     const mapping = file.map({ access: "write" });
