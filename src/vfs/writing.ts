@@ -57,12 +57,6 @@ export const FALLOCATE_MODES: readonly FallocateMode[] = [
   "insert",
 ];
 
-/** Bytes of a file. */
-export interface FileRange {
-  readonly offset: number;
-  readonly length: number;
-}
-
 /** What changes an inode, and for a directory the names in it. */
 export interface InodeWriting {
   /**
@@ -126,10 +120,11 @@ export interface InodeWriting {
   /**
    * Makes everything durable that was done to this file: its data, its size, and the names of it
    * that this mount made. `data`: what only reading it back does not need may wait (fdatasync).
-   * With a range, of the contents that wait in memory those of its pages: msync(2) of a part.
+   * With a range (bytes), of the contents that wait in memory those of its pages: msync(2) of a
+   * part.
    * @throws EIO once for an error that happened in between, EROFS after an abort
    */
-  sync(how: "all" | "data", range?: FileRange): void;
+  sync(how: "all" | "data", range?: { readonly offset: number; readonly length: number }): void;
   /** An open file holds the inode: it lives on when its last name goes. Counted. */
   hold(): void;
   /** The opposite of `hold`; the last one lets a nameless file go. */

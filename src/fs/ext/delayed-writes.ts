@@ -28,13 +28,18 @@ import type { InodeState } from "./inode-state.ts";
 import { SUPERBLOCK_CREDITS } from "./superblock-writer.ts";
 import { clearTail, settleCut } from "./tail.ts";
 import { type Backing, WaitingPages, type WaitingRun } from "./waiting-pages.ts";
-import type { FileRange } from "../../vfs/writing.ts";
 import type { ExtWriting } from "./writing.ts";
 
 /** Blocks that may be needed beside those for data: of maps, and what others take meanwhile. */
 const SPARE_BLOCKS = 64;
 /** Bytes that wait in memory at most; more is written out. */
 const MOST_BYTES = 32 << 20;
+
+/** Bytes of a file. */
+export interface FileRange {
+  readonly offset: number;
+  readonly length: number;
+}
 
 /** A block that is about to wait. */
 interface NewPage {

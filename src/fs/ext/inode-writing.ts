@@ -10,7 +10,6 @@ import type { Inode } from "../../vfs/filesystem.ts";
 import type {
   AttributeChange,
   FallocateMode,
-  FileRange,
   InodeWriting,
   NewFile,
   RenameOptions,
@@ -21,6 +20,7 @@ import { change, changeFlags } from "./attributes-writer.ts";
 import { mayBeDelayed, overwrite, writeData } from "./data-writer.ts";
 import { fallocate } from "./fallocate.ts";
 import { finishDeletion } from "./deletion.ts";
+import type { FileRange } from "./delayed-writes.ts";
 import type { ExtInode } from "./inode.ts";
 import type { InodeState } from "./inode-state.ts";
 import { make, makeUnnamed } from "./make.ts";
