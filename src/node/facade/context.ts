@@ -167,11 +167,20 @@ export function refusal(
   path?: PathArgument,
   dest?: PathArgument,
 ): DaxError {
-  return new DaxError(code, {
-    syscall,
-    ...(path === undefined ? {} : { path: path.shown }),
-    ...(dest === undefined ? {} : { dest: dest.shown }),
-  });
+  return asLibuv(
+    new DaxError(code, {
+      syscall,
+      ...(path === undefined ? {} : { path: path.shown }),
+      ...(dest === undefined ? {} : { dest: dest.shown }),
+    }),
+  );
+}
+
+/** libuv speaks of sockets wherever something is not supported, and programs know it so. */
+function asLibuv(error: DaxError): DaxError {
+  if (error.code !== "ENOTSUP" && error.code !== "EOPNOTSUPP") return error;
+  const words = `${error.code}: operation not supported`;
+  return Object.assign(error, { message: error.message.replace(words, `${words} on socket`) });
 }
 
 /** What programs look for in messages too; a detail would keep them from finding it. */
@@ -185,7 +194,7 @@ const EVERYDAY: ReadonlySet<ErrnoCode> = new Set<ErrnoCode>([
 function worded(error: DaxError, context: ErrorContext): DaxError {
   const named = error.at(context);
   const { code, syscall, path, dest, detail } = named;
-  if (detail === undefined || !EVERYDAY.has(code)) return named;
+  if (detail === undefined || !EVERYDAY.has(code)) return asLibuv(named);
   const plain = new DaxError(code, {
     ...(syscall === undefined ? {} : { syscall }),
     ...(path === undefined ? {} : { path }),
