@@ -58,7 +58,10 @@ export class Buffers implements ByteStore {
       const replayed = this.#overlay.get(block);
       if (replayed !== undefined) return replayed;
     }
-    return this.#alias(block) ?? this.#copy(block, what);
+    const alias = this.#alias(block);
+    // Not kept: when its page has healed, the block is what lies there again.
+    if (alias === "poisoned") return viewOf(this.#load(block, what));
+    return alias ?? this.#copy(block);
   }
 
   /**
@@ -159,7 +162,7 @@ export class Buffers implements ByteStore {
     throw new DaxError("EROFS", { syscall: "write", path: this.device.name });
   }
 
-  #alias(block: number): BlockBuffer | undefined {
+  #alias(block: number): BlockBuffer | "poisoned" | undefined {
     const range = this.#range;
     if (range === undefined) return undefined;
     const start = block * this.blockSize;
@@ -169,12 +172,13 @@ export class Buffers implements ByteStore {
     const within = byte - pgoff * PAGE_SIZE;
     const pages = Math.ceil((within + this.blockSize) / PAGE_SIZE);
     const span = translate(range, pgoff, pages);
+    if (span === undefined) return "poisoned";
     // A block that ends in other memory than it starts in cannot be one view.
-    if (span === undefined || span.pages < pages) return undefined;
+    if (span.pages < pages) return undefined;
     return { memory: span.memory, at: span.start + within };
   }
 
-  #copy(block: number, what: string): BlockBuffer {
+  #copy(block: number): BlockBuffer {
     const known = this.#copies.get(block);
     if (known !== undefined) {
       this.#copies.delete(block);
@@ -182,7 +186,7 @@ export class Buffers implements ByteStore {
       return known;
     }
     const bytes = new Uint8Array(this.blockSize);
-    this.#load(block, bytes, what);
+    this.device.readBytes(block * this.blockSize, bytes);
     const buffer = viewOf(bytes);
     this.#copies.set(block, buffer);
     if (this.#copies.size > this.#limit) {
@@ -194,11 +198,14 @@ export class Buffers implements ByteStore {
     return buffer;
   }
 
-  #load(block: number, bytes: Uint8Array, what: string): void {
+  /** A block of a page of which something is bad; @throws EIO when that is in the block. */
+  #load(block: number, what: string): Uint8Array {
+    const bytes = new Uint8Array(this.blockSize);
     try {
       this.device.readBytes(block * this.blockSize, bytes);
+      return bytes;
     } catch (error) {
-      if (this.#range === undefined || !isDaxError(error, "EIO")) throw error;
+      if (!isDaxError(error, "EIO")) throw error;
       throw new DaxError("EIO", {
         syscall: "read",
         path: this.device.name,
