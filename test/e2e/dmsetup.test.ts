@@ -44,6 +44,23 @@ describe("daxkit dmsetup", () => {
     expect(place.ok("ls")).toBe("No devices found\n");
   });
 
+  test("a place where a file is that is no socket is refused, and the file stays", () => {
+    const place = new MapperPlace();
+    const image = join(place.folder, "image");
+    writeFileSync(image, "somebody's image");
+    const machine = join(place.folder, "machine.yaml");
+    writeFileSync(machine, "pmem: [{ size: 16M }]\n");
+    for (const words of [
+      ["dmsetup", "--mapper", image, "create", "x", "--notable"],
+      ["up", machine, "--mapper", image],
+    ]) {
+      const { status, stderr } = daxkit(words);
+      expect([words, status]).toEqual([words, 2]);
+      expect(stderr).toContain("a file that is no socket is there");
+      expect(readFileSync(image, "utf8")).toBe("somebody's image");
+    }
+  });
+
   test("tables come by files and standard input, too", () => {
     const place = new MapperPlace();
     writeFileSync(join(place.folder, "table"), "# two disks\n0 8 linear A 0\n8 8 linear B 0\n");

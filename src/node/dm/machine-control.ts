@@ -3,13 +3,12 @@
  *
  * @module
  */
-import { rmSync } from "node:fs";
 import { DaxError } from "../../lib/errno.ts";
 import type { Machine } from "../../machine/machine.ts";
 import { checkSocketPath } from "../nbd/addresses.ts";
 import { MapperControl } from "./mapper-control.ts";
 import { lockMapper } from "./mapper-lock.ts";
-import { mapperPlaces } from "./mapper-places.ts";
+import { clearSocket, mapperPlaces } from "./mapper-places.ts";
 
 /** Commands are taken until it is closed. */
 export interface MachineControl {
@@ -35,7 +34,7 @@ export async function controlMachine(
   }
   const control = new MapperControl({ mapper: machine.mapper, uri });
   try {
-    rmSync(place, { force: true });
+    clearSocket(place);
     await control.listen(place);
   } catch (error) {
     held.release();

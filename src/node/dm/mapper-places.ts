@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { DaxError } from "../../lib/errno.ts";
 import { type MapperLock, lockMapper } from "./mapper-lock.ts";
 
 /** Where things are. */
@@ -16,6 +17,19 @@ export interface MapperPlaces {
   readonly lock: string;
   /** What a mapper that was killed has left: which devices there were. */
   readonly record: string;
+}
+
+/**
+ * Takes a socket away that a killed mapper has left; for who has the lock of these places.
+ * @throws EADDRINUSE for what is no socket, which stays: an image is soon named by mistake
+ */
+export function clearSocket(path: string): void {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat?.isSocket() === false) {
+    const detail = "a file that is no socket is there; remove it, or choose another path";
+    throw new DaxError("EADDRINUSE", { syscall: "listen", path, detail });
+  }
+  if (stat !== undefined) rmSync(path, { force: true });
 }
 
 /** The places of the mapper whose commands are taken at `control`. */

@@ -22,6 +22,7 @@ import { type MapperLock, lockMapper } from "./mapper-lock.ts";
 import {
   type MapperPlaces,
   type RecordedMapping,
+  clearSocket,
   mapperPlaces,
   storeRecord,
 } from "./mapper-places.ts";
@@ -90,7 +91,7 @@ export class Mapper {
   /** Begins to serve. Sockets that a killed mapper has left at the places go. */
   async listen(ended: () => void): Promise<void> {
     const { control, nbd } = this.#places;
-    for (const path of [control, nbd]) rmSync(path, { force: true });
+    for (const path of [control, nbd]) clearSocket(path);
     this.#nbd = await serveNbd({ exports: this.#exports, listen: { path: nbd } });
     await this.#control.listen(control);
     this.#ended = ended;
